@@ -1,0 +1,93 @@
+//! The doors between the endpoints of this crate and the rooms of the server.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
+use axle_store::ClientTxnKey;
+use serde_json::{Map, Value};
+
+/// A room to be made. The endpoint has already turned presets and the like into state events.
+#[derive(Debug, Clone)]
+pub struct CreateRoom {
+    /// Who makes it.
+    pub creator: UserId,
+    /// `None`: the server's default.
+    pub room_version: Option<RoomVersion>,
+    /// Further content of `m.room.create`.
+    pub creation_content: Map<String, Value>,
+    /// What follows create and the creator's join, in order: (type, state key, content).
+    pub initial_state: Vec<(String, String, Map<String, Value>)>,
+    /// Invited when the room stands: (user, content beside `membership`).
+    pub invites: Vec<(UserId, Map<String, Value>)>,
+}
+
+/// An event that a client sends.
+#[derive(Debug, Clone)]
+pub struct SendEvent {
+    /// The room.
+    pub room_id: RoomId,
+    /// Who.
+    pub sender: UserId,
+    /// `type`.
+    pub event_type: String,
+    /// `state_key`, for a state event.
+    pub state_key: Option<String>,
+    /// `content`.
+    pub content: Map<String, Value>,
+    /// The client's transaction, for a repeated request.
+    pub txn: Option<ClientTxnKey>,
+}
+
+/// A knock was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Knocked {
+    /// The room.
+    pub room_id: RoomId,
+}
+
+/// What the endpoints need of the server's rooms. Errors are ready to be answered.
+#[async_trait]
+pub trait RoomService: Send + Sync + 'static {
+    /// Makes a room whose hub is this server.
+    async fn create_room(&self, request: CreateRoom) -> Result<RoomId, MatrixError>;
+
+    /// Sends an event: appends it (we are the hub) or sends an LPDU and waits for the echo. Returns the final id. A
+    /// repeated transaction gets the id of the first. 403 `M_FORBIDDEN` if refused, 504 if the hub does not answer in
+    /// time (it stays queued). Membership changes of users of this room go through here too: invites, kicks, bans,
+    /// unbans are `m.room.member` events; an invite calls the target's server.
+    async fn send(&self, event: SendEvent) -> Result<EventId, MatrixError>;
+
+    /// Brings a local user into a room, known or not, through one of these servers if need be.
+    async fn join(
+        &self,
+        user_id: &UserId,
+        room_id: &RoomId,
+        via: &[ServerName],
+        content: Map<String, Value>,
+    ) -> Result<(), MatrixError>;
+
+    /// Takes a local user out of a room, or declines an invite, or retracts a knock.
+    async fn leave(&self, user_id: &UserId, room_id: &RoomId, content: Map<String, Value>) -> Result<(), MatrixError>;
+
+    /// Asks for an invite.
+    async fn knock(
+        &self,
+        user_id: &UserId,
+        room_id: &RoomId,
+        via: &[ServerName],
+        content: Map<String, Value>,
+    ) -> Result<Knocked, MatrixError>;
+
+    /// Fetches history from before this position from the hub, if there is any that is not here yet. Returns whether
+    /// something came.
+    async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError>;
+}
+
+/// Wakes syncs.
+pub trait Notifier: Send + Sync + 'static {
+    /// A future that ends when something may have happened for this user after the moment of this call. Call it
+    /// before reading the store, so that nothing falls between.
+    fn changed(&self, user_id: &UserId) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}

@@ -1,0 +1,85 @@
+//! Power levels ("Calculating Power Levels").
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// The parsed content of `m.room.power_levels`. Anything that is not an integer counts as absent: the rules refuse
+/// such content before it becomes state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PowerLevels {
+    /// Level of each named user.
+    pub users: BTreeMap<String, i64>,
+    /// Level of everyone else.
+    pub users_default: Option<i64>,
+    /// Level each named event type needs.
+    pub events: BTreeMap<String, i64>,
+    /// Level other message events need.
+    pub events_default: Option<i64>,
+    /// Level other state events need.
+    pub state_default: Option<i64>,
+    /// Level for a ban.
+    pub ban: Option<i64>,
+    /// Level for a kick.
+    pub kick: Option<i64>,
+    /// Level for redacting what another user sent.
+    pub redact: Option<i64>,
+    /// Level for an invite.
+    pub invite: Option<i64>,
+}
+
+/// Level of a room's creator while there is no power levels event.
+pub const CREATOR_LEVEL: i64 = 100;
+
+impl PowerLevels {
+    /// Reads the content of a power levels event.
+    pub fn from_content(content: &Map<String, Value>) -> Self {
+        let level = |key: &str| content.get(key).and_then(Value::as_i64);
+        let levels = |key: &str| {
+            let map = content.get(key).and_then(Value::as_object);
+            map.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_i64()?))).collect()
+        };
+        Self {
+            users: levels("users"),
+            users_default: level("users_default"),
+            events: levels("events"),
+            events_default: level("events_default"),
+            state_default: level("state_default"),
+            ban: level("ban"),
+            kick: level("kick"),
+            redact: level("redact"),
+            invite: level("invite"),
+        }
+    }
+
+    /// A user's level.
+    pub fn user(&self, user: &str) -> i64 {
+        self.users.get(user).copied().or(self.users_default).unwrap_or(0)
+    }
+
+    /// The level that sending an event needs.
+    pub fn event(&self, event_type: &str, is_state: bool) -> i64 {
+        let default = if is_state { self.state_default.unwrap_or(50) } else { self.events_default.unwrap_or(0) };
+        self.events.get(event_type).copied().unwrap_or(default)
+    }
+
+    /// The level that a ban needs.
+    pub fn ban(&self) -> i64 {
+        self.ban.unwrap_or(50)
+    }
+
+    /// The level that a kick needs.
+    pub fn kick(&self) -> i64 {
+        self.kick.unwrap_or(50)
+    }
+
+    /// The level that redacting another user's event needs.
+    pub fn redact(&self) -> i64 {
+        self.redact.unwrap_or(50)
+    }
+
+    /// The level that an invite needs.
+    pub fn invite(&self) -> i64 {
+        self.invite.unwrap_or(0)
+    }
+}

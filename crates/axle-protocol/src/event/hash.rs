@@ -1,0 +1,101 @@
+//! Hashes and the bytes they cover ("Hashes").
+
+use sha2::{Digest as _, Sha256};
+
+use super::fields::Fields;
+use super::redact::is_kept_field;
+use super::{Event, Hash};
+use crate::base64;
+
+/// Fields that a participant does not fill in.
+const HUB_FIELDS: [&str; 2] = ["auth_events", "prev_events"];
+
+/// SHA-256.
+pub(super) fn sha256(text: &str) -> Hash {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// `{"sha256":"..."}`.
+pub(super) fn hash_object(hash: &Hash) -> String {
+    format!("{{\"sha256\":\"{}\"}}", base64::encode(hash))
+}
+
+/// What an LPDU's hash covers: the LPDU without `signatures` and `hashes`.
+pub(super) fn lpdu_hash_input(fields: &Fields) -> String {
+    fields.write(|key, text| {
+        let left_out = key == "signatures" || key == "hashes" || HUB_FIELDS.contains(&key);
+        (!left_out).then_some(text)
+    })
+}
+
+/// What a PDU's content hash covers: the PDU without `signatures`, with `hashes` cut to `lpdu`.
+pub(super) fn content_hash_input(fields: &Fields, lpdu_hashes: Option<&str>) -> String {
+    fields.write(|key, text| match key {
+        "signatures" => None,
+        "hashes" => lpdu_hashes,
+        _ => Some(text),
+    })
+}
+
+/// What is signed and identified: the redacted event without `signatures`.
+pub(super) fn redacted_input(fields: &Fields, redacted_content: &str) -> String {
+    fields.write(|key, text| match key {
+        "signatures" => None,
+        "content" => Some(redacted_content),
+        _ => is_kept_field(key).then_some(text),
+    })
+}
+
+/// What a participant signed: the redacted LPDU of an LPDU or of a PDU made from one.
+pub(super) fn redacted_lpdu_input(fields: &Fields, redacted_content: &str, lpdu_hashes: &str) -> String {
+    fields.write(|key, text| match key {
+        "signatures" | "auth_events" | "prev_events" => None,
+        "hashes" => Some(lpdu_hashes),
+        "content" => Some(redacted_content),
+        _ => is_kept_field(key).then_some(text),
+    })
+}
+
+impl Event {
+    /// The bytes that the LPDU hash covers, of an LPDU or of a PDU made from one.
+    pub fn lpdu_hash_input(&self) -> String {
+        lpdu_hash_input(&self.0.fields)
+    }
+
+    /// The LPDU hash as computed from the event.
+    pub fn computed_lpdu_hash(&self) -> Hash {
+        sha256(&self.lpdu_hash_input())
+    }
+
+    /// The bytes that the content hash covers.
+    pub fn content_hash_input(&self) -> String {
+        content_hash_input(&self.0.fields, self.lpdu_hashes().as_deref())
+    }
+
+    /// The content hash as computed from the event.
+    pub fn computed_content_hash(&self) -> Hash {
+        sha256(&self.content_hash_input())
+    }
+
+    /// The bytes that the reference hash covers and that servers sign.
+    pub fn redacted_input(&self) -> String {
+        redacted_input(&self.0.fields, &self.redacted_content_json())
+    }
+
+    /// The bytes that a participant signed as an LPDU; `None` where there is no LPDU hash.
+    pub fn redacted_lpdu_input(&self) -> Option<String> {
+        let hashes = self.lpdu_hashes()?;
+        Some(redacted_lpdu_input(&self.0.fields, &self.redacted_content_json(), &hashes))
+    }
+
+    /// `hashes` with nothing but `lpdu`, canonical.
+    pub(super) fn lpdu_hashes(&self) -> Option<String> {
+        let hashes: serde_json::Value = serde_json::from_str(self.0.fields.get("hashes")?).ok()?;
+        let lpdu = hashes.get("lpdu")?;
+        Some(format!("{{\"lpdu\":{}}}", crate::canonical_json::to_string(lpdu)))
+    }
+
+    pub(super) fn redacted_content_json(&self) -> String {
+        super::redact::redacted_content_json(self.event_type(), self.content())
+    }
+}

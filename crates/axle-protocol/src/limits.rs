@@ -1,0 +1,22 @@
+//! Every size limit of the wire formats, by name.
+
+/// An event, LPDU or PDU, in canonical JSON with all its signatures ("Events").
+pub const MAX_EVENT_BYTES: usize = 65_536;
+/// `type` and `state_key`, and room and user ids, in bytes ("Events", "Rooms", "Users").
+pub const MAX_ID_BYTES: usize = 255;
+/// A server name ("Server Names"): 255 characters of host and `:65535`.
+pub const MAX_SERVER_NAME_BYTES: usize = 261;
+/// A room version ("Room Versions").
+pub const MAX_ROOM_VERSION_BYTES: usize = 128;
+/// `pdus` of one transaction (`PUT /send/:txnId`).
+pub const MAX_PDUS_PER_TRANSACTION: usize = 50;
+/// `edus` of one transaction (`PUT /send/:txnId`).
+pub const MAX_EDUS_PER_TRANSACTION: usize = 100;
+/// How deep JSON may nest before it is refused.
+pub const MAX_JSON_DEPTH: usize = 100;
+/// `auth_events` of one event: five are the most that the selection algorithm can name.
+pub const MAX_AUTH_EVENTS: usize = 10;
+/// `prev_events` of one event: the number Matrix allows.
+pub const MAX_PREV_EVENTS: usize = 20;
+/// Largest integer that both Matrix and RFC 8785 represent exactly.
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;

@@ -1,0 +1,86 @@
+//! Signing and checking arbitrary JSON objects ("Signing Arbitrary Objects", "Checking Signatures").
+
+pub mod server_keys;
+pub mod x_matrix;
+
+use serde_json::{Map, Value};
+
+use crate::canonical_json;
+use crate::id::{KeyId, ServerName};
+use crate::keys::{SigningKey, VerifyKey};
+
+/// Where verify keys come from.
+pub trait KeySource {
+    /// The key of `server` named `key`, if it was valid at `at_ts` (milliseconds since the Unix epoch).
+    fn verify_key(&self, server: &ServerName, key: &KeyId, at_ts: i64) -> Option<VerifyKey>;
+}
+
+/// How the check of one entity's signature went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureStatus {
+    /// A known key signed these bytes.
+    Ok,
+    /// A known key is named, its signature is wrong.
+    Bad,
+    /// The entity has not signed.
+    Missing,
+    /// The entity signed with keys that are not known, or not valid at that time.
+    UnknownKey,
+}
+
+/// Adds `entity`'s signature to an object, keeping the signatures of others.
+pub fn sign_object(object: &mut Map<String, Value>, entity: &str, key: &SigningKey) {
+    let signatures = object.remove("signatures");
+    let signature = key.sign(canonical_json::object_to_string(object).as_bytes());
+    let mut signatures = match signatures {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    };
+    let own = signatures.entry(entity).or_insert_with(|| Value::Object(Map::new()));
+    if !own.is_object() {
+        *own = Value::Object(Map::new());
+    }
+    if let Value::Object(own) = own {
+        own.insert(key.id().to_string(), Value::String(signature));
+    }
+    object.insert("signatures".into(), Value::Object(signatures));
+}
+
+/// Checks `server`'s signature on an object.
+pub fn check_object(
+    object: &Map<String, Value>,
+    server: &ServerName,
+    keys: &dyn KeySource,
+    at_ts: i64,
+) -> SignatureStatus {
+    let Some(own) = object.get("signatures").and_then(|s| s.get(server.as_str())).and_then(Value::as_object) else {
+        return SignatureStatus::Missing;
+    };
+    let mut unsigned = object.clone();
+    unsigned.remove("signatures");
+    let bytes = canonical_json::object_to_string(&unsigned);
+    let pairs = own.iter().filter_map(|(id, signature)| Some((id.as_str(), signature.as_str()?)));
+    check_bytes(bytes.as_bytes(), server, pairs, keys, at_ts)
+}
+
+/// Checks signatures (key id, base64) of one server over bytes: one good signature of a known key is enough.
+pub fn check_bytes<'a>(
+    bytes: &[u8],
+    server: &ServerName,
+    signatures: impl Iterator<Item = (&'a str, &'a str)>,
+    keys: &dyn KeySource,
+    at_ts: i64,
+) -> SignatureStatus {
+    let mut status = SignatureStatus::Missing;
+    for (key_id, signature) in signatures {
+        let key = KeyId::parse(key_id).ok().and_then(|id| keys.verify_key(server, &id, at_ts));
+        match key {
+            Some(key) if key.verify(bytes, signature) => return SignatureStatus::Ok,
+            Some(_) => status = SignatureStatus::Bad,
+            None if status == SignatureStatus::Missing => status = SignatureStatus::UnknownKey,
+            None => {}
+        }
+    }
+    status
+}

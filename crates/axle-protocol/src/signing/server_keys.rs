@@ -1,0 +1,1 @@
+//! `GET /_matrix/key/v2/server`: the signing keys that a server publishes ("Retrieving Server Keys").

@@ -1,0 +1,1 @@
+//! Request authentication: the `X-Matrix` authorization scheme ("Request Authentication").

@@ -1,0 +1,137 @@
+//! Local users, their devices and profiles.
+
+use async_trait::async_trait;
+use axle_protocol::event::Hash;
+use axle_protocol::{EventId, RoomId, UserId};
+
+use crate::StoreError;
+
+/// A local account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub user_id: UserId,
+    /// argon2id in PHC form; `None`: no password, cannot log in by one.
+    pub password_hash: Option<String>,
+    /// Whether it may administer the server.
+    pub admin: bool,
+    /// Whether it was deactivated; its id is never given out again.
+    pub deactivated: bool,
+    /// Milliseconds since the Unix epoch.
+    pub created_ts: i64,
+}
+
+/// A logged-in device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Whose.
+    pub user_id: UserId,
+    /// Its id.
+    pub device_id: String,
+    /// SHA-256 of its access token: tokens themselves are not kept.
+    pub token_hash: Hash,
+    /// Shown to people.
+    pub display_name: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub created_ts: i64,
+}
+
+/// What others see of a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Display name.
+    pub displayname: Option<String>,
+    /// `mxc://` address.
+    pub avatar_url: Option<String>,
+}
+
+/// Lets people register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationToken {
+    /// The token.
+    pub token: String,
+    /// How often it may still be used; `None`: any number of times.
+    pub uses_left: Option<u32>,
+}
+
+/// What identifies a client's transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ClientTxnKey {
+    /// Who.
+    pub user_id: UserId,
+    /// With which device.
+    pub device_id: String,
+    /// The room and event type it is scoped to.
+    pub scope: String,
+    /// Chosen by the client.
+    pub txn_id: String,
+}
+
+/// A client's transaction and what it made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTxn {
+    /// Which.
+    pub key: ClientTxnKey,
+    /// The event it made.
+    pub event_id: EventId,
+}
+
+/// Where a client's transaction stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientTxnState {
+    /// Queued; the hub has not answered.
+    Pending {
+        /// The room.
+        room_id: RoomId,
+        /// The LPDU.
+        lpdu_hash: Hash,
+    },
+    /// It made this event.
+    Done(EventId),
+    /// The hub refused, with this reason.
+    Refused(String),
+}
+
+/// Local accounts.
+#[async_trait]
+pub trait Accounts {
+    /// Creates an account; [`StoreError::Exists`] if the id was ever taken. Uses up one use of the token, if one is
+    /// given, in the same transaction; `false`: the token is not valid, nothing was created.
+    async fn create_user(&self, user: User, token: Option<&str>) -> Result<bool, StoreError>;
+
+    /// An account.
+    async fn user(&self, user_id: &UserId) -> Result<Option<User>, StoreError>;
+
+    /// All accounts, by id.
+    async fn users(&self) -> Result<Vec<User>, StoreError>;
+
+    /// Sets the password hash; `false`: no such user.
+    async fn set_password(&self, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError>;
+
+    /// Creates a device or replaces its token.
+    async fn put_device(&self, device: Device) -> Result<(), StoreError>;
+
+    /// The device that a token belongs to.
+    async fn device_by_token(&self, token_hash: &Hash) -> Result<Option<Device>, StoreError>;
+
+    /// A user's devices.
+    async fn devices(&self, user_id: &UserId) -> Result<Vec<Device>, StoreError>;
+
+    /// Logs a device out; all of the user's if `device_id` is `None`.
+    async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError>;
+
+    /// A profile; empty if nothing was set.
+    async fn profile(&self, user_id: &UserId) -> Result<Profile, StoreError>;
+
+    /// Sets a profile.
+    async fn put_profile(&self, user_id: &UserId, profile: Profile) -> Result<(), StoreError>;
+
+    /// Creates or replaces a registration token.
+    async fn put_registration_token(&self, token: RegistrationToken) -> Result<(), StoreError>;
+
+    /// All registration tokens.
+    async fn registration_tokens(&self) -> Result<Vec<RegistrationToken>, StoreError>;
+
+    /// Where a client's transaction stands; `None`: never seen.
+    async fn client_txn(&self, key: &ClientTxnKey) -> Result<Option<ClientTxnState>, StoreError>;
+}

@@ -1,0 +1,30 @@
+//! Where Axle keeps rooms, accounts and queues: one trait in the words of the domain, and its implementations.
+//!
+//! [`Store`] is the whole of it. [`sqlite`] is what a server runs on; [`memory`] keeps everything in memory and injects
+//! faults, for tests. Both pass the same suite.
+//!
+//! Three orders are kept apart: *stream* order is arrival at this server, over all rooms, and grows only; *position* is
+//! a room's own order, signed by its hub, below zero for history fetched later; DAG edges are in the events themselves.
+
+mod accounts;
+mod delivery;
+mod error;
+mod keys;
+mod log;
+mod operator;
+
+pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};
+pub use delivery::{Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu};
+pub use error::StoreError;
+pub use keys::{ServerKeys, StoredKey};
+pub use log::{
+    Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
+    StateEntry, StoredEvent, SyncRoom, UserRoom,
+};
+pub use operator::{Operator, RoomSummary};
+
+/// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
+/// documentation says otherwise.
+pub trait Store: RoomLog + Delivery + ServerKeys + Accounts + Operator + Send + Sync + 'static {}
+
+impl<T: RoomLog + Delivery + ServerKeys + Accounts + Operator + Send + Sync + 'static> Store for T {}

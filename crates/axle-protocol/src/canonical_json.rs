@@ -125,6 +125,18 @@ pub fn has_only_safe_integers(value: &Value) -> bool {
     }
 }
 
+/// The integer that a number stands for, if it is one within +-(2^53 - 1). `100.0` and `1e2` are 100: their canonical
+/// form, and so the event's id, is the same, and two servers may have read either.
+pub fn as_integer(value: &Value) -> Option<i64> {
+    let number = value.as_number()?;
+    let integer = match number.as_i64() {
+        Some(integer) => integer,
+        #[allow(clippy::cast_possible_truncation)] // `as` saturates, and what saturates is out of the range below.
+        None => number.as_f64().filter(|double| double.fract() == 0.0)? as i64,
+    };
+    (-MAX_SAFE_INTEGER..=MAX_SAFE_INTEGER).contains(&integer).then_some(integer)
+}
+
 fn write_object(out: &mut String, map: &Map<String, Value>) {
     out.push('{');
     // `Map` iterates in UTF-8 order, which is UTF-16 order unless characters from U+E000 on are involved.

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::AuthState;
+use crate::canonical_json::as_integer;
+use crate::id::UserId;
+
 /// The parsed content of `m.room.power_levels`. Anything that is not an integer counts as absent: the rules refuse
 /// such content before it becomes state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,13 +35,47 @@ pub struct PowerLevels {
 /// Level of a room's creator while there is no power levels event.
 pub const CREATOR_LEVEL: i64 = 100;
 
+/// What rooms without a power levels event ask for.
+static DEFAULTS: PowerLevels = PowerLevels {
+    users: BTreeMap::new(),
+    users_default: None,
+    events: BTreeMap::new(),
+    events_default: None,
+    state_default: None,
+    ban: None,
+    kick: None,
+    redact: None,
+    invite: None,
+};
+
+/// A user's level in this state. Without a power levels event the creator has [`CREATOR_LEVEL`].
+pub fn user_level(state: &dyn AuthState, user: &str) -> i64 {
+    match state.power_levels() {
+        Some((_, levels)) => levels.user(user),
+        None if state.create().is_some_and(|create| create.sender.as_str() == user) => CREATOR_LEVEL,
+        None => DEFAULTS.user(user),
+    }
+}
+
+/// The levels that actions need in this state. For a user's own level ask [`user_level`], which knows the creator.
+pub fn required_levels(state: &dyn AuthState) -> &PowerLevels {
+    state.power_levels().map_or(&DEFAULTS, |(_, levels)| levels)
+}
+
+/// Whether an `m.room.redaction` of `redactor` takes effect on an event of `author`, as in Matrix v11: the redact
+/// level, or both users on one server. The redaction event itself is allowed or not by [`super::check`].
+pub fn may_redact(state: &dyn AuthState, redactor: &UserId, author: &UserId) -> bool {
+    redactor.server_str() == author.server_str()
+        || user_level(state, redactor.as_str()) >= required_levels(state).redact()
+}
+
 impl PowerLevels {
     /// Reads the content of a power levels event.
     pub fn from_content(content: &Map<String, Value>) -> Self {
-        let level = |key: &str| content.get(key).and_then(Value::as_i64);
+        let level = |key: &str| content.get(key).and_then(as_integer);
         let levels = |key: &str| {
             let map = content.get(key).and_then(Value::as_object);
-            map.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), value.as_i64()?))).collect()
+            map.into_iter().flatten().filter_map(|(name, value)| Some((name.clone(), as_integer(value)?))).collect()
         };
         Self {
             users: levels("users"),

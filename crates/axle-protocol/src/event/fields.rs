@@ -32,11 +32,6 @@ impl Fields {
         self.entries.iter().find(|(name, _)| &**name == key).map(|(_, range)| &self.buffer[range.clone()])
     }
 
-    /// The names of the fields, in canonical order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(name, _)| &**name)
-    }
-
     /// Sets a field to something already canonical.
     pub(super) fn set(&mut self, key: &str, canonical: &str) {
         let start = self.buffer.len();

@@ -134,4 +134,18 @@ pub trait Accounts {
 
     /// Where a client's transaction stands; `None`: never seen.
     async fn client_txn(&self, key: &ClientTxnKey) -> Result<Option<ClientTxnState>, StoreError>;
+
+    /// The transaction ids under which this device made these events; events of other devices are left out.
+    async fn device_txn_ids(
+        &self,
+        user_id: &UserId,
+        device_id: &str,
+        event_ids: &[EventId],
+    ) -> Result<Vec<(EventId, String)>, StoreError>;
+
+    /// Keeps a sync filter (its JSON). The same text again gets the same id.
+    async fn put_filter(&self, user_id: &UserId, filter: &str) -> Result<String, StoreError>;
+
+    /// A sync filter of this user.
+    async fn filter(&self, user_id: &UserId, filter_id: &str) -> Result<Option<String>, StoreError>;
 }

@@ -273,7 +273,8 @@ pub trait RoomLog {
     /// State changes with `after < stream <= until`, the last of each key.
     async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError>;
 
-    /// The newest accepted events with a position and `after < stream <= until`.
+    /// The newest accepted events with a position and `after < stream <= until`. History that was fetched later
+    /// (positions below zero) is no news and is left out.
     async fn sync_room(&self, room_id: &RoomId, after: i64, until: i64, limit: usize) -> Result<SyncRoom, StoreError>;
 
     /// The last stream position assigned.

@@ -228,6 +228,9 @@ pub trait RoomLog {
     /// A room, to be loaded into memory. `None`: not known here.
     async fn load_room(&self, room_id: &RoomId) -> Result<Option<RoomSnapshot>, StoreError>;
 
+    /// The rooms that have events waiting for a gap to be filled.
+    async fn rooms_with_waiting(&self) -> Result<Vec<RoomId>, StoreError>;
+
     /// One event, whatever its status.
     async fn event(&self, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError>;
 

@@ -1,1 +1,3 @@
-//! skeleton
+//! Wires protocol, rooms, store and both APIs into a server.
+
+pub mod rooms;

@@ -1,0 +1,102 @@
+//! What the rooms need of the network. `axle-federation` is behind it in a server, a fake in tests.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axle_federation::{MembershipChange, RoomTemplate};
+use axle_protocol::signing::KeySource;
+use axle_protocol::{Event, EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
+use axle_store::PendingEvent;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Other servers' keys.
+#[async_trait]
+pub trait Keys: Send + Sync + 'static {
+    /// The keys that checking these events needs, fetched where they are not known. What cannot be had is missing from
+    /// the source.
+    async fn keys_for(&self, events: &[Event]) -> Arc<dyn KeySource + Send + Sync>;
+}
+
+/// Takes what was stored towards other servers. Neither call waits: the queues are in the store.
+pub trait Outbound: Send + Sync + 'static {
+    /// An event, durable since now, is in the queues of these destinations.
+    fn deliver(&self, destinations: &[ServerName], event: &PendingEvent);
+
+    /// LPDUs of this room are queued towards its hub.
+    fn wake_lpdus(&self, hub: &ServerName, room_id: &RoomId);
+}
+
+/// Why a request to another server brought nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// It answered with an error.
+    #[error("{0}")]
+    Refused(MatrixError),
+    /// It could not be reached, timed out, or did not speak the protocol.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl From<PeerError> for MatrixError {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Refused(refusal) => refusal,
+            PeerError::Unreachable(reason) => Self::bad_gateway(reason),
+        }
+    }
+}
+
+/// The answer to `send_join`, not checked yet.
+#[derive(Debug)]
+pub struct SentJoin {
+    /// The finished join; some servers leave it out.
+    pub event: Option<Box<RawValue>>,
+    /// State before the join.
+    pub state: Vec<Box<RawValue>>,
+    /// Their auth events.
+    pub auth_chain: Vec<Box<RawValue>>,
+}
+
+/// Requests to other servers. Each call authenticates, bounds and times out by itself.
+#[async_trait]
+pub trait Peers: Send + Sync + 'static {
+    /// `make_join`, `make_leave`, `make_knock`.
+    async fn make_membership(
+        &self,
+        destination: &ServerName,
+        change: MembershipChange,
+        room_id: &RoomId,
+        user_id: &UserId,
+        versions: &[RoomVersion],
+    ) -> Result<RoomTemplate, PeerError>;
+
+    /// `send_join`.
+    async fn send_join(&self, destination: &ServerName, lpdu: &Event) -> Result<SentJoin, PeerError>;
+
+    /// `send_leave`.
+    async fn send_leave(&self, destination: &ServerName, lpdu: &Event) -> Result<(), PeerError>;
+
+    /// `send_knock`: stripped state.
+    async fn send_knock(&self, destination: &ServerName, lpdu: &Event) -> Result<Vec<Value>, PeerError>;
+
+    /// `invite`, to a hub with an LPDU or to the target's server with a PDU. Returns the signed, finished event.
+    async fn invite(
+        &self,
+        destination: &ServerName,
+        event: &Event,
+        stripped_state: &[Value],
+    ) -> Result<Box<RawValue>, PeerError>;
+
+    /// `backfill`: at most `limit` events up to and including `from`, in whatever order the peer has them.
+    async fn backfill(
+        &self,
+        destination: &ServerName,
+        room_id: &RoomId,
+        from: &EventId,
+        limit: usize,
+    ) -> Result<Vec<Box<RawValue>>, PeerError>;
+
+    /// Whether this server replays the `state` of a `send_join` answer as a timeline and so needs all of it.
+    async fn replays_state(&self, destination: &ServerName) -> bool;
+}

@@ -46,6 +46,13 @@ pub fn object_to_string(map: &Map<String, Value>) -> String {
     out
 }
 
+/// An object in canonical form, but for one field.
+pub fn object_to_string_without(map: &Map<String, Value>, left_out: &str) -> String {
+    let mut out = String::with_capacity(256);
+    write_sorted(&mut out, map.iter().filter(|(key, _)| *key != left_out));
+    out
+}
+
 /// Appends a value in canonical form.
 pub fn write_value(out: &mut String, value: &Value) {
     match value {
@@ -138,14 +145,18 @@ pub fn as_integer(value: &Value) -> Option<i64> {
 }
 
 fn write_object(out: &mut String, map: &Map<String, Value>) {
+    write_sorted(out, map.iter());
+}
+
+fn write_sorted<'a>(out: &mut String, entries: impl Iterator<Item = (&'a String, &'a Value)> + Clone) {
     out.push('{');
     // `Map` iterates in UTF-8 order, which is UTF-16 order unless characters from U+E000 on are involved.
-    if map.keys().any(|key| differs_in_utf16_order(key)) {
-        let mut entries: Vec<_> = map.iter().collect();
+    if entries.clone().any(|(key, _)| differs_in_utf16_order(key)) {
+        let mut entries: Vec<_> = entries.collect();
         sort_keys(&mut entries);
         write_entries(out, entries.into_iter());
     } else {
-        write_entries(out, map.iter());
+        write_entries(out, entries);
     }
     out.push('}');
 }

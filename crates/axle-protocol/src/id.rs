@@ -187,7 +187,7 @@ fn check_server_name(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn check_sigil<'a>(text: &'a str, sigil: char) -> Result<(&'a str, &'a str), &'static str> {
+fn check_sigil(text: &str, sigil: char) -> Result<(&str, &str), &'static str> {
     if text.len() > MAX_ID_BYTES {
         return Err("longer than 255 characters");
     }

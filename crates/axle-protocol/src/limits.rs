@@ -20,3 +20,13 @@ pub const MAX_AUTH_EVENTS: usize = 10;
 pub const MAX_PREV_EVENTS: usize = 20;
 /// Largest integer that both Matrix and RFC 8785 represent exactly.
 pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+/// One `Authorization` header ("Request Authentication").
+pub const MAX_AUTHORIZATION_BYTES: usize = 4096;
+/// `Authorization` headers of one request: one for each key that a server signs with.
+pub const MAX_AUTHORIZATION_HEADERS: usize = 8;
+/// Keys, current or old, that one server may publish.
+pub const MAX_KEYS_PER_SERVER: usize = 100;
+/// How long published keys are believed, at most, in milliseconds: 7 days ("Validity").
+pub const MAX_KEY_VALIDITY_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// Servers that one notary query may ask about.
+pub const MAX_SERVERS_PER_KEY_QUERY: usize = 100;

@@ -3,6 +3,8 @@
 pub mod server_keys;
 pub mod x_matrix;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::canonical_json;
@@ -13,6 +15,23 @@ use crate::keys::{SigningKey, VerifyKey};
 pub trait KeySource {
     /// The key of `server` named `key`, if it was valid at `at_ts` (milliseconds since the Unix epoch).
     fn verify_key(&self, server: &ServerName, key: &KeyId, at_ts: i64) -> Option<VerifyKey>;
+}
+
+/// Keys without times, for tools and tests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyMap(BTreeMap<ServerName, BTreeMap<KeyId, VerifyKey>>);
+
+impl KeyMap {
+    /// Adds a key, replacing one of the same id.
+    pub fn insert(&mut self, server: ServerName, id: KeyId, key: VerifyKey) {
+        self.0.entry(server).or_default().insert(id, key);
+    }
+}
+
+impl KeySource for KeyMap {
+    fn verify_key(&self, server: &ServerName, key: &KeyId, _at_ts: i64) -> Option<VerifyKey> {
+        self.0.get(server)?.get(key).cloned()
+    }
 }
 
 /// How the check of one entity's signature went.
@@ -31,9 +50,8 @@ pub enum SignatureStatus {
 
 /// Adds `entity`'s signature to an object, keeping the signatures of others.
 pub fn sign_object(object: &mut Map<String, Value>, entity: &str, key: &SigningKey) {
-    let signatures = object.remove("signatures");
-    let signature = key.sign(canonical_json::object_to_string(object).as_bytes());
-    let mut signatures = match signatures {
+    let signature = key.sign(signed_bytes(object).as_bytes());
+    let mut signatures = match object.remove("signatures") {
         Some(Value::Object(map)) => map,
         _ => Map::new(),
     };
@@ -54,14 +72,21 @@ pub fn check_object(
     keys: &dyn KeySource,
     at_ts: i64,
 ) -> SignatureStatus {
-    let Some(own) = object.get("signatures").and_then(|s| s.get(server.as_str())).and_then(Value::as_object) else {
-        return SignatureStatus::Missing;
-    };
-    let mut unsigned = object.clone();
-    unsigned.remove("signatures");
-    let bytes = canonical_json::object_to_string(&unsigned);
-    let pairs = own.iter().filter_map(|(id, signature)| Some((id.as_str(), signature.as_str()?)));
-    check_bytes(bytes.as_bytes(), server, pairs, keys, at_ts)
+    check_bytes(signed_bytes(object).as_bytes(), server, signatures_of(object, server), keys, at_ts)
+}
+
+/// What signatures of an object cover: its canonical form without `signatures`.
+pub(crate) fn signed_bytes(object: &Map<String, Value>) -> String {
+    canonical_json::object_to_string_without(object, "signatures")
+}
+
+/// The signatures that `server` has on an object, by key id.
+pub(crate) fn signatures_of<'a>(
+    object: &'a Map<String, Value>,
+    server: &ServerName,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let own = object.get("signatures").and_then(|all| all.get(server.as_str())).and_then(Value::as_object);
+    own.into_iter().flatten().filter_map(|(id, signature)| Some((id.as_str(), signature.as_str()?)))
 }
 
 /// Checks signatures (key id, base64) of one server over bytes: one good signature of a known key is enough.

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A name that must be new is taken (user, device, token).
     #[error("{0} exists already")]
     Exists(String),
+    /// The change contradicts what is stored: a fault of the caller. Nothing was written.
+    #[error("{0}")]
+    Invalid(String),
     /// The database was made by another version of Axle.
     #[error("{0}")]
     Schema(String),

@@ -19,8 +19,10 @@ pub enum EventStatus {
     SoftFailed,
     /// Refused; kept so that it is not fetched again.
     Rejected,
-    /// Known, but without a place in the room's order (state from before our join, events waiting for a gap to fill).
+    /// Known, but without a place in the room's order: state from before our join, auth events.
     Outlier,
+    /// Arrived before its parents; gets a place in the room's order when the gap is filled.
+    Waiting,
 }
 
 /// An event about to be stored.
@@ -28,7 +30,7 @@ pub enum EventStatus {
 pub struct NewEvent {
     /// Its id.
     pub event_id: EventId,
-    /// Place in the room's order; `None` for rejected events and outliers.
+    /// Place in the room's order; `None` for rejected and waiting events and outliers.
     pub position: Option<i64>,
     /// What became of it.
     pub status: EventStatus,
@@ -59,7 +61,8 @@ pub enum DeliveryChange {
     Start {
         /// Who.
         destination: ServerName,
-        /// The last position that it does not get (its join is answered by `send_join`).
+        /// The last position that it does not get (its join is answered by `send_join`); not before the head that the
+        /// append expects.
         after: i64,
     },
     /// The server gets the event at this position and none after.
@@ -94,7 +97,7 @@ pub struct Append {
 /// What an append got: the stream position of each event, in the order of [`Append::events`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
-    /// Events that were stored already (same id) keep the stream position they had.
+    /// Events that were stored already (same id) keep the stream position they had, unless they are moved.
     pub streams: Vec<i64>,
 }
 
@@ -156,7 +159,7 @@ pub struct RoomSnapshot {
     pub head: Option<RoomHead>,
     /// Its current state.
     pub state: Vec<StateEntry>,
-    /// Events that wait for a gap to be filled, in order of arrival.
+    /// Events with the status [`EventStatus::Waiting`], in order of arrival.
     pub waiting: Vec<StoredEvent>,
 }
 
@@ -222,7 +225,11 @@ pub struct OutOfRoom {
 #[async_trait]
 pub trait RoomLog {
     /// The one write primitive: stores an atomic change of one room if its head is where the writer expects it.
-    /// Returns when it is durable. An event of a given id is stored once; an outlier that gets a position is moved.
+    /// Returns when it is durable.
+    ///
+    /// An event of a given id is stored once. One that is stored without a position takes the status given now, and
+    /// the position, if there is one; beyond the room's head that gives it a new stream position, so that syncs see it.
+    /// One that has a position stays as it is.
     async fn append(&self, append: Append) -> Result<Appended, StoreError>;
 
     /// A room, to be loaded into memory. `None`: not known here.

@@ -1,7 +1,49 @@
 //! The Matrix client-server API: accounts, rooms, messages and sync, on Matrix's own paths and types.
 //!
-//! Accounts and reading go straight to the store; whatever changes a room goes through [`RoomService`].
+//! Accounts and reading go straight to the store; whatever changes a room goes through [`RoomService`]. [`router`] is
+//! the whole of it: endpoints are one a file under `endpoints`, and `endpoint` is the one way they are reached.
 
+mod accounts;
+mod config;
+mod endpoint;
+mod endpoints;
+mod error;
+mod ids;
+mod limiter;
+mod password;
+mod profile;
 mod service;
+mod session;
+mod state;
 
+use axum::Router;
+use axum::routing::any;
+use http::{HeaderName, Method, header};
+use tower_http::cors::{Any, CorsLayer};
+
+pub use accounts::{CreateUserError, create_user};
+pub use config::{ClientApiConfig, Rate, RateLimits, Registration};
+pub use endpoint::ClientAddress;
+pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent};
+pub use state::ApiState;
+
+use state::Api;
+
+/// The client-server API: everything under `/_matrix/client`, and `/.well-known/matrix/client`.
+///
+/// Every answer carries the CORS headers that the specification asks for; what is not there answers `M_UNRECOGNIZED`.
+/// The router has no fallback of its own, so that it can be merged with others.
+pub fn router(state: ApiState) -> Router {
+    endpoints::routes()
+        .route("/_matrix/client/{*path}", any(endpoint::unrecognized))
+        .layer(cors())
+        .with_state(Api::new(state))
+}
+
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
+        .allow_headers([HeaderName::from_static("x-requested-with"), header::CONTENT_TYPE, header::AUTHORIZATION])
+}

@@ -1,0 +1,74 @@
+//! Making accounts: for people who register, and for operators.
+
+use axle_protocol::{MatrixError, ServerName, UserId};
+use axle_store::{Accounts, Store, StoreError, User};
+
+use crate::password::{PasswordError, hash_password};
+use crate::state::now_ms;
+
+/// Why an account cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateUserError {
+    /// The localpart breaks the grammar of user ids.
+    #[error("{0}")]
+    InvalidName(String),
+    /// The id is, or was, taken.
+    #[error("{0} is taken")]
+    Taken(UserId),
+    /// The password cannot be used.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// Makes an account for an operator. Without a password nobody can log in to it yet. Hashing blocks the thread for
+/// tens of milliseconds.
+pub async fn create_user(
+    store: &dyn Store,
+    server_name: &ServerName,
+    localpart: &str,
+    password: Option<&str>,
+    admin: bool,
+) -> Result<UserId, CreateUserError> {
+    let user_id = local_user(server_name, localpart).map_err(CreateUserError::InvalidName)?;
+    let password_hash = password.map(hash_password).transpose()?;
+    let user = User { user_id: user_id.clone(), password_hash, admin, deactivated: false, created_ts: now_ms() };
+    match Accounts::create_user(store, user, None).await {
+        Ok(_) => Ok(user_id),
+        Err(StoreError::Exists(_)) => Err(CreateUserError::Taken(user_id)),
+        Err(error) => Err(CreateUserError::Store(error)),
+    }
+}
+
+/// The id that a person asks for when registering.
+pub(crate) fn wanted_user(server_name: &ServerName, localpart: &str) -> Result<UserId, MatrixError> {
+    local_user(server_name, localpart).map_err(|error| MatrixError::new(400, "M_INVALID_USERNAME", error))
+}
+
+pub(crate) fn in_use(user_id: &UserId) -> MatrixError {
+    MatrixError::new(400, "M_USER_IN_USE", format!("{user_id} is taken."))
+}
+
+fn local_user(server_name: &ServerName, localpart: &str) -> Result<UserId, String> {
+    // A colon would move characters into the server name.
+    if localpart.contains(':') {
+        return Err("A user name may hold only a-z, 0-9 and -.=_/+.".into());
+    }
+    UserId::parse(format!("@{localpart}:{server_name}")).map_err(|error| format!("The user name is {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_the_strict_grammar() {
+        let server = ServerName::parse("example.org").unwrap();
+        assert_eq!(wanted_user(&server, "alice").unwrap().as_str(), "@alice:example.org");
+        for bad in ["", "Alice", "al ice", "alice:other.org", "älice", "@alice", "alice\n"] {
+            assert_eq!(wanted_user(&server, bad).unwrap_err().errcode, "M_INVALID_USERNAME", "{bad:?}");
+        }
+    }
+}

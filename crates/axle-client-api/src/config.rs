@@ -1,0 +1,100 @@
+//! Settings of the client-server API.
+
+use axle_protocol::{RoomVersion, ServerName};
+use serde::Deserialize;
+
+/// Settings of the client-server API.
+#[derive(Debug, Clone)]
+pub struct ClientApiConfig {
+    /// The server whose users these are.
+    pub server_name: ServerName,
+    /// Who may register.
+    pub registration: Registration,
+    /// The version of rooms that are made without naming one.
+    pub default_room_version: RoomVersion,
+    /// Where clients reach this API, for `/.well-known/matrix/client`; `None` serves no such document.
+    pub public_base_url: Option<String>,
+    /// How often things may be asked for.
+    pub limits: RateLimits,
+}
+
+impl ClientApiConfig {
+    /// The defaults: nobody can register, rooms get the first room version, limits are on.
+    pub fn new(server_name: ServerName) -> Self {
+        Self {
+            server_name,
+            registration: Registration::Closed,
+            default_room_version: RoomVersion::I1,
+            public_base_url: None,
+            limits: RateLimits::default(),
+        }
+    }
+}
+
+/// Who may register.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anyone.
+    Open,
+    /// Who has a registration token.
+    Token,
+    /// Nobody: an operator creates accounts.
+    #[default]
+    Closed,
+}
+
+/// Limits on requests. `None` sets one off.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimits {
+    /// Events, joins, invites and other changes of rooms and profiles, a user.
+    pub changes: Option<Rate>,
+    /// Rooms made, a user.
+    pub rooms: Option<Rate>,
+    /// Accounts registered, an address.
+    pub registrations: Option<Rate>,
+    /// Wrong passwords, an account.
+    pub login_account: Option<Rate>,
+    /// Wrong passwords, an address.
+    pub login_address: Option<Rate>,
+    /// What can be asked without logging in (profiles, free user names), an address.
+    pub lookups: Option<Rate>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            changes: Some(Rate { per_second: 10.0, burst: 100 }),
+            rooms: Some(Rate { per_second: 0.1, burst: 20 }),
+            registrations: Some(Rate { per_second: 0.05, burst: 5 }),
+            login_account: Some(Rate { per_second: 0.1, burst: 5 }),
+            login_address: Some(Rate { per_second: 0.2, burst: 20 }),
+            lookups: Some(Rate { per_second: 5.0, burst: 50 }),
+        }
+    }
+}
+
+impl RateLimits {
+    /// No limits at all, for tests and measurements.
+    pub fn off() -> Self {
+        Self {
+            changes: None,
+            rooms: None,
+            registrations: None,
+            login_account: None,
+            login_address: None,
+            lookups: None,
+        }
+    }
+}
+
+/// A bucket of `burst` requests that refills at `per_second`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Requests a second in the long run.
+    pub per_second: f64,
+    /// Requests at once.
+    pub burst: u32,
+}

@@ -1,0 +1,183 @@
+//! The one way from HTTP to a handler and back: ruma's request and response types, over axum.
+//!
+//! A request type says its method, its paths on every version of the API, and whether it needs an access token. A
+//! handler that takes a [`Session`] can only be routed for a request type that demands a token, and the other way
+//! round, so an endpoint cannot forget to authenticate.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use axle_protocol::MatrixError;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{ConnectInfo, RawPathParams, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, on};
+use http::{Method, Request};
+use ruma::api::auth_scheme::{
+    AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, NoAccessToken, NoAuthentication,
+};
+use ruma::api::path_builder::PathBuilder;
+use ruma::api::{IncomingRequest, IncomingRequestExt, Metadata, OutgoingResponse, OutgoingResponseExt};
+
+use crate::error::{ApiError, ApiResult};
+use crate::session::{self, Session};
+use crate::state::Api;
+
+/// The largest body that is read. An event has at most 64 KiB; a room can be made with many of them.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The address of the client, for rate limits. A server that knows better than the socket (behind a proxy, say) puts
+/// this into the request's extensions; otherwise axum's [`ConnectInfo`] is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Authentication that a request type may have although nobody is logged in.
+pub(crate) trait NoSession: AuthScheme {}
+impl NoSession for NoAuthentication {}
+impl NoSession for NoAccessToken {}
+impl NoSession for AccessTokenOptional {}
+impl NoSession for AppserviceTokenOptional {}
+
+/// Where a request without a session comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Collects endpoints into a router.
+#[derive(Default)]
+pub(crate) struct Endpoints {
+    router: Router<Api>,
+}
+
+impl Endpoints {
+    /// An endpoint for people who are logged in.
+    pub(crate) fn authed<R, H, F, A>(self, handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.authed_at(&stable_paths::<R>(), handler)
+    }
+
+    /// The same on these paths.
+    pub(crate) fn authed_at<R, H, F, A>(self, paths: &[&str], handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.at(paths, R::METHOD, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let session = session::authenticate(&api, session::token(&request)?).await?;
+                let request = parse::<R>(params, request).await?;
+                handler(api, session, request).await
+            }
+        })
+    }
+
+    /// An endpoint for anyone.
+    pub(crate) fn open<R, H, F, A>(self, handler: H) -> Self
+    where
+        R: IncomingRequest + Send + 'static,
+        R::Authentication: NoSession,
+        H: Fn(Api, Caller, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.at(&stable_paths::<R>(), R::METHOD, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let caller = Caller { address: address(&request) };
+                let request = parse::<R>(params, request).await?;
+                handler(api, caller, request).await
+            }
+        })
+    }
+
+    /// The router; wrong methods are answered as the specification says.
+    pub(crate) fn into_router(self) -> Router<Api> {
+        self.router.method_not_allowed_fallback(method_not_allowed)
+    }
+
+    fn at<H, F, A>(mut self, paths: &[&str], method: Method, handler: H) -> Self
+    where
+        H: Fn(Api, Params, Request<Body>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        // Matrix uses no method beyond these.
+        let filter = MethodFilter::try_from(method).unwrap_or(MethodFilter::GET);
+        for path in paths {
+            let handler = handler.clone();
+            let route = move |State(api): State<Api>, params: Params, request: Request<Body>| async move {
+                match handler(api, params, request).await {
+                    Ok(response) => respond(response),
+                    Err(error) => error.into_response(),
+                }
+            };
+            self.router = self.router.route(path, on(filter, route));
+        }
+        self
+    }
+}
+
+/// A response in HTTP.
+pub(crate) fn respond(response: impl OutgoingResponse) -> Response {
+    match response.try_into_http_response::<Vec<u8>>() {
+        Ok(response) => response.map(Body::from),
+        Err(error) => {
+            tracing::error!(%error, "a response cannot be serialised");
+            ApiError::from(MatrixError::unknown("The response cannot be serialised.")).into_response()
+        }
+    }
+}
+
+/// What no endpoint is there for.
+pub(crate) async fn unrecognized() -> ApiError {
+    MatrixError::unrecognized("There is no such endpoint.").into()
+}
+
+async fn method_not_allowed() -> ApiError {
+    MatrixError::method_not_allowed("This endpoint does not know this method.").into()
+}
+
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// The paths on released versions of the API.
+fn stable_paths<R: Metadata>() -> Vec<&'static str> {
+    R::PATH_BUILDER.all_paths().filter(|path| !path.contains("/unstable/")).collect()
+}
+
+async fn parse<R: IncomingRequest>(params: Params, request: Request<Body>) -> ApiResult<R> {
+    let params = params.map_err(|error| MatrixError::invalid_param(error.to_string()))?;
+    let args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
+    let (parts, body) = request.into_parts();
+    let body = read(body).await?;
+    // Clients leave out the body where everything in it is optional; some of ruma's types demand an object then.
+    let bytes: &[u8] = if body.is_empty() && parts.method != Method::GET { b"{}" } else { &body };
+    Ok(R::try_from_http_request(Request::from_parts(parts, bytes), &args)?)
+}
+
+async fn read(body: Body) -> ApiResult<Bytes> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await;
+    let Ok(read) = read else {
+        return Err(MatrixError::new(408, "M_UNKNOWN", "The body of the request did not arrive in time.").into());
+    };
+    let too_large = || MatrixError::too_large(format!("The body is larger than {MAX_BODY_BYTES} bytes.")).into();
+    read.map_err(|_| too_large())
+}
+
+fn address(request: &Request<Body>) -> Option<IpAddr> {
+    let known = request.extensions().get::<ClientAddress>().map(|address| address.0);
+    known.or_else(|| request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip()))
+}

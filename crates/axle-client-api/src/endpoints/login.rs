@@ -1,0 +1,105 @@
+//! `POST /_matrix/client/v3/login`
+
+use axle_protocol::{MatrixError, UserId};
+use http::Method;
+use ruma::OwnedDeviceId;
+use ruma::api::auth_scheme::NoAccessToken;
+use ruma::api::client::session::login::v3 as ruma_login;
+use ruma::api::error::DeserializationError;
+use ruma::api::{IncomingRequest, Metadata};
+use serde::Deserialize;
+
+use crate::endpoint::Caller;
+use crate::error::ApiResult;
+use crate::limiter::address_key;
+use crate::session;
+use crate::state::Api;
+
+/// ruma's own request type panics when there is no `type`.
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    #[serde(rename = "type")]
+    login_type: String,
+    identifier: Option<Identifier>,
+    user: Option<String>,
+    password: Option<String>,
+    device_id: Option<OwnedDeviceId>,
+    initial_device_display_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Identifier {
+    #[serde(rename = "type")]
+    identifier_type: String,
+    user: Option<String>,
+}
+
+pub(crate) async fn login(api: Api, caller: Caller, request: Request) -> ApiResult<ruma_login::Response> {
+    if request.login_type != "m.login.password" {
+        return Err(MatrixError::new(400, "M_UNKNOWN", "Only m.login.password is offered.").into());
+    }
+    session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
+    let user_id = user(&api, &request)?;
+    let password = request.password.ok_or_else(|| MatrixError::missing_param("There is no password."))?;
+    check_password(&api, caller, &user_id, password).await?;
+    let new = session::start(&api, &user_id, request.device_id, request.initial_device_display_name).await?;
+    Ok(ruma_login::Response::new(new.user_id, new.access_token, new.device_id))
+}
+
+/// Whom the request names: a localpart or a whole id, in the place of today or of old clients.
+fn user(api: &Api, request: &Request) -> Result<UserId, MatrixError> {
+    let name = match &request.identifier {
+        Some(identifier) if identifier.identifier_type == "m.id.user" => identifier.user.as_deref(),
+        Some(_) => return Err(MatrixError::new(400, "M_UNKNOWN", "Only the identifier m.id.user is known here.")),
+        None => request.user.as_deref(),
+    };
+    let name = name.ok_or_else(|| MatrixError::missing_param("There is no user."))?;
+    let id = if name.starts_with('@') { name.into() } else { format!("@{name}:{}", api.config.server_name) };
+    let user_id = UserId::parse(id).map_err(|_| wrong())?;
+    if user_id.server_str() == api.config.server_name.as_str() { Ok(user_id) } else { Err(wrong()) }
+}
+
+async fn check_password(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
+    let address = address_key(caller.address);
+    api.limits.login_address.take(&address)?;
+    // Taken before the password is checked, so that guesses made at the same time count, too.
+    api.limits.login_account.take(user_id.as_str())?;
+    let user = api.store.user(user_id).await?;
+    let deactivated = user.as_ref().is_some_and(|user| user.deactivated);
+    let hash = user.filter(|user| !user.deactivated).and_then(|user| user.password_hash);
+    if !api.passwords.verify(password, hash).await? {
+        let error = if deactivated {
+            MatrixError::new(403, "M_USER_DEACTIVATED", "This account is deactivated.")
+        } else {
+            wrong()
+        };
+        return Err(error.into());
+    }
+    api.limits.login_address.give_back(&address);
+    api.limits.login_account.give_back(user_id.as_str());
+    Ok(())
+}
+
+fn wrong() -> MatrixError {
+    MatrixError::forbidden("The user name or the password is wrong.")
+}
+
+impl Metadata for Request {
+    const METHOD: Method = ruma_login::Request::METHOD;
+    const RATE_LIMITED: bool = ruma_login::Request::RATE_LIMITED;
+    type Authentication = NoAccessToken;
+    type PathBuilder = <ruma_login::Request as Metadata>::PathBuilder;
+    const PATH_BUILDER: Self::PathBuilder = ruma_login::Request::PATH_BUILDER;
+}
+
+impl IncomingRequest for Request {
+    type EndpointError = ruma::api::error::Error;
+    type OutgoingResponse = ruma_login::Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        _path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        Ok(serde_json::from_slice(request.body())?)
+    }
+}

@@ -1,0 +1,12 @@
+//! `POST /_matrix/client/v3/logout`
+
+use ruma::api::client::session::logout::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::session::Session;
+use crate::state::Api;
+
+pub(crate) async fn logout(api: Api, session: Session, _: Request) -> ApiResult<Response> {
+    api.store.remove_devices(&session.user_id, Some(&session.device_id)).await?;
+    Ok(Response::new())
+}

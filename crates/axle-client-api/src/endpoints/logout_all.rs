@@ -1,0 +1,12 @@
+//! `POST /_matrix/client/v3/logout/all`
+
+use ruma::api::client::session::logout_all::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::session::Session;
+use crate::state::Api;
+
+pub(crate) async fn logout_all(api: Api, session: Session, _: Request) -> ApiResult<Response> {
+    api.store.remove_devices(&session.user_id, None).await?;
+    Ok(Response::new())
+}

@@ -1,0 +1,115 @@
+//! `POST /_matrix/client/v3/register`
+
+use axle_protocol::{MatrixError, UserId};
+use axle_store::{StoreError, User};
+use ruma::api::client::account::register::RegistrationKind;
+use ruma::api::client::account::register::v3::{Request, Response};
+use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
+use ruma::api::error::{ErrorKind, StandardErrorBody};
+
+use crate::accounts::{in_use, wanted_user};
+use crate::config::Registration;
+use crate::endpoint::Caller;
+use crate::error::{ApiError, ApiResult};
+use crate::limiter::address_key;
+use crate::password::check_password;
+use crate::session::{self, random_token};
+use crate::state::{Api, now_ms};
+
+/// Random bytes in the id of an authentication session.
+const UIA_SESSION_BYTES: usize = 18;
+/// Random bytes in a user name that this server makes up, each two letters.
+const RANDOM_NAME_BYTES: usize = 8;
+
+pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
+    if request.kind == RegistrationKind::Guest {
+        return Err(MatrixError::new(403, "M_GUEST_ACCESS_FORBIDDEN", "There are no guests here.").into());
+    }
+    let stage = stage(api.config.registration)?;
+    let name = request.username.clone().map_or_else(random_name, Ok)?;
+    let user_id = wanted_user(&api.config.server_name, &name)?;
+    session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
+    if let Some(password) = &request.password {
+        check_password(password).map_err(MatrixError::from)?;
+    }
+    if api.store.user(&user_id).await?.is_some() {
+        return Err(in_use(&user_id).into());
+    }
+    let Some(auth) = &request.auth else { return Err(challenge(stage, None)?) };
+    let token = finished(&stage, auth)?;
+    let password = request.password.clone().ok_or_else(|| MatrixError::missing_param("There is no password."))?;
+    api.limits.registrations.take(&address_key(caller.address))?;
+    let user = User {
+        user_id,
+        password_hash: Some(api.passwords.hash(password).await?),
+        admin: false,
+        deactivated: false,
+        created_ts: now_ms(),
+    };
+    create(&api, user, stage, token, request).await
+}
+
+async fn create(
+    api: &Api,
+    user: User,
+    stage: AuthType,
+    token: Option<String>,
+    request: Request,
+) -> ApiResult<Response> {
+    let user_id = user.user_id.clone();
+    match api.store.create_user(user, token.as_deref()).await {
+        Ok(true) => {}
+        Ok(false) => return Err(challenge(stage, Some("This registration token is not valid."))?),
+        Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
+        Err(error) => return Err(error.into()),
+    }
+    let mut response = Response::new(crate::ids::ruma_user(&user_id)?);
+    if !request.inhibit_login {
+        let new = session::start(api, &user_id, request.device_id, request.initial_device_display_name).await?;
+        response.access_token = Some(new.access_token);
+        response.device_id = Some(new.device_id);
+    }
+    Ok(response)
+}
+
+/// The one stage that a registration goes through.
+fn stage(registration: Registration) -> Result<AuthType, MatrixError> {
+    match registration {
+        Registration::Open => Ok(AuthType::Dummy),
+        Registration::Token => Ok(AuthType::RegistrationToken),
+        Registration::Closed => Err(MatrixError::forbidden("Registration is closed on this server.")),
+    }
+}
+
+/// Whether the client has been through the stage; its registration token, if that is the stage. As there is one stage
+/// only, a session has no state: its id says nothing.
+fn finished(stage: &AuthType, auth: &AuthData) -> ApiResult<Option<String>> {
+    match (stage, auth) {
+        (AuthType::Dummy, AuthData::Dummy(_)) => Ok(None),
+        (AuthType::RegistrationToken, AuthData::RegistrationToken(token)) => Ok(Some(token.token.clone())),
+        _ => Err(challenge(stage.clone(), Some("This is not a stage of registration here."))?),
+    }
+}
+
+/// What the client has to do, and why what it did was not it.
+fn challenge(stage: AuthType, problem: Option<&str>) -> ApiResult<ApiError> {
+    let mut info = UiaaInfo::new(vec![AuthFlow::new(vec![stage])]);
+    info.params = serde_json::value::to_raw_value(&serde_json::Map::new()).ok();
+    info.session = Some(random_token(UIA_SESSION_BYTES)?);
+    info.auth_error = problem.map(|problem| Box::new(StandardErrorBody::new(ErrorKind::Forbidden, problem.to_owned())));
+    Ok(ApiError::Authenticate(Box::new(info)))
+}
+
+fn random_name() -> Result<String, MatrixError> {
+    Ok(session::random(RANDOM_NAME_BYTES)?.into_iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Refuses names that cannot be had.
+pub(super) async fn check_free(api: &Api, name: &str) -> ApiResult<UserId> {
+    stage(api.config.registration)?;
+    let user_id = wanted_user(&api.config.server_name, name)?;
+    match api.store.user(&user_id).await? {
+        Some(_) => Err(in_use(&user_id).into()),
+        None => Ok(user_id),
+    }
+}

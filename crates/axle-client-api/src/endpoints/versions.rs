@@ -1,0 +1,15 @@
+//! `GET /_matrix/client/versions`
+
+use ruma::api::client::discovery::get_supported_versions::{Request, Response};
+
+use crate::endpoint::Caller;
+use crate::error::ApiResult;
+use crate::state::Api;
+
+/// The versions whose paths and formats this API follows. Later ones promise endpoints that are not here yet, and
+/// clients rely on that promise: Matrix 1.2 has spaces, 1.3 relations, 1.4 threads.
+const VERSIONS: [&str; 3] = ["r0.6.0", "r0.6.1", "v1.1"];
+
+pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
+    Ok(Response::new(VERSIONS.map(String::from).into()))
+}

@@ -1,0 +1,73 @@
+//! What a request that fails is answered with.
+
+use axle_protocol::MatrixError;
+use axle_store::StoreError;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use ruma::api::client::uiaa::{UiaaInfo, UiaaResponse};
+use ruma::api::error::{DeserializationError, FromHttpRequestError};
+use serde_json::error::Category;
+
+use crate::endpoint::respond;
+
+/// A handler's result.
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// Why a request fails.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// The error object of every Matrix API.
+    Matrix(MatrixError),
+    /// The client has to authenticate in stages first.
+    Authenticate(Box<UiaaInfo>),
+}
+
+impl From<MatrixError> for ApiError {
+    fn from(error: MatrixError) -> Self {
+        Self::Matrix(error)
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        MatrixError::unknown("The server could not read or write its storage.").into()
+    }
+}
+
+impl From<FromHttpRequestError> for ApiError {
+    fn from(error: FromHttpRequestError) -> Self {
+        let FromHttpRequestError::Deserialization(error) = error else {
+            return MatrixError::method_not_allowed("This method is not allowed here.").into();
+        };
+        let text = error.to_string();
+        match error {
+            DeserializationError::Json(json) => match json.classify() {
+                Category::Syntax | Category::Eof => MatrixError::not_json(text),
+                Category::Data | Category::Io => MatrixError::bad_json(text),
+            },
+            DeserializationError::Utf8(_) => MatrixError::not_json(text),
+            _ => MatrixError::invalid_param(text),
+        }
+        .into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Matrix(error) => matrix_error(error),
+            Self::Authenticate(info) => respond(UiaaResponse::AuthResponse(*info)),
+        }
+    }
+}
+
+fn matrix_error(error: MatrixError) -> Response {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let retry_after = error.retry_after_ms.map(|ms| ms.div_ceil(1000));
+    let mut response = (status, axum::Json(error)).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}

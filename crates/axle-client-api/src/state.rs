@@ -1,0 +1,62 @@
+//! What every handler gets.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axle_store::Store;
+
+use crate::config::ClientApiConfig;
+use crate::limiter::Limits;
+use crate::password::PasswordPool;
+use crate::service::{Notifier, RoomService};
+
+/// What the client-server API stands on.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Where things are kept.
+    pub store: Arc<dyn Store>,
+    /// What changes rooms.
+    pub rooms: Arc<dyn RoomService>,
+    /// What wakes syncs.
+    pub notifier: Arc<dyn Notifier>,
+    /// Settings.
+    pub config: ClientApiConfig,
+}
+
+/// What every handler gets: the state, and what this API keeps in memory beside it.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Inner>);
+
+pub(crate) struct Inner {
+    state: ApiState,
+    pub(crate) limits: Limits,
+    pub(crate) passwords: PasswordPool,
+}
+
+impl Api {
+    pub(crate) fn new(state: ApiState) -> Self {
+        let limits = Limits::new(&state.config.limits);
+        Self(Arc::new(Inner { state, limits, passwords: PasswordPool::default() }))
+    }
+}
+
+impl Deref for Api {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Deref for Inner {
+    type Target = ApiState;
+    fn deref(&self) -> &ApiState {
+        &self.state
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

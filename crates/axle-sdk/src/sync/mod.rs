@@ -1,0 +1,7 @@
+//! Following a user's events.
+
+mod follow;
+mod response;
+
+pub use follow::{SyncLoop, SyncStep};
+pub use response::{InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncResponse, TimelineChunk};

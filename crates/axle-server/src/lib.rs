@@ -1,3 +1,5 @@
-//! Wires protocol, rooms, store and both APIs into a server.
+//! Wires protocol, rooms, store and both APIs into a server: configuration, listeners, room workers, metrics,
+//! administration.
 
+pub mod config;
 pub mod rooms;

@@ -1,0 +1,256 @@
+//! Every option by its key: what it is for, what form it has, and an example.
+
+/// What form an option's value has. Decides how an environment variable is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// Strings; in a variable separated by commas.
+    List,
+    /// Names with strings; in a variable `name=value`, separated by commas.
+    Table,
+}
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionInfo {
+    /// With its section: `client.listen`.
+    pub key: &'static str,
+    /// Its form.
+    pub kind: Kind,
+    /// A value to copy, in TOML.
+    pub example: &'static str,
+    /// For people who set it.
+    pub text: &'static str,
+}
+
+impl OptionInfo {
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        format!("AXLE_{}", self.key.replace('.', "__").to_uppercase())
+    }
+
+    /// The section, if it has one, and the name in it.
+    pub fn split(&self) -> (Option<&'static str>, &'static str) {
+        match self.key.split_once('.') {
+            Some((section, name)) => (Some(section), name),
+            None => (None, self.key),
+        }
+    }
+
+    /// The option with this key.
+    pub fn find(key: &str) -> Option<&'static Self> {
+        OPTIONS.iter().find(|option| option.key == key)
+    }
+
+    /// The line to write in a file.
+    pub(super) fn line(&self) -> String {
+        match self.split() {
+            (Some(section), name) => format!("{name} = {} (in the section [{section}])", self.example),
+            (None, name) => format!("{name} = {}", self.example),
+        }
+    }
+}
+
+const fn option(key: &'static str, kind: Kind, example: &'static str, text: &'static str) -> OptionInfo {
+    OptionInfo { key, kind, example, text }
+}
+
+/// All options, in the order of the reference.
+pub const OPTIONS: &[OptionInfo] = &[
+    option(
+        "server_name",
+        Kind::Text,
+        r#""example.org""#,
+        "The part of user ids after the colon, and the name that other servers know this one by: a host name, with a \
+         port if federation is not found by `.well-known`, SRV or port 8448. Not an IP address. It is fixed when the \
+         data folder is made: users and rooms carry it.",
+    ),
+    option(
+        "data",
+        Kind::Text,
+        r#""/var/lib/axle""#,
+        "The folder that holds everything the server keeps: database, signing keys, admin socket. Made if it is not \
+         there. Relative paths, here and below, start at the working directory.",
+    ),
+    option(
+        "client.listen",
+        Kind::List,
+        r#"["127.0.0.1:8008"]"#,
+        "Addresses that serve the client-server API. Port 0 takes any free port.",
+    ),
+    option(
+        "client.tls_certificate",
+        Kind::Text,
+        r#""/etc/axle/client.pem""#,
+        "PEM file with the certificate chain of the client listeners. Without one they speak plain HTTP, for use on \
+         this machine or behind a proxy. Read again when it changes and on SIGHUP.",
+    ),
+    option("client.tls_key", Kind::Text, r#""/etc/axle/client.key""#, "PEM file with the certificate's private key."),
+    option(
+        "client.public_url",
+        Kind::Text,
+        r#""https://chat.example.org""#,
+        "Where clients reach this server, if that is not a listener's own address. Published at \
+         `/.well-known/matrix/client`.",
+    ),
+    option(
+        "client.trusted_proxies",
+        Kind::List,
+        r#"["127.0.0.1"]"#,
+        "Networks of proxies in front of the client listeners. Their `X-Forwarded-For` says who the client is, for \
+         rate limits; without this a proxy's clients count as one.",
+    ),
+    option(
+        "client.serve_federation",
+        Kind::Switch,
+        "true",
+        "Serve federation on the client listeners as well, for one proxy in front of both.",
+    ),
+    option(
+        "federation.listen",
+        Kind::List,
+        r#"["0.0.0.0:8448"]"#,
+        "Addresses that serve federation. With none, and without `client.serve_federation`, other servers cannot reach \
+         this one: federation is off.",
+    ),
+    option(
+        "federation.tls_certificate",
+        Kind::Text,
+        r#""/etc/axle/federation.pem""#,
+        "PEM file with the certificate chain for the server name. Read again when it changes and on SIGHUP.",
+    ),
+    option(
+        "federation.tls_key",
+        Kind::Text,
+        r#""/etc/axle/federation.key""#,
+        "PEM file with the certificate's private key.",
+    ),
+    option(
+        "federation.plain_http",
+        Kind::Switch,
+        "true",
+        "Let the federation listeners speak plain HTTP: behind a proxy that does TLS, or in a test network.",
+    ),
+    option(
+        "federation.ca_file",
+        Kind::Text,
+        r#""/etc/axle/ca.pem""#,
+        "PEM file with certificate authorities to trust beside the system's, for private networks.",
+    ),
+    option(
+        "federation.allowed_networks",
+        Kind::List,
+        r#"["10.0.0.0/8"]"#,
+        "Federation never connects to loopback, private or otherwise special addresses, except those in these networks.",
+    ),
+    option(
+        "federation.plain_http_peers",
+        Kind::List,
+        r#"["localhost:3000"]"#,
+        "Servers that are spoken to by plain HTTP. For tests only.",
+    ),
+    option(
+        "federation.overrides",
+        Kind::Table,
+        r#"{ "example.org" = "10.1.2.3:8448" }"#,
+        "Where to find servers that are not to be looked up: server name to `address:port`. The certificate is still \
+         checked against the server name.",
+    ),
+    option(
+        "federation.linearized",
+        Kind::Switch,
+        "false",
+        "Publish `m.linearized`, which says that this server speaks Linearized Matrix only. Turn it off towards a \
+         Synapse that speaks both: it takes events from a server that says so for unfinished ones.",
+    ),
+    option(
+        "federation.notaries",
+        Kind::List,
+        r#"["matrix.org"]"#,
+        "Servers that are asked for the keys of servers that do not answer.",
+    ),
+    option(
+        "federation.well_known",
+        Kind::Text,
+        r#""axle.example.org:443""#,
+        "What to answer at `/.well-known/matrix/server`, for a server name whose host serves this server on another \
+         port or under another name.",
+    ),
+    option(
+        "registration.mode",
+        Kind::Text,
+        r#""token""#,
+        "Who may register: `open` (anybody), `token` (who has a token, made with \
+         `axle admin registration-token`), `closed` (nobody; \
+         `axle admin create-user` makes accounts).",
+    ),
+    option(
+        "rooms.default_version",
+        Kind::Text,
+        r#""org.matrix.i-d.ralston-mimi-linearized-matrix.02""#,
+        "The room version of new rooms whose creator names none.",
+    ),
+    option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
+    option(
+        "limits.max_connections_per_address",
+        Kind::Number,
+        "1000",
+        "Open connections from one IP address to one listener; more are closed at once. Set it to the value of \
+         `max_connections` behind a proxy.",
+    ),
+    option(
+        "limits.header_bytes",
+        Kind::Number,
+        "65536",
+        "The most bytes that a request's header may have, at least 8192.",
+    ),
+    option(
+        "limits.header_timeout_seconds",
+        Kind::Number,
+        "15",
+        "Time for a TLS handshake, and for a request's header to arrive.",
+    ),
+    option("limits.body_timeout_seconds", Kind::Number, "60", "Time for a request's body to arrive."),
+    option(
+        "limits.idle_timeout_seconds",
+        Kind::Number,
+        "120",
+        "A connection without a request, and on which nothing moves, is closed after this time.",
+    ),
+    option(
+        "limits.drain_seconds",
+        Kind::Number,
+        "10",
+        "How long a server that was told to stop waits for requests in flight.",
+    ),
+    option(
+        "rate_limits.enabled",
+        Kind::Switch,
+        "false",
+        "Limit the rate of requests. Turn it off for load tests only.",
+    ),
+    option(
+        "metrics.allowed_networks",
+        Kind::List,
+        r#"["127.0.0.1/32", "10.9.0.0/16"]"#,
+        "Who may read `/_axle/metrics`. A request that came through a proxy (it has `Forwarded` or `X-Forwarded-For`) \
+         is always refused.",
+    ),
+    option(
+        "log.format",
+        Kind::Text,
+        r#""json""#,
+        "`text` for people, `json` for one object a line. On standard error.",
+    ),
+    option(
+        "log.filter",
+        Kind::Text,
+        r#""info,axle_federation=debug""#,
+        "What is logged: `error`, `warn`, `info`, `debug` or `trace`, for all or by module.",
+    ),
+];

@@ -11,8 +11,8 @@ use crate::base64;
 const HUB_FIELDS: [&str; 2] = ["auth_events", "prev_events"];
 
 /// SHA-256.
-pub(super) fn sha256(text: &str) -> Hash {
-    Sha256::digest(text.as_bytes()).into()
+pub fn sha256(bytes: impl AsRef<[u8]>) -> Hash {
+    Sha256::digest(bytes).into()
 }
 
 /// `{"sha256":"..."}`.

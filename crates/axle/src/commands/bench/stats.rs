@@ -1,0 +1,54 @@
+//! Medians with their spread.
+
+use serde::Serialize;
+
+/// A figure from several rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Figure {
+    /// The middle one.
+    pub(super) median: f64,
+    /// The least.
+    pub(super) min: f64,
+    /// The most.
+    pub(super) max: f64,
+    /// How many rounds.
+    pub(super) rounds: usize,
+}
+
+impl Figure {
+    /// From at least one measurement; all zero if there is none.
+    pub(super) fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let rounds = values.len();
+        let median = match rounds {
+            0 => 0.0,
+            n if n % 2 == 1 => values[n / 2],
+            n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+        };
+        let min = values.first().copied().unwrap_or(0.0);
+        let max = values.last().copied().unwrap_or(0.0);
+        Self { median: round(median), min: round(min), max: round(max), rounds }
+    }
+}
+
+impl std::fmt::Display for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} ({:.1} to {:.1}, {} rounds)", self.median, self.min, self.max, self.rounds)
+    }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figure;
+
+    #[test]
+    fn the_median_is_the_middle_and_the_spread_its_ends() {
+        let figure = Figure::of(vec![3.0, 1.0, 2.0]);
+        assert_eq!((figure.median, figure.min, figure.max), (2.0, 1.0, 3.0));
+        assert_eq!(Figure::of(vec![1.0, 2.0]).median, 1.5);
+    }
+}

@@ -1,9 +1,17 @@
 //! Server-to-server: name resolution, TLS, request authentication, outbound queues, and the endpoints of the draft's
 //! "Transport" chapter. What a request means for a room is decided behind [`FederationService`].
 
+mod connect;
+pub mod listen;
+pub mod resolve;
 mod service;
+pub mod tls;
 
+pub use connect::ConnectError;
 pub use service::{
     FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,
     TransactionOutcome,
 };
+
+/// How we introduce ourselves.
+pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

@@ -46,10 +46,10 @@ pub fn object_to_string(map: &Map<String, Value>) -> String {
     out
 }
 
-/// An object in canonical form, but for one field.
-pub fn object_to_string_without(map: &Map<String, Value>, left_out: &str) -> String {
+/// The fields that `keep` wants of an object, in canonical form.
+pub fn object_to_string_where(map: &Map<String, Value>, keep: impl Fn(&str) -> bool) -> String {
     let mut out = String::with_capacity(256);
-    write_sorted(&mut out, map.iter().filter(|(key, _)| *key != left_out));
+    write_pairs(&mut out, || map.iter().filter(|(key, _)| keep(key)));
     out
 }
 
@@ -105,6 +105,26 @@ pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Appends an object whose values `write` writes.
+pub fn write_map<'a, V: 'a>(
+    out: &mut String,
+    entries: impl IntoIterator<Item = (&'a String, &'a V)>,
+    write: impl Fn(&mut String, &V),
+) {
+    let mut entries: Vec<_> = entries.into_iter().collect();
+    entries.sort_by(|(a, _), (b, _)| compare_keys(a, b));
+    out.push('{');
+    for (i, (key, value)) in entries.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        write_string(out, key);
+        out.push(':');
+        write(out, value);
+    }
+    out.push('}');
+}
+
 /// Sorts keys as RFC 8785 orders them: by UTF-16 code units.
 pub fn sort_keys<T>(entries: &mut [(T, &Value)])
 where
@@ -145,18 +165,22 @@ pub fn as_integer(value: &Value) -> Option<i64> {
 }
 
 fn write_object(out: &mut String, map: &Map<String, Value>) {
-    write_sorted(out, map.iter());
+    write_pairs(out, || map.iter());
 }
 
-fn write_sorted<'a>(out: &mut String, entries: impl Iterator<Item = (&'a String, &'a Value)> + Clone) {
+/// Writes an object of the pairs that `pairs` yields; it is asked once or twice.
+fn write_pairs<'a, I>(out: &mut String, pairs: impl Fn() -> I)
+where
+    I: Iterator<Item = (&'a String, &'a Value)>,
+{
     out.push('{');
-    // `Map` iterates in UTF-8 order, which is UTF-16 order unless characters from U+E000 on are involved.
-    if entries.clone().any(|(key, _)| differs_in_utf16_order(key)) {
-        let mut entries: Vec<_> = entries.collect();
-        sort_keys(&mut entries);
-        write_entries(out, entries.into_iter());
+    // `Map` yields UTF-8 order, mostly UTF-16 order too; under the feature `preserve_order` of serde_json, any order.
+    if pairs().is_sorted_by(|(a, _), (b, _)| compare_keys(a, b).is_lt()) {
+        write_entries(out, pairs());
     } else {
-        write_entries(out, entries);
+        let mut sorted: Vec<_> = pairs().collect();
+        sort_keys(&mut sorted);
+        write_entries(out, sorted.into_iter());
     }
     out.push('}');
 }

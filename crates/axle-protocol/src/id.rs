@@ -181,10 +181,22 @@ fn check_server_name(text: &str) -> Result<(), &'static str> {
     if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') {
         return Err("only letters, digits, '-' and '.' may stand in a host name");
     }
-    if host.parse::<std::net::Ipv4Addr>().is_ok() {
+    if is_numeric_address(host) {
         return Err("an IP address is not a server name");
     }
     Ok(())
+}
+
+/// Whether a resolver could take the name for an IPv4 address in any of its old notations (`127.1`, `0x7f000001`):
+/// RFC 1123 wants the last label of a host name to be alphabetic.
+fn is_numeric_address(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let last = host.rsplit_once('.').map_or(host, |(_, last)| last);
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    match hex {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 fn check_sigil(text: &str, sigil: char) -> Result<(&str, &str), &'static str> {

@@ -47,15 +47,17 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A public key, decoded and checked to be a point of the curve.
+/// A public key, decoded and checked to be a usable point of the curve.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifyKey(ed25519_dalek::VerifyingKey);
 
 impl VerifyKey {
-    /// Decodes a key from (un)padded base64.
+    /// Decodes a key from (un)padded base64. As in libsodium, a key of small order or in an encoding that is not the
+    /// canonical one is none: everybody could sign with the former.
     pub fn from_base64(text: &str) -> Option<Self> {
         let bytes = base64::decode_array::<32>(text)?;
-        ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok().map(Self)
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).ok()?;
+        (is_canonical(&bytes) && !key.is_weak()).then_some(Self(key))
     }
 
     /// The key in unpadded base64.
@@ -77,4 +79,10 @@ impl fmt::Debug for VerifyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifyKey({})", self.to_base64())
     }
+}
+
+/// Whether the y coordinate is below 2^255 - 19. The top bit is the sign of x.
+fn is_canonical(key: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = key;
+    *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }

@@ -2,7 +2,10 @@
 
 /// An event, LPDU or PDU, in canonical JSON with all its signatures ("Events").
 pub const MAX_EVENT_BYTES: usize = 65_536;
-/// `type` and `state_key`, and room and user ids, in bytes ("Events", "Rooms", "Users").
+/// The same in other JSON than canonical: escapes may make text three times longer, spaces and digits a bit more.
+pub const MAX_EVENT_JSON_BYTES: usize = 4 * MAX_EVENT_BYTES;
+/// `type` and `state_key`, and room and user ids ("Events", "Rooms", "Users"). Bytes for ids and for what this server
+/// makes, characters for the other two as received.
 pub const MAX_ID_BYTES: usize = 255;
 /// A server name ("Server Names"): 255 characters of host and `:65535`.
 pub const MAX_SERVER_NAME_BYTES: usize = 261;
@@ -12,6 +15,8 @@ pub const MAX_ROOM_VERSION_BYTES: usize = 128;
 pub const MAX_PDUS_PER_TRANSACTION: usize = 50;
 /// `edus` of one transaction (`PUT /send/:txnId`).
 pub const MAX_EDUS_PER_TRANSACTION: usize = 100;
+/// Signatures of one server on one thing that are tried; one good one is enough.
+pub const MAX_SIGNATURES_TRIED: usize = 16;
 /// How deep JSON may nest before it is refused.
 pub const MAX_JSON_DEPTH: usize = 100;
 /// `auth_events` of one event: five are the most that the selection algorithm can name.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::canonical_json;
 use crate::id::{KeyId, ServerName};
 use crate::keys::{SigningKey, VerifyKey};
+use crate::limits::MAX_SIGNATURES_TRIED;
 
 /// Where verify keys come from.
 pub trait KeySource {
@@ -77,7 +78,7 @@ pub fn check_object(
 
 /// What signatures of an object cover: its canonical form without `signatures`.
 pub(crate) fn signed_bytes(object: &Map<String, Value>) -> String {
-    canonical_json::object_to_string_without(object, "signatures")
+    canonical_json::object_to_string_where(object, |key| key != "signatures")
 }
 
 /// The signatures that `server` has on an object, by key id.
@@ -89,7 +90,8 @@ pub(crate) fn signatures_of<'a>(
     own.into_iter().flatten().filter_map(|(id, signature)| Some((id.as_str(), signature.as_str()?)))
 }
 
-/// Checks signatures (key id, base64) of one server over bytes: one good signature of a known key is enough.
+/// Checks signatures (key id, base64) of one server over bytes: one good signature of a known key is enough. No more
+/// than [`MAX_SIGNATURES_TRIED`] are looked at.
 pub fn check_bytes<'a>(
     bytes: &[u8],
     server: &ServerName,
@@ -98,7 +100,7 @@ pub fn check_bytes<'a>(
     at_ts: i64,
 ) -> SignatureStatus {
     let mut status = SignatureStatus::Missing;
-    for (key_id, signature) in signatures {
+    for (key_id, signature) in signatures.take(MAX_SIGNATURES_TRIED) {
         let key = KeyId::parse(key_id).ok().and_then(|id| keys.verify_key(server, &id, at_ts));
         match key {
             Some(key) if key.verify(bytes, signature) => return SignatureStatus::Ok,

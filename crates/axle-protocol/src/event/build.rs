@@ -2,16 +2,20 @@
 //!
 //! Nothing that a remote server sent as a template is ever signed.
 
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
 use super::hash::{content_hash_input, hash_object, lpdu_hash_input, redacted_input, redacted_lpdu_input, sha256};
 use super::parse::EventError;
 use super::redact::redacted_content_json;
-use super::{Event, EventKind};
+use super::{Claimed, Event, EventKind, Hash, Inner, Signatures};
 use crate::canonical_json;
 use crate::id::{EventId, RoomId, ServerName, UserId};
 use crate::keys::SigningKey;
+use crate::limits::{MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_ID_BYTES, MAX_PREV_EVENTS};
 use crate::room_version::RoomVersion;
 
 /// What a user wants to send: everything of an event that is theirs to say.
@@ -40,9 +44,15 @@ pub enum BuildError {
     /// The result would not be a valid event.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// `type` and `state_key` of what this server makes are limited in bytes, since Matrix servers count those.
+    #[error("{0} is longer than {MAX_ID_BYTES} bytes")]
+    TooLong(&'static str),
     /// Only an LPDU can be completed.
     #[error("only an LPDU can be completed")]
     NotAnLpdu,
+    /// An LPDU says itself which hub is to complete it.
+    #[error("the LPDU is for another hub")]
+    OtherHub,
 }
 
 impl Template {
@@ -57,12 +67,12 @@ impl Template {
         let mut object = self.into_object()?;
         object.insert("hub_server".into(), hub.as_str().into());
         let mut fields = Fields::of(&object);
-        let hashes = lpdu_hashes(&fields);
+        let hashes = format!("{{\"lpdu\":{}}}", hash_object(&sha256(&lpdu_hash_input(&fields))));
         fields.set("hashes", &hashes);
         let redacted = redacted_content(&object);
         let signature = key.sign(redacted_lpdu_input(&fields, &redacted, &hashes).as_bytes());
-        fields.set("signatures", &signatures_with(None, server, key, signature));
-        finish(fields, version)
+        fields.set("signatures", &signatures_json(&with_signature(Signatures::new(), server, key, signature)));
+        finish(&fields, version)
     }
 
     /// A finished event of one of the hub's own users: no `hub_server`, no LPDU hash.
@@ -74,13 +84,25 @@ impl Template {
         server: &ServerName,
         key: &SigningKey,
     ) -> Result<Event, BuildError> {
-        let fields = Fields::of(&self.into_object()?);
-        seal(fields, None, version, auth_events, prev_events, server, key)
+        let object = self.into_object()?;
+        let redacted = redacted_content(&object);
+        let sealed = Seal { auth_events, prev_events, server, key }.apply(
+            Fields::of(&object),
+            &redacted,
+            None,
+            Signatures::new(),
+        );
+        finish(&sealed.fields, version)
     }
 
     fn into_object(self) -> Result<Map<String, Value>, BuildError> {
         if !self.content.values().all(canonical_json::has_only_safe_integers) {
             return Err(BuildError::UnsafeNumber);
+        }
+        for (name, text) in [("type", Some(&self.event_type)), ("state_key", self.state_key.as_ref())] {
+            if text.is_some_and(|text| text.len() > MAX_ID_BYTES) {
+                return Err(BuildError::TooLong(name));
+            }
         }
         let mut object = Map::new();
         object.insert("room_id".into(), self.room_id.as_str().into());
@@ -97,7 +119,8 @@ impl Template {
 
 impl Event {
     /// What the hub makes of a participant's LPDU: adds `auth_events`, `prev_events`, the content hash and its own
-    /// signature, keeping everything that the participant signed.
+    /// signature, keeping everything that the participant signed. Signatures of others are dropped: nothing vouches
+    /// for them, and a bad one under the hub's name could make the result look forged.
     pub fn complete(
         &self,
         auth_events: &[EventId],
@@ -105,64 +128,115 @@ impl Event {
         server: &ServerName,
         key: &SigningKey,
     ) -> Result<Event, BuildError> {
-        if self.kind() != EventKind::Lpdu {
+        let lpdu = &*self.0;
+        if lpdu.kind != EventKind::Lpdu {
             return Err(BuildError::NotAnLpdu);
         }
-        let lpdu_hashes = self.lpdu_hashes();
-        seal(self.0.fields.clone(), lpdu_hashes, self.version(), auth_events, prev_events, server, key)
+        if lpdu.hub_server.as_ref() != Some(server) {
+            return Err(BuildError::OtherHub);
+        }
+        check_count("auth_events", auth_events, MAX_AUTH_EVENTS)?;
+        check_count("prev_events", prev_events, MAX_PREV_EVENTS)?;
+        let sender = lpdu.sender.server_str();
+        let mut signatures = lpdu.signatures.clone();
+        signatures.retain(|entity, _| entity == sender && entity != server.as_str());
+        let sealed = Seal { auth_events, prev_events, server, key }.apply(
+            lpdu.fields.clone(),
+            &lpdu.redacted_content,
+            lpdu.claimed.lpdu_json.as_deref(),
+            signatures,
+        );
+        if sealed.fields.canonical_len() > MAX_EVENT_BYTES {
+            return Err(EventError::TooLarge.into());
+        }
+        Ok(Event(Arc::new(Inner {
+            version: lpdu.version,
+            kind: EventKind::Pdu,
+            exact: None,
+            event_id: OnceLock::from(sealed.event_id),
+            room_id: lpdu.room_id.clone(),
+            event_type: lpdu.event_type.clone(),
+            state_key: lpdu.state_key.clone(),
+            sender: lpdu.sender.clone(),
+            origin_server_ts: lpdu.origin_server_ts,
+            hub_server: lpdu.hub_server.clone(),
+            content: lpdu.content.clone(),
+            redacted_content: lpdu.redacted_content.clone(),
+            auth_events: auth_events.to_vec(),
+            prev_events: prev_events.to_vec(),
+            claimed: Claimed { content: Some(sealed.content_hash), ..lpdu.claimed.clone() },
+            signatures: sealed.signatures,
+            fields: sealed.fields,
+        })))
     }
 
     /// The event with one more signature over its finished form: what an invite's target adds.
     pub fn signed_by(&self, server: &ServerName, key: &SigningKey) -> Result<Event, BuildError> {
         let signature = key.sign(self.redacted_input().as_bytes());
         let mut fields = self.0.fields.clone();
-        let signatures = signatures_with(fields.get("signatures"), server, key, signature);
-        fields.set("signatures", &signatures);
-        finish(fields, self.version())
+        let signatures = with_signature(self.0.signatures.clone(), server, key, signature);
+        fields.set("signatures", &signatures_json(&signatures));
+        finish(&fields, self.version())
     }
 }
 
-fn seal(
-    mut fields: Fields,
-    lpdu_hashes: Option<String>,
-    version: RoomVersion,
-    auth_events: &[EventId],
-    prev_events: &[EventId],
-    server: &ServerName,
-    key: &SigningKey,
-) -> Result<Event, BuildError> {
-    fields.set("auth_events", &id_array(auth_events));
-    fields.set("prev_events", &id_array(prev_events));
-    let hash = hash_object(&sha256(&content_hash_input(&fields, lpdu_hashes.as_deref())));
-    let hashes = match &lpdu_hashes {
-        // `{"lpdu":{...}` and `,"sha256":"..."}`: both halves are canonical, and so is their order.
-        Some(lpdu) => format!("{},{}", &lpdu[..lpdu.len() - 1], &hash[1..]),
-        None => hash,
-    };
-    fields.set("hashes", &hashes);
-    let content = fields.get("content").and_then(|text| serde_json::from_str(text).ok());
-    let event_type: String = fields.get("type").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let redacted = redacted_content_json(&event_type, &content.unwrap_or_default());
-    let signature = key.sign(redacted_input(&fields, &redacted).as_bytes());
-    let signatures = signatures_with(fields.get("signatures"), server, key, signature);
-    fields.set("signatures", &signatures);
-    finish(fields, version)
+/// What a hub adds to make an event a finished one.
+struct Seal<'a> {
+    auth_events: &'a [EventId],
+    prev_events: &'a [EventId],
+    server: &'a ServerName,
+    key: &'a SigningKey,
 }
 
-fn finish(fields: Fields, version: RoomVersion) -> Result<Event, BuildError> {
-    let json = fields.write(|_, text| Some(text));
-    Ok(Event::parse(json.as_bytes(), version)?)
+struct Sealed {
+    fields: Fields,
+    content_hash: Hash,
+    event_id: EventId,
+    signatures: Signatures,
 }
 
-fn lpdu_hashes(fields: &Fields) -> String {
-    format!("{{\"lpdu\":{}}}", hash_object(&sha256(&lpdu_hash_input(fields))))
+impl Seal<'_> {
+    fn apply(
+        &self,
+        mut fields: Fields,
+        redacted_content: &str,
+        lpdu_hashes: Option<&str>,
+        signatures: Signatures,
+    ) -> Sealed {
+        fields.set("auth_events", &id_array(self.auth_events));
+        fields.set("prev_events", &id_array(self.prev_events));
+        let content_hash = sha256(&content_hash_input(&fields, lpdu_hashes));
+        let hash = hash_object(&content_hash);
+        match lpdu_hashes.and_then(|lpdu| lpdu.strip_suffix('}')) {
+            // `{"lpdu":{...}` and `,"sha256":"..."}`: both halves are canonical, and so is their order.
+            Some(lpdu) => fields.set("hashes", &format!("{lpdu},{}", hash.trim_start_matches('{'))),
+            None => fields.set("hashes", &hash),
+        }
+        let redacted = redacted_input(&fields, redacted_content);
+        let event_id = EventId::from_reference_hash(&sha256(&redacted));
+        let signatures = with_signature(signatures, self.server, self.key, self.key.sign(redacted.as_bytes()));
+        fields.set("signatures", &signatures_json(&signatures));
+        Sealed { fields: fields.compact(|_| true), content_hash, event_id, signatures }
+    }
 }
 
-fn redacted_content(object: &Map<String, Value>) -> String {
+/// What this server makes has passed the same check as what others make.
+fn finish(fields: &Fields, version: RoomVersion) -> Result<Event, BuildError> {
+    Ok(Event::parse(fields.compact(|_| true).canonical().as_bytes(), version)?)
+}
+
+fn check_count(field: &'static str, ids: &[EventId], most: usize) -> Result<(), EventError> {
+    match ids.len() > most {
+        true => Err(EventError::field(field, format!("has more than {most} entries"))),
+        false => Ok(()),
+    }
+}
+
+fn redacted_content(object: &Map<String, Value>) -> Cow<'static, str> {
     let event_type = object.get("type").and_then(Value::as_str).unwrap_or_default();
     match object.get("content").and_then(Value::as_object) {
         Some(content) => redacted_content_json(event_type, content),
-        None => "{}".into(),
+        None => Cow::Borrowed("{}"),
     }
 }
 
@@ -179,11 +253,15 @@ fn id_array(ids: &[EventId]) -> String {
     out
 }
 
-fn signatures_with(existing: Option<&str>, server: &ServerName, key: &SigningKey, signature: String) -> String {
-    let mut all: Map<String, Value> = existing.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let own = all.entry(server.as_str()).or_insert_with(|| Value::Object(Map::new()));
-    if let Value::Object(own) = own {
-        own.insert(key.id().to_string(), Value::String(signature));
-    }
-    canonical_json::object_to_string(&all)
+fn with_signature(mut all: Signatures, server: &ServerName, key: &SigningKey, signature: String) -> Signatures {
+    all.entry(server.to_string()).or_default().insert(key.id().to_string(), signature);
+    all
+}
+
+fn signatures_json(signatures: &Signatures) -> String {
+    let mut out = String::with_capacity(300);
+    canonical_json::write_map(&mut out, signatures, |out, keys| {
+        canonical_json::write_map(out, keys, |out, signature| canonical_json::write_string(out, signature));
+    });
+    out
 }

@@ -7,9 +7,6 @@ use super::redact::is_kept_field;
 use super::{Event, Hash};
 use crate::base64;
 
-/// Fields that a participant does not fill in.
-const HUB_FIELDS: [&str; 2] = ["auth_events", "prev_events"];
-
 /// SHA-256.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> Hash {
     Sha256::digest(bytes).into()
@@ -22,9 +19,9 @@ pub(super) fn hash_object(hash: &Hash) -> String {
 
 /// What an LPDU's hash covers: the LPDU without `signatures` and `hashes`.
 pub(super) fn lpdu_hash_input(fields: &Fields) -> String {
-    fields.write(|key, text| {
-        let left_out = key == "signatures" || key == "hashes" || HUB_FIELDS.contains(&key);
-        (!left_out).then_some(text)
+    fields.write(|key, text| match key {
+        "signatures" | "hashes" | "auth_events" | "prev_events" => None,
+        _ => Some(text),
     })
 }
 
@@ -69,7 +66,7 @@ impl Event {
 
     /// The bytes that the content hash covers.
     pub fn content_hash_input(&self) -> String {
-        content_hash_input(&self.0.fields, self.lpdu_hashes().as_deref())
+        content_hash_input(&self.0.fields, self.0.claimed.lpdu_json.as_deref())
     }
 
     /// The content hash as computed from the event.
@@ -79,23 +76,12 @@ impl Event {
 
     /// The bytes that the reference hash covers and that servers sign.
     pub fn redacted_input(&self) -> String {
-        redacted_input(&self.0.fields, &self.redacted_content_json())
+        redacted_input(&self.0.fields, &self.0.redacted_content)
     }
 
     /// The bytes that a participant signed as an LPDU; `None` where there is no LPDU hash.
     pub fn redacted_lpdu_input(&self) -> Option<String> {
-        let hashes = self.lpdu_hashes()?;
-        Some(redacted_lpdu_input(&self.0.fields, &self.redacted_content_json(), &hashes))
-    }
-
-    /// `hashes` with nothing but `lpdu`, canonical.
-    pub(super) fn lpdu_hashes(&self) -> Option<String> {
-        let hashes: serde_json::Value = serde_json::from_str(self.0.fields.get("hashes")?).ok()?;
-        let lpdu = hashes.get("lpdu")?;
-        Some(format!("{{\"lpdu\":{}}}", crate::canonical_json::to_string(lpdu)))
-    }
-
-    pub(super) fn redacted_content_json(&self) -> String {
-        super::redact::redacted_content_json(self.event_type(), self.content())
+        let hashes = self.0.claimed.lpdu_json.as_deref()?;
+        Some(redacted_lpdu_input(&self.0.fields, &self.0.redacted_content, hashes))
     }
 }

@@ -11,8 +11,9 @@ mod redact;
 mod stripped;
 mod verify;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ pub use build::{BuildError, Template};
 pub use hash::sha256;
 pub use parse::EventError;
 pub use redact::redact_content;
-pub use stripped::{STRIPPED_STATE_TYPES, stripped};
+pub use stripped::{STRIPPED_STATE_TYPES, parse_stripped, stripped};
 pub use verify::{Hashes, RequiredSignature, Verification};
 
 use crate::id::{EventId, RoomId, ServerName, UserId};
@@ -50,15 +51,19 @@ type Signatures = BTreeMap<String, BTreeMap<String, String>>;
 struct Inner {
     version: RoomVersion,
     kind: EventKind,
-    json: Box<str>,
-    event_id: EventId,
+    /// The JSON as it came, unless that was the canonical form.
+    exact: Option<Box<str>>,
+    /// Computed when first asked for: a hub needs no id for an LPDU that it accepts.
+    event_id: OnceLock<EventId>,
     room_id: RoomId,
-    event_type: Box<str>,
-    state_key: Option<Box<str>>,
+    event_type: Arc<str>,
+    state_key: Option<Arc<str>>,
     sender: UserId,
     origin_server_ts: i64,
     hub_server: Option<ServerName>,
-    content: Map<String, Value>,
+    content: Arc<Map<String, Value>>,
+    /// Canonical.
+    redacted_content: Cow<'static, str>,
     auth_events: Vec<EventId>,
     prev_events: Vec<EventId>,
     claimed: Claimed,
@@ -67,10 +72,12 @@ struct Inner {
 }
 
 /// The hashes that an event says it has.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Claimed {
     lpdu: Option<Hash>,
     content: Option<Hash>,
+    /// `hashes` with nothing but `lpdu`, canonical; with `lpdu`.
+    lpdu_json: Option<Box<str>>,
 }
 
 impl Event {
@@ -86,12 +93,17 @@ impl Event {
 
     /// The exact JSON it was parsed from, or built as.
     pub fn json(&self) -> &str {
-        &self.0.json
+        self.0.exact.as_deref().unwrap_or_else(|| self.canonical_json())
+    }
+
+    /// The whole event in canonical form.
+    pub fn canonical_json(&self) -> &str {
+        self.0.fields.canonical()
     }
 
     /// The reference hash as an id. An LPDU's own id is not that of the PDU it becomes.
     pub fn event_id(&self) -> &EventId {
-        &self.0.event_id
+        self.0.event_id.get_or_init(|| EventId::from_reference_hash(&hash::sha256(&self.redacted_input())))
     }
 
     /// `room_id`.
@@ -180,7 +192,7 @@ impl Event {
 
 impl PartialEq for Event {
     fn eq(&self, other: &Self) -> bool {
-        self.0.event_id == other.0.event_id && self.0.json == other.0.json
+        self.0.version == other.0.version && self.json() == other.json()
     }
 }
 
@@ -188,6 +200,6 @@ impl Eq for Event {}
 
 impl std::fmt::Debug for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Event").field("id", &self.0.event_id).field("json", &self.0.json).finish()
+        f.debug_struct("Event").field("id", self.event_id()).field("json", &self.json()).finish()
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Event;
+use crate::limits::MAX_ID_BYTES;
 
 /// What an invite or knock shows of a room.
 pub const STRIPPED_STATE_TYPES: [&str; 7] = [
@@ -23,4 +24,18 @@ pub fn stripped(event: &Event) -> Map<String, Value> {
     map.insert("state_key".into(), event.state_key().unwrap_or_default().into());
     map.insert("content".into(), Value::Object(event.content().clone()));
     map
+}
+
+/// What another server says is stripped state, with nothing but the four fields; `None` if it is not. Whether it is
+/// true nobody can tell.
+pub fn parse_stripped(value: &Value) -> Option<Map<String, Value>> {
+    let short = |key: &str| value.get(key)?.as_str().filter(|text| text.len() <= MAX_ID_BYTES);
+    let (event_type, sender, state_key) = (short("type")?, short("sender")?, short("state_key")?);
+    let content = value.get("content")?.as_object()?;
+    Some(Map::from_iter([
+        ("type".into(), event_type.into()),
+        ("sender".into(), sender.into()),
+        ("state_key".into(), state_key.into()),
+        ("content".into(), Value::Object(content.clone())),
+    ]))
 }

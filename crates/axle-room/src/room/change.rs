@@ -1,0 +1,175 @@
+//! What a command does to a room, to be stored as one atomic change.
+
+use axle_protocol::auth::{AuthError, Membership};
+use axle_protocol::event::{BuildError, Hash};
+use axle_protocol::{Event, EventId, ServerName};
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Part of the room; it has a position.
+    Accepted,
+    /// Refused by this server's own check; no position, no effect on state. Kept so that events which name it as
+    /// parent are understood.
+    Rejected,
+    /// Known, without a place in the room's order: state that a join brought, events that wait for a gap to fill.
+    Outlier,
+}
+
+/// One event of a change.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// The event, as it is to be stored: the redacted copy if its content had been changed.
+    pub event: Event,
+    /// Place in the room's order; accepted events have one.
+    pub position: Option<i64>,
+    /// What became of it.
+    pub status: Status,
+    /// Whether it becomes current state.
+    pub sets_state: bool,
+    /// The event it redacts, if its sender may.
+    pub redacts: Option<EventId>,
+    /// Of an `m.room.member` event.
+    pub membership: Option<Membership>,
+}
+
+/// A change of who gets a room's events from us, its hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The server gets the events after the one at this position.
+    Start {
+        /// Who.
+        destination: ServerName,
+        /// The last position that it does not get.
+        after: i64,
+    },
+    /// The server gets the event at this position and none after.
+    Stop {
+        /// Who.
+        destination: ServerName,
+        /// The last position that it gets.
+        at: i64,
+    },
+}
+
+/// One atomic change of a room. Store all of it, or none; only then let anyone know.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Position of the head before the change.
+    pub expected_head: Option<i64>,
+    /// In order.
+    pub events: Vec<Placed>,
+    /// In order. Only a hub has any.
+    pub deliveries: Vec<Delivery>,
+    /// LPDUs of our own users that are in the room now.
+    pub settled: Vec<Hash>,
+    /// What the hub did that it should not have.
+    pub faults: Vec<Fault>,
+}
+
+impl Change {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.deliveries.is_empty() && self.settled.is_empty()
+    }
+
+    /// Adds a change of the same room that was made right after this one, so that both are stored at once.
+    pub fn merge(&mut self, later: Change) {
+        if self.is_empty() {
+            self.expected_head = later.expected_head;
+        }
+        self.events.extend(later.events);
+        self.deliveries.extend(later.deliveries);
+        self.settled.extend(later.settled);
+        self.faults.extend(later.faults);
+    }
+
+    /// The last event that got a position.
+    pub fn last_placed(&self) -> Option<&Event> {
+        self.events.iter().rev().find(|placed| placed.position.is_some()).map(|placed| &placed.event)
+    }
+}
+
+/// How the hub fared with an event that it was asked to append.
+#[derive(Debug, Clone)]
+pub enum Accepted {
+    /// It is in the room once the change is durable, as this event.
+    Appended {
+        /// The finished event.
+        event: Event,
+        /// What to store.
+        change: Change,
+    },
+    /// It has been in the room, as this event: a repeated request.
+    Duplicate(EventId),
+}
+
+/// Something a hub should not have done. What the draft calls a reason to warn users of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The event by which it shows.
+    pub event_id: EventId,
+    /// What it is.
+    pub kind: FaultKind,
+}
+
+/// Kinds of [`Fault`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FaultKind {
+    /// The auth rules forbid the event. It was rejected.
+    #[error("the event is forbidden: {0}")]
+    Forbidden(String),
+    /// `auth_events` are not what rule 4 demands. It was rejected.
+    #[error("the event's auth_events are wrong: {0}")]
+    AuthEvents(String),
+    /// A needed signature is missing or wrong. It was dropped.
+    #[error("the event is not signed as it should be: {0}")]
+    BadSignature(String),
+    /// The content is not what its author signed. The redacted copy was taken.
+    #[error("the event's content was changed after its author signed it")]
+    ContentChanged,
+    /// `hub_server` names another server than the hub. It was rejected.
+    #[error("the event was made for the hub {0}")]
+    WrongHub(ServerName),
+    /// The LPDU inside is in the room already, as this event. It was rejected.
+    #[error("the event repeats the LPDU of {0}")]
+    ReplayedLpdu(EventId),
+    /// A parent that the hub could not, or would not, give us. What came after it was taken without it.
+    #[error("the event's parent {0} was not to be had")]
+    MissingParent(EventId),
+    /// State that the hub gave to us is not allowed by the events that should authorise it.
+    #[error("the state event is not authorised: {0}")]
+    UnauthorisedState(String),
+}
+
+/// Why a command was refused. The text is fit to be sent to who asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The auth rules, or who may send what for whom, forbid it. 403 `M_FORBIDDEN`.
+    #[error("{0}")]
+    Forbidden(String),
+    /// This server is not the room's hub. 400 `M_WRONG_SERVER`.
+    #[error("the room's hub is {0}")]
+    NotHub(ServerName),
+    /// The room has no create event, so no hub. 404 `M_NOT_FOUND`.
+    #[error("the room does not exist")]
+    NoRoom,
+    /// No user of this server is in the room: events from the hub are dropped without a word.
+    #[error("this server is not in the room")]
+    NotParticipating,
+    /// Not an event that this command can take. 400 `M_BAD_JSON`.
+    #[error("{0}")]
+    Unfit(String),
+    /// Too much is waiting already. To be tried again later.
+    #[error("too many events of this room are waiting for earlier ones")]
+    Busy,
+    /// The event cannot be made. 400 `M_BAD_JSON`.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::Forbidden(error.0)
+    }
+}

@@ -1,0 +1,96 @@
+//! What a room must know of events that it does not keep in memory.
+
+use std::collections::{HashMap, VecDeque};
+
+use axle_protocol::event::Hash;
+use axle_protocol::{Event, EventId, UserId};
+
+/// How many of its newest events a room remembers by itself. At most so many may be placed without being durable
+/// while [`super::Room::lookup`] is answered from the store.
+pub const RECENT_EVENTS: usize = 512;
+
+/// What the store should be asked before events are handed to a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lookup {
+    /// Events of this room, whatever their status.
+    pub events: Vec<EventId>,
+    /// LPDU hashes of this room.
+    pub lpdus: Vec<Hash>,
+}
+
+impl Lookup {
+    /// Whether nothing needs to be asked.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.lpdus.is_empty()
+    }
+}
+
+/// The answer to a [`Lookup`]: what is in the store of this room, and of no other.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Events that are stored.
+    pub events: HashMap<EventId, Brief>,
+    /// LPDUs that are in the room, and as which event.
+    pub lpdus: HashMap<Hash, EventId>,
+}
+
+/// What matters of an event that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    /// `type`.
+    pub event_type: String,
+    /// `state_key`.
+    pub state_key: Option<String>,
+    /// `sender`.
+    pub sender: UserId,
+    /// Whether it is settled what became of it: accepted or rejected, not an outlier.
+    pub settled: bool,
+}
+
+impl Brief {
+    /// Of an event.
+    pub fn of(event: &Event, settled: bool) -> Self {
+        Self {
+            event_type: event.event_type().to_owned(),
+            state_key: event.state_key().map(str::to_owned),
+            sender: event.sender().clone(),
+            settled,
+        }
+    }
+}
+
+/// The newest events of a room, accepted or rejected.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    events: HashMap<EventId, Event>,
+    lpdus: HashMap<Hash, EventId>,
+    order: VecDeque<EventId>,
+}
+
+impl Recent {
+    pub(super) fn add(&mut self, event: &Event) {
+        if self.order.len() >= RECENT_EVENTS
+            && let Some(oldest) = self.order.pop_front()
+            && let Some(old) = self.events.remove(&oldest)
+            && let Some(hash) = old.lpdu_hash()
+            && self.lpdus.get(hash) == Some(&oldest)
+        {
+            self.lpdus.remove(hash);
+        }
+        let id = event.event_id();
+        if let Some(hash) = event.lpdu_hash() {
+            self.lpdus.entry(*hash).or_insert_with(|| id.clone());
+        }
+        if self.events.insert(id.clone(), event.clone()).is_none() {
+            self.order.push_back(id.clone());
+        }
+    }
+
+    pub(super) fn event(&self, id: &EventId) -> Option<&Event> {
+        self.events.get(id)
+    }
+
+    pub(super) fn lpdu(&self, hash: &Hash) -> Option<&EventId> {
+        self.lpdus.get(hash)
+    }
+}

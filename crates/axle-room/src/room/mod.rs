@@ -1,0 +1,203 @@
+//! One linearized room, as hub or as participant.
+
+pub mod change;
+pub mod gap;
+pub mod hub;
+pub mod invite;
+pub mod join;
+pub mod known;
+pub mod participant;
+mod place;
+pub mod policy;
+pub mod state;
+pub mod verified;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axle_protocol::auth::{AuthState as _, Membership};
+use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, SigningKey, UserId};
+
+use gap::Waiting;
+use known::{Known, Lookup, Recent};
+use policy::{AccessPolicy, AuthRules};
+use state::RoomState;
+use verified::Verified;
+
+/// Who this server is. Handed to the commands that sign.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub name: ServerName,
+    /// What it signs with.
+    pub key: SigningKey,
+}
+
+/// The end of a room's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Position of the last event.
+    pub position: i64,
+    /// Its id.
+    pub event_id: EventId,
+}
+
+/// One entry of a stored room's current state.
+#[derive(Debug, Clone)]
+pub struct StateItem {
+    /// `type`.
+    pub event_type: String,
+    /// `state_key`.
+    pub state_key: String,
+    /// The event.
+    pub event_id: EventId,
+    /// Of an `m.room.member` event.
+    pub membership: Option<Membership>,
+    /// The event itself, except for `m.room.member`.
+    pub event: Option<Event>,
+}
+
+/// A room as a store has kept it.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The room.
+    pub room_id: RoomId,
+    /// Its version.
+    pub version: RoomVersion,
+    /// The end of its log.
+    pub head: Option<Head>,
+    /// Its current state.
+    pub state: Vec<StateItem>,
+    /// Events that wait for a gap to be filled, in order of arrival.
+    pub waiting: Vec<Event>,
+}
+
+/// How an LPDU came to its hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// `/send`, or `/invite` of a user whose server is in the room.
+    Transaction,
+    /// `/send_join`, `/send_leave` or `/send_knock`, by the membership it is about.
+    Handshake(Membership),
+}
+
+/// One room.
+///
+/// Commands by role: a hub's are [`Room::send_local`], [`Room::accept_lpdu`], [`Room::make_membership`],
+/// [`Room::prepare_invite`], [`Room::finish_invite`]; a participant's are [`Room::join`], [`Room::make_lpdu`],
+/// [`Room::receive`], [`Room::fill_gap`], [`Room::give_up_gap`], [`Room::fill_history`]. Before a command that takes
+/// [`Known`], ask [`Room::lookup`] what to look up, and the store for the answer.
+pub struct Room {
+    us: ServerName,
+    id: RoomId,
+    version: RoomVersion,
+    head: Option<Head>,
+    state: RoomState,
+    recent: Recent,
+    waiting: Waiting,
+    /// The last `origin_server_ts` of LPDUs of our users.
+    lpdu_times: HashMap<UserId, i64>,
+    policy: Arc<dyn AccessPolicy>,
+}
+
+impl Room {
+    /// A room without events: one that we are about to create, or to join.
+    pub fn new(us: ServerName, id: RoomId, version: RoomVersion) -> Self {
+        Self {
+            us,
+            id,
+            version,
+            head: None,
+            state: RoomState::default(),
+            recent: Recent::default(),
+            waiting: Waiting::default(),
+            lpdu_times: HashMap::new(),
+            policy: Arc::new(AuthRules),
+        }
+    }
+
+    /// A room as a store has kept it.
+    pub fn restore(us: ServerName, snapshot: Snapshot) -> Self {
+        let mut room = Self::new(us, snapshot.room_id, snapshot.version);
+        room.head = snapshot.head;
+        room.state = RoomState::restore(snapshot.state);
+        snapshot.waiting.into_iter().for_each(|event| room.waiting.push_back(Verified::stored(event)));
+        room
+    }
+
+    /// Lets another policy than the auth rules decide.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Arc<dyn AccessPolicy>) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> &RoomId {
+        &self.id
+    }
+
+    /// The room's version.
+    pub fn version(&self) -> RoomVersion {
+        self.version
+    }
+
+    /// The end of the log; `None` while it is empty.
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// The hub: the server of the create event's sender.
+    pub fn hub(&self) -> Option<ServerName> {
+        self.state.create().map(|create| create.hub())
+    }
+
+    /// Whether this server is the hub.
+    pub fn is_hub(&self) -> bool {
+        self.state.create().is_some_and(|create| create.sender.server_str() == self.us.as_str())
+    }
+
+    /// Whether a user of this server is joined.
+    pub fn is_participating(&self) -> bool {
+        self.state.has_server(self.us.as_str())
+    }
+
+    /// The current state.
+    pub fn state(&self) -> &RoomState {
+        &self.state
+    }
+
+    /// What to look up in the store before these events are handed to a command. Events that wait for a gap to be
+    /// filled are looked up with them.
+    pub fn lookup<'a>(&'a self, events: impl IntoIterator<Item = &'a Event>) -> Lookup {
+        let mut collect = place::Collect::new(self);
+        collect.add_all(events.into_iter().chain(self.waiting.iter()));
+        collect.finish()
+    }
+
+    /// What is known of an event: from memory, or else from the store.
+    fn brief(&self, id: &EventId, known: &Known) -> Option<known::Brief> {
+        match self.recent.event(id) {
+            Some(event) => Some(known::Brief::of(event, true)),
+            None => known.events.get(id).cloned(),
+        }
+    }
+
+    /// Whether an event is in the room, or rejected, so that nothing has to wait for it.
+    fn is_settled(&self, id: &EventId, known: &Known) -> bool {
+        self.head.as_ref().is_some_and(|head| head.event_id == *id)
+            || self.recent.event(id).is_some()
+            || known.events.get(id).is_some_and(|brief| brief.settled)
+    }
+
+    /// The event that an LPDU has become.
+    fn known_lpdu(&self, hash: &axle_protocol::event::Hash, known: &Known) -> Option<EventId> {
+        self.recent.lpdu(hash).or_else(|| known.lpdus.get(hash)).cloned()
+    }
+}
+
+impl std::fmt::Debug for Room {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Room").field("id", &self.id).field("head", &self.head).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! What a participant does: sends LPDUs to the hub, follows the hub's order, and notices when the hub does wrong.
+
+use axle_protocol::auth::check_auth_events;
+use axle_protocol::event::Template;
+use axle_protocol::{Event, EventId, ServerName};
+
+use super::change::{Change, Fault, FaultKind, Placed, Refusal, Status};
+use super::gap::Received;
+use super::known::Known;
+use super::place::FirstEvent;
+use super::state::membership_of;
+use super::verified::{Verified, VerifyError};
+use super::{Identity, Room};
+
+impl Room {
+    /// Makes the LPDU of one of our users, to be queued for the hub. An event that the room as we know it would not
+    /// allow is refused at once.
+    ///
+    /// `origin_server_ts` is raised where needed, so that two LPDUs of a user are never the same and the hub can tell
+    /// a repeated one from a new one.
+    pub fn make_lpdu(&mut self, me: &Identity, mut template: Template) -> Result<Event, Refusal> {
+        let hub = self.hub().ok_or(Refusal::NoRoom)?;
+        if template.room_id != self.id {
+            return Err(Refusal::Unfit("the event is of another room".into()));
+        }
+        if template.sender.server_str() != self.us.as_str() {
+            return Err(Refusal::Forbidden("the sender is a user of another server".into()));
+        }
+        if !self.is_participating() {
+            return Err(Refusal::NotParticipating);
+        }
+        if let Some(last) = self.lpdu_times.get(&template.sender) {
+            template.origin_server_ts = template.origin_server_ts.max(last + 1);
+        }
+        let lpdu = template.into_lpdu(self.version, &hub, &me.name, &me.key)?;
+        self.authorise(&lpdu)?;
+        self.note_lpdu(&lpdu);
+        Ok(lpdu)
+    }
+
+    /// Tells the room of an LPDU that was queued before this server restarted.
+    pub fn note_lpdu(&mut self, lpdu: &Event) {
+        let last = self.lpdu_times.entry(lpdu.sender().clone()).or_insert(i64::MIN);
+        *last = (*last).max(lpdu.origin_server_ts());
+    }
+
+    /// Takes an event that `origin` sent. It must be the hub.
+    pub fn receive(&mut self, event: &Verified, origin: &ServerName, known: &Known) -> Received {
+        if let Err(refusal) = self.check_sender(event.event(), origin) {
+            return Received::Refused(refusal);
+        }
+        let id = event.event().event_id();
+        let is_current_state = self.state.current_of(event.event()) == Some(id);
+        if self.is_settled(id, known) || is_current_state || self.waiting.contains(id) {
+            return Received::Duplicate;
+        }
+        let mut change = self.change();
+        if self.has_unknown_parent(event.event(), known) {
+            return self.wait(event, known, change);
+        }
+        let fault = self.take(event, known, &mut change);
+        self.drain(known, &mut change);
+        match fault {
+            None => Received::Appended(change),
+            Some(fault) => Received::Rejected { change, fault },
+        }
+    }
+
+    /// What to note of an event of the hub that is not signed as it should be, and so is dropped.
+    pub fn refuse_unverified(&self, event: &Event, origin: &ServerName, error: &VerifyError) -> Result<Fault, Refusal> {
+        self.check_sender(event, origin)?;
+        Ok(Fault { event_id: event.event_id().clone(), kind: FaultKind::BadSignature(error.to_string()) })
+    }
+
+    /// Puts older events into the log, below the position `above`: what the hub gave when asked to backfill from
+    /// `from`, oldest first. They change no state. Returns whether anything new came.
+    pub fn fill_history(
+        &self,
+        above: i64,
+        from: &EventId,
+        events: &[Verified],
+        known: &Known,
+    ) -> Result<Change, Refusal> {
+        events.iter().try_for_each(|event| self.check_event(event.event()))?;
+        if !events.iter().any(|event| event.event().event_id() == from) {
+            return Err(Refusal::Unfit("the event that was asked for is not in the answer".into()));
+        }
+        let mut change = self.change();
+        let new = events.iter().rev().take_while(|event| !self.is_settled(event.event().event_id(), known));
+        for (i, event) in (1..).zip(new) {
+            let event = event.event();
+            change.events.push(Placed {
+                event: event.clone(),
+                position: Some(above - i),
+                status: Status::Accepted,
+                sets_state: false,
+                redacts: None,
+                membership: membership_of(event),
+            });
+        }
+        change.events.reverse();
+        Ok(change)
+    }
+
+    /// Appends or rejects an event of the hub whose parents are known.
+    pub(super) fn take(&mut self, event: &Verified, known: &Known, change: &mut Change) -> Option<Fault> {
+        let content_changed = event.content_changed();
+        let event = event.event();
+        let fault = |kind| Fault { event_id: event.event_id().clone(), kind };
+        if let Err(kind) = self.judge(event, known) {
+            self.reject(event, change);
+            change.faults.push(fault(kind.clone()));
+            return Some(fault(kind));
+        }
+        if content_changed {
+            change.faults.push(fault(FaultKind::ContentChanged));
+        }
+        let position = self.next_position();
+        self.place(event, position, known, FirstEvent::Join, change);
+        None
+    }
+
+    /// What a participant checks of its hub.
+    fn judge(&self, event: &Event, known: &Known) -> Result<(), FaultKind> {
+        if let Some(server) = event.hub_server()
+            && Some(server) != self.hub().as_ref()
+        {
+            return Err(FaultKind::WrongHub(server.clone()));
+        }
+        if let Some(first) = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known)) {
+            return Err(FaultKind::ReplayedLpdu(first));
+        }
+        let resolve = |id: &EventId| {
+            let brief = self.brief(id, known)?;
+            Some((brief.event_type, brief.state_key?))
+        };
+        check_auth_events(event, &self.state, &resolve).map_err(|error| FaultKind::AuthEvents(error.0))?;
+        self.authorise(event).map_err(|error| FaultKind::Forbidden(error.0))
+    }
+
+    fn check_sender(&self, event: &Event, origin: &ServerName) -> Result<(), Refusal> {
+        self.check_event(event)?;
+        let hub = self.hub().ok_or(Refusal::NoRoom)?;
+        if hub == self.us {
+            return Err(Refusal::Unfit("this server is the room's hub and takes LPDUs only".into()));
+        }
+        if hub != *origin {
+            return Err(Refusal::NotHub(hub));
+        }
+        if !self.is_participating() {
+            return Err(Refusal::NotParticipating);
+        }
+        Ok(())
+    }
+}

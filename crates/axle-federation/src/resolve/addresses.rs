@@ -54,6 +54,12 @@ impl FromStr for Network {
     }
 }
 
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self { base: bits(address), mask: u128::MAX }
+    }
+}
+
 impl std::fmt::Display for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = Ipv6Addr::from(self.base);
@@ -61,6 +67,18 @@ impl std::fmt::Display for Network {
             Some(v4) => write!(f, "{v4}/{}", self.mask.leading_ones() - 96),
             None => write!(f, "{address}/{}", self.mask.leading_ones()),
         }
+    }
+}
+
+impl serde::Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Network {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

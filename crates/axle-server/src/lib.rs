@@ -2,4 +2,6 @@
 //! administration.
 
 pub mod config;
+pub mod folder;
+pub mod key_file;
 pub mod rooms;

@@ -6,22 +6,21 @@
 mod check;
 mod error;
 mod load;
-mod network;
 mod options;
 mod reference;
 mod source;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axle_protocol::{RoomVersion, ServerName};
 use serde::{Deserialize, Serialize};
 
+pub use axle_federation::resolve::Network;
 pub use error::ConfigError;
 pub use load::{Inputs, Loaded, Sources, load};
-pub use network::Network;
 pub use options::{Kind, OPTIONS, OptionInfo};
 pub use reference::reference;
 
@@ -290,10 +289,7 @@ impl Default for RateLimitsConfig {
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self {
-            allowed_networks: vec![
-                Network::host(Ipv4Addr::LOCALHOST.into()),
-                Network::host(Ipv6Addr::LOCALHOST.into()),
-            ],
+            allowed_networks: [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()].map(Network::from).into(),
         }
     }
 }

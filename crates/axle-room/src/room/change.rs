@@ -12,8 +12,10 @@ pub enum Status {
     /// Refused by this server's own check; no position, no effect on state. Kept so that events which name it as
     /// parent are understood.
     Rejected,
-    /// Known, without a place in the room's order: state that a join brought, events that wait for a gap to fill.
+    /// Known, without a place in the room's order: state that a join brought, and what authorises it.
     Outlier,
+    /// Arrived before its parents. It gets a place when the gap is filled, or given up.
+    Waiting,
 }
 
 /// One event of a change.

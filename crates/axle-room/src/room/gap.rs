@@ -170,7 +170,7 @@ impl Room {
         if self.waiting() >= MAX_WAITING {
             return Received::Refused(Refusal::Busy);
         }
-        change.events.push(without_position(event.event(), Status::Outlier, false));
+        change.events.push(without_position(event.event(), Status::Waiting, false));
         if event.content_changed() {
             let kind = FaultKind::ContentChanged;
             change.faults.push(Fault { event_id: event.event().event_id().clone(), kind });

@@ -23,7 +23,12 @@ pub(crate) fn room_not_alias(id: impl AsRef<str>) -> Result<RoomId, MatrixError>
 
 /// An event id that a client sent. One that cannot exist is as unknown as any other.
 pub(crate) fn event(id: impl AsRef<str>) -> Result<EventId, MatrixError> {
-    EventId::parse(id).map_err(|_| MatrixError::not_found("There is no such event, or you may not see it."))
+    EventId::parse(id).map_err(|_| unknown_event())
+}
+
+/// The answer for an event that is not there, or that must not be seen.
+pub(crate) fn unknown_event() -> MatrixError {
+    MatrixError::not_found("There is no such event, or you may not see it.")
 }
 
 /// Server names that a client sent.

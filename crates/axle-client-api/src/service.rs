@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 pub struct CreateRoom {
     /// Who makes it.
     pub creator: UserId,
+    /// Content of the creator's join beside `membership`: their profile.
+    pub creator_profile: Map<String, Value>,
     /// `None`: the server's default.
     pub room_version: Option<RoomVersion>,
     /// Further content of `m.room.create`.
@@ -59,7 +61,8 @@ pub trait RoomService: Send + Sync + 'static {
     /// unbans are `m.room.member` events; an invite calls the target's server.
     async fn send(&self, event: SendEvent) -> Result<EventId, MatrixError>;
 
-    /// Brings a local user into a room, known or not, through one of these servers if need be.
+    /// Brings a local user into a room, known or not, through one of these servers if need be. `content` is what the
+    /// join says beside `membership`; likewise below.
     async fn join(
         &self,
         user_id: &UserId,

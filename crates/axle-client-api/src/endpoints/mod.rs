@@ -1,23 +1,42 @@
 //! Every endpoint, one a file.
 
+mod ban;
 mod capabilities;
+mod create_room;
 mod device;
 mod devices;
+mod event;
 mod filter_create;
 mod filter_get;
+mod invite;
+mod join;
+mod join_by_id_or_alias;
+mod joined_members;
 mod joined_rooms;
+mod kick;
+mod knock;
+mod leave;
 mod login;
 mod login_flows;
 mod logout;
 mod logout_all;
+mod members;
+mod messages;
 mod profile_avatar_get;
 mod profile_avatar_put;
 mod profile_displayname_get;
 mod profile_displayname_put;
 mod profile_get;
 mod pushrules;
+mod redact;
 mod register;
 mod register_available;
+mod send;
+mod state_event_get;
+mod state_get;
+mod state_put;
+mod sync;
+mod unban;
 mod versions;
 mod well_known;
 mod whoami;
@@ -57,5 +76,25 @@ fn accounts(endpoints: Endpoints) -> Endpoints {
 }
 
 fn rooms(endpoints: Endpoints) -> Endpoints {
-    endpoints.authed(joined_rooms::joined_rooms)
+    endpoints
+        .authed(create_room::create_room)
+        .authed(joined_rooms::joined_rooms)
+        .authed(sync::sync)
+        .authed(invite::invite)
+        .authed(join::join)
+        .authed(join_by_id_or_alias::join_by_id_or_alias)
+        .authed(knock::knock)
+        .authed(leave::leave)
+        .authed(kick::kick)
+        .authed(ban::ban)
+        .authed(unban::unban)
+        .authed(send::send)
+        .authed(redact::redact)
+        .authed(event::event)
+        .authed(messages::messages)
+        .authed(members::members)
+        .authed(joined_members::joined_members)
+        .authed(state_get::state_get)
+        .authed_at(&state_put::PATHS, state_event_get::state_event_get)
+        .authed_at(&state_put::PATHS, state_put::state_put)
 }

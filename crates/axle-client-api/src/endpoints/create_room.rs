@@ -1,0 +1,97 @@
+//! `POST /_matrix/client/v3/createRoom`
+
+use axle_protocol::{MatrixError, RoomVersion, UserId};
+use ruma::api::client::room::Visibility;
+use ruma::api::client::room::create_room::v3::{Request, Response, RoomPreset};
+use serde_json::{Map, Value};
+
+use crate::error::ApiResult;
+use crate::event_content;
+use crate::ids;
+use crate::members::invitee_content;
+use crate::new_room::{self, Preset};
+use crate::profile;
+use crate::service::CreateRoom;
+use crate::session::Session;
+use crate::state::Api;
+
+/// Invites that come with a new room. Each may call another server.
+const MAX_INVITES: usize = 100;
+/// State events that come with a new room.
+const MAX_INITIAL_STATE: usize = 500;
+
+pub(crate) async fn create_room(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    check(&request)?;
+    let room_version = room_version(&api, &request)?;
+    let invites = request.invite.iter().map(ids::user).collect::<Result<Vec<_>, _>>()?;
+    let creation_content = match &request.creation_content {
+        Some(content) => new_room::creation_content(event_content::parse(content.json())?)?,
+        None => Map::new(),
+    };
+    let preset = preset(&request);
+    let initial_state = new_room::State::of(preset, &session.user_id, &invites)
+        .override_power_levels(request.power_level_content_override.as_ref().map(|raw| raw.json()))?
+        .add_initial(request.initial_state.iter().map(|raw| raw.json()))?
+        .set_text("m.room.name", "name", request.name.as_deref())
+        .set_text("m.room.topic", "topic", request.topic.as_deref())
+        .into_events();
+    api.limits.rooms.take(session.user_id.as_str())?;
+    let room = CreateRoom {
+        creator_profile: profile::member_content(&api, &session.user_id).await?,
+        creator: session.user_id,
+        room_version: Some(room_version),
+        creation_content,
+        initial_state,
+        invites: invite_contents(&api, invites, request.is_direct).await?,
+    };
+    Ok(Response::new(ids::ruma_room(&api.rooms.create_room(room).await?)?))
+}
+
+fn check(request: &Request) -> Result<(), MatrixError> {
+    if request.room_alias_name.is_some() {
+        return Err(MatrixError::invalid_param("This server has no room aliases."));
+    }
+    if !request.invite_3pid.is_empty() {
+        return Err(MatrixError::invalid_param("Users are invited by their ids here."));
+    }
+    if request.invite.len() > MAX_INVITES || request.initial_state.len() > MAX_INITIAL_STATE {
+        let error = format!("A room is made with at most {MAX_INVITES} invites and {MAX_INITIAL_STATE} state events.");
+        return Err(MatrixError::invalid_param(error));
+    }
+    Ok(())
+}
+
+fn room_version(api: &Api, request: &Request) -> Result<RoomVersion, MatrixError> {
+    let Some(wanted) = &request.room_version else { return Ok(api.config.default_room_version) };
+    RoomVersion::parse(wanted.as_str()).ok_or_else(|| {
+        MatrixError::unsupported_room_version(format!("This server does not know the room version {wanted}."))
+    })
+}
+
+/// The preset; without one it follows from whether the room is to be public. There is no room directory that would
+/// list it.
+fn preset(request: &Request) -> Preset {
+    match &request.preset {
+        Some(RoomPreset::PublicChat) => Preset::Public,
+        Some(RoomPreset::TrustedPrivateChat) => Preset::TrustedPrivate,
+        Some(_) => Preset::Private,
+        None if request.visibility == Visibility::Public => Preset::Public,
+        None => Preset::Private,
+    }
+}
+
+async fn invite_contents(
+    api: &Api,
+    invites: Vec<UserId>,
+    is_direct: bool,
+) -> ApiResult<Vec<(UserId, Map<String, Value>)>> {
+    let mut contents = Vec::with_capacity(invites.len());
+    for user_id in invites {
+        let mut content = invitee_content(api, &user_id).await?;
+        if is_direct {
+            content.insert("is_direct".into(), true.into());
+        }
+        contents.push((user_id, content));
+    }
+    Ok(contents)
+}

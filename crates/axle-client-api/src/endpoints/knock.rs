@@ -1,0 +1,20 @@
+//! `POST /_matrix/client/v3/knock/{roomIdOrAlias}`
+
+use ruma::api::client::knock::knock_room::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::event_content::add_reason;
+use crate::ids;
+use crate::profile;
+use crate::session::Session;
+use crate::state::Api;
+
+pub(crate) async fn knock(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room_not_alias(&request.room_id_or_alias)?;
+    let via = ids::servers(&request.via)?;
+    api.limits.changes.take(session.user_id.as_str())?;
+    let mut content = profile::member_content(&api, &session.user_id).await?;
+    add_reason(&mut content, request.reason);
+    let knocked = api.rooms.knock(&session.user_id, &room_id, &via, content).await?;
+    Ok(Response::new(ids::ruma_room(&knocked.room_id)?))
+}

@@ -1,0 +1,32 @@
+//! `GET /_matrix/client/v3/rooms/{roomId}/members`
+
+use axle_store::StoredEvent;
+use ruma::api::client::membership::get_member_events::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::ids;
+use crate::render::{Format, render};
+use crate::session::Session;
+use crate::state::Api;
+use crate::token::Token;
+use crate::visibility::{Access, member_of};
+
+pub(crate) async fn members(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room(&request.room_id)?;
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    let mut state = match &request.at {
+        None => access.state(&api).await?,
+        Some(at) => {
+            access.require_some(&api).await?;
+            let position = Token::parse(at)?.position(&api, &room_id).await?;
+            access.state_at(&api, access.end().map_or(position, |end| end.min(position)).saturating_sub(1)).await?
+        }
+    };
+    let is = |event: &StoredEvent, wanted: &str| member_of(event).is_some_and(|(_, is)| is.as_str() == wanted);
+    state.retain(|event| {
+        member_of(event).is_some()
+            && request.membership.as_ref().is_none_or(|wanted| is(event, wanted.as_str()))
+            && request.not_membership.as_ref().is_none_or(|unwanted| !is(event, unwanted.as_str()))
+    });
+    Ok(Response::new(render(&api, &session, &state, Format::Full).await?))
+}

@@ -1,0 +1,73 @@
+//! `GET /_matrix/client/v3/rooms/{roomId}/messages`
+
+use std::collections::BTreeSet;
+
+use axle_protocol::RoomId;
+use axle_store::{Direction, StoredEvent};
+use ruma::api::client::message::get_message_events::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::event_filter::EventFilter;
+use crate::ids;
+use crate::page::{self, Wanted};
+use crate::render::{Format, render, sender};
+use crate::session::Session;
+use crate::state::Api;
+use crate::token::Token;
+use crate::visibility::Access;
+
+/// The most events of one page.
+const MAX_LIMIT: usize = 500;
+
+pub(crate) async fn messages(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room(&request.room_id)?;
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    access.require_some(&api).await?;
+    let filter = EventFilter::new(request.filter);
+    let direction = match request.dir {
+        ruma::api::Direction::Backward => Direction::Backward,
+        ruma::api::Direction::Forward => Direction::Forward,
+    };
+    let from = match &request.from {
+        Some(token) => Token::parse(token)?.position(&api, &room_id).await?,
+        None => edge(&api, &room_id, direction).await?,
+    };
+    let to = match &request.to {
+        Some(token) => Some(Token::parse(token)?.position(&api, &room_id).await?),
+        None => None,
+    };
+    let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
+    // Who left need not page through what came after.
+    let bounded = match access.end() {
+        Some(end) if direction == Direction::Backward => from.min(end),
+        _ => from,
+    };
+    let wanted = Wanted { room_id: &room_id, from: bounded, to, direction, limit, filter: &filter };
+    let page = page::read(&api, &access, &wanted).await?;
+    let mut response = Response::new();
+    response.start = Token::Position(from).to_string();
+    response.end = page.end.map(|end| Token::Position(end).to_string());
+    if filter.lazy_loads_members() {
+        let members = senders(&api, &room_id, &page.events).await?;
+        response.state = render(&api, &session, &members, Format::Full).await?;
+    }
+    response.chunk = render(&api, &session, &page.events, Format::Full).await?;
+    Ok(response)
+}
+
+/// Where reading begins that names no place.
+async fn edge(api: &Api, room_id: &RoomId, direction: Direction) -> ApiResult<i64> {
+    let first = api.store.timeline(room_id, None, direction, 1).await?.pop();
+    let position = first.and_then(|event| event.position).unwrap_or_default();
+    Ok(if direction == Direction::Backward { position.saturating_add(1) } else { position })
+}
+
+/// The member events of those who sent these events.
+async fn senders(api: &Api, room_id: &RoomId, events: &[StoredEvent]) -> ApiResult<Vec<StoredEvent>> {
+    let senders: BTreeSet<String> = events.iter().filter_map(sender).collect();
+    let mut members = Vec::with_capacity(senders.len());
+    for sender in senders {
+        members.extend(api.store.state_event(room_id, "m.room.member", &sender).await?);
+    }
+    Ok(members)
+}

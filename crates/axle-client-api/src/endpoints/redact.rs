@@ -1,0 +1,32 @@
+//! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
+
+use ruma::api::client::redact::redact_event::v3::{Request, Response};
+use serde_json::Map;
+
+use crate::endpoints::send::txn;
+use crate::error::ApiResult;
+use crate::event_content::add_reason;
+use crate::ids;
+use crate::service::SendEvent;
+use crate::session::Session;
+use crate::state::Api;
+use crate::visibility::Access;
+
+pub(crate) async fn redact(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room(&request.room_id)?;
+    let event_id = ids::event(&request.event_id)?;
+    let txn = txn(&session, format!("redact {room_id} {event_id}"), request.txn_id.as_str())?;
+    api.limits.changes.take(session.user_id.as_str())?;
+    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let mut content = Map::from_iter([("redacts".to_owned(), event_id.as_str().into())]);
+    add_reason(&mut content, request.reason);
+    let event = SendEvent {
+        room_id,
+        sender: session.user_id,
+        event_type: "m.room.redaction".into(),
+        state_key: None,
+        content,
+        txn: Some(txn),
+    };
+    Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+}

@@ -1,0 +1,42 @@
+//! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+
+use axle_protocol::MatrixError;
+use axle_store::ClientTxnKey;
+use ruma::api::client::message::send_message_event::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::event_content;
+use crate::ids;
+use crate::service::SendEvent;
+use crate::session::Session;
+use crate::state::Api;
+use crate::visibility::Access;
+
+/// The longest transaction id that a client may choose.
+const MAX_TXN_ID_BYTES: usize = 255;
+
+pub(crate) async fn send(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room(&request.room_id)?;
+    let event_type = request.event_type.to_string();
+    event_content::check_key(&event_type, None)?;
+    let content = event_content::parse(request.body.json())?;
+    let txn = txn(&session, format!("send {room_id} {event_type}"), request.txn_id.as_str())?;
+    api.limits.changes.take(session.user_id.as_str())?;
+    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let sender = session.user_id;
+    let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
+    Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+}
+
+/// What a repeated request is recognised by.
+pub(super) fn txn(session: &Session, scope: String, txn_id: &str) -> Result<ClientTxnKey, MatrixError> {
+    if txn_id.len() > MAX_TXN_ID_BYTES {
+        return Err(MatrixError::invalid_param(format!("A transaction id has at most {MAX_TXN_ID_BYTES} bytes.")));
+    }
+    Ok(ClientTxnKey {
+        user_id: session.user_id.clone(),
+        device_id: session.device_id.clone(),
+        scope,
+        txn_id: txn_id.to_owned(),
+    })
+}

@@ -1,0 +1,24 @@
+//! `GET /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`
+
+use axle_protocol::MatrixError;
+use ruma::api::client::state::get_state_event_for_key::v3::{Request, Response, StateEventFormat};
+use ruma::events::AnyStateEvent;
+
+use crate::error::ApiResult;
+use crate::ids;
+use crate::render::{content, render_event};
+use crate::session::Session;
+use crate::state::Api;
+use crate::visibility::Access;
+
+pub(crate) async fn state_event_get(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room(&request.room_id)?;
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    let event = access.state_event(&api, &request.event_type.to_string(), &request.state_key).await?;
+    let event = event.ok_or_else(|| MatrixError::not_found("The room has no such state."))?;
+    let json = match request.format {
+        StateEventFormat::Event => render_event::<AnyStateEvent>(&api, &session, event).await?.into_json(),
+        _ => content(&event)?,
+    };
+    Ok(Response::new(json))
+}

@@ -1,0 +1,44 @@
+//! `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`
+
+use axle_protocol::MatrixError;
+use ruma::api::client::state::send_state_event::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::event_content;
+use crate::ids;
+use crate::service::SendEvent;
+use crate::session::Session;
+use crate::state::Api;
+use crate::visibility::Access;
+
+/// The same with an empty state key.
+pub(super) const PATHS: [&str; 6] = [
+    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/{state_key}",
+    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
+    "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
+    "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/{state_key}",
+    "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
+    "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
+];
+
+pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let room_id = ids::room(&request.room_id)?;
+    let event_type = request.event_type.to_string();
+    event_content::check_key(&event_type, Some(&request.state_key))?;
+    let content = event_content::parse(request.body.json())?;
+    api.limits.changes.take(session.user_id.as_str())?;
+    // Joining, leaving and knocking involve other servers and have endpoints of their own.
+    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    if event_type == "m.room.create" {
+        return Err(MatrixError::forbidden("A room is created once.").into());
+    }
+    let event = SendEvent {
+        room_id,
+        sender: session.user_id,
+        event_type,
+        state_key: Some(request.state_key),
+        content,
+        txn: None,
+    };
+    Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+}

@@ -1,0 +1,41 @@
+//! `GET /_matrix/client/v3/sync`
+
+use std::time::Duration;
+
+use ruma::api::client::filter::FilterDefinition;
+use ruma::api::client::sync::sync_events::v3::{Filter, Request};
+use tokio::time::{Instant, timeout_at};
+
+use crate::endpoints::filter_get::stored;
+use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
+use crate::session::Session;
+use crate::state::Api;
+use crate::sync::{self, News, SyncResponse};
+use crate::token::Token;
+
+/// The longest that a client is kept waiting.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<SyncResponse>> {
+    let since = request.since.as_deref().map(Token::parse_stream).transpose()?;
+    let filter = match request.filter {
+        None => FilterDefinition::default(),
+        Some(Filter::FilterDefinition(filter)) => filter,
+        Some(Filter::FilterId(id)) => stored(&api, &session, &id).await?,
+        Some(_) => return Err(axle_protocol::MatrixError::invalid_param("This filter is not understood.").into()),
+    };
+    let deadline = Instant::now() + request.timeout.unwrap_or_default().min(MAX_TIMEOUT);
+    loop {
+        // Before reading, so that what happens while reading is not missed.
+        let changed = api.notifier.changed(&session.user_id);
+        let until = api.store.max_stream().await?;
+        // A token from beyond the end was given out before an older copy of the store was restored.
+        let since = since.filter(|since| *since <= until);
+        let news = News { since, until, full_state: request.full_state };
+        let response = sync::read(&api, &session, &filter, news).await?;
+        if !response.is_empty() || since.is_none() || timeout_at(deadline, changed).await.is_err() {
+            return Ok(JsonResponse(response));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Pages of a room's history.
+
+use axle_protocol::RoomId;
+use axle_store::{Direction, StoredEvent};
+
+use crate::error::ApiResult;
+use crate::event_filter::EventFilter;
+use crate::state::Api;
+use crate::visibility::Access;
+
+/// How often one request reads on when what it read is hidden or filtered out.
+const MAX_READS: usize = 10;
+/// How often one request asks the hub for more history.
+const MAX_FETCHES: usize = 3;
+
+/// What is asked for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) room_id: &'a RoomId,
+    /// Just before the event at this position.
+    pub(crate) from: i64,
+    /// Where to stop, if anywhere.
+    pub(crate) to: Option<i64>,
+    pub(crate) direction: Direction,
+    pub(crate) limit: usize,
+    pub(crate) filter: &'a EventFilter,
+}
+
+/// A page.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    /// In the direction asked for.
+    pub(crate) events: Vec<StoredEvent>,
+    /// Where the next page begins; `None`: there is no more.
+    pub(crate) end: Option<i64>,
+}
+
+/// Reads a page of what a user may see. At the beginning of what is here, more is fetched from the hub.
+pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> ApiResult<Page> {
+    let mut page = Page { events: Vec::new(), end: Some(wanted.from) };
+    let mut fetches = 0;
+    for _ in 0..MAX_READS {
+        let Some(at) = page.end else { break };
+        let missing = wanted.limit.saturating_sub(page.events.len());
+        if missing == 0 || wanted.to == Some(at) {
+            break;
+        }
+        let chunk = chunk(api, wanted, at, missing).await?;
+        if chunk.is_empty() {
+            if wanted.direction == Direction::Forward || fetches == MAX_FETCHES {
+                page.end = None;
+                break;
+            }
+            fetches += 1;
+            match api.rooms.fetch_history(wanted.room_id, at, missing).await {
+                Ok(true) => {}
+                Ok(false) => page.end = None,
+                // What is here is worth more than an error; the client may ask again from where this page ends.
+                Err(error) if page.events.is_empty() => return Err(error.into()),
+                Err(_) => break,
+            }
+            continue;
+        }
+        page.end = chunk.last().map(|event| next(event, wanted.direction));
+        let read = chunk.len();
+        let chunk: Vec<StoredEvent> = chunk.into_iter().filter(|event| wanted.reaches(event)).collect();
+        if chunk.len() < read {
+            page.end = None;
+        }
+        page.events.extend(visible(api, access, wanted, chunk).await?);
+    }
+    Ok(page)
+}
+
+impl Wanted<'_> {
+    /// Whether an event lies before the place to stop at.
+    fn reaches(&self, event: &StoredEvent) -> bool {
+        event.position.is_some_and(|position| match (self.to, self.direction) {
+            (None, _) => true,
+            (Some(to), Direction::Forward) => position < to,
+            (Some(to), Direction::Backward) => position >= to,
+        })
+    }
+}
+
+/// The next events in the direction of reading.
+async fn chunk(api: &Api, wanted: &Wanted<'_>, at: i64, limit: usize) -> ApiResult<Vec<StoredEvent>> {
+    let from = match wanted.direction {
+        Direction::Forward => at,
+        Direction::Backward => match at.checked_sub(1) {
+            Some(from) => from,
+            None => return Ok(Vec::new()),
+        },
+    };
+    Ok(api.store.timeline(wanted.room_id, Some(from), wanted.direction, limit).await?)
+}
+
+async fn visible(
+    api: &Api,
+    access: &Access,
+    wanted: &Wanted<'_>,
+    mut chunk: Vec<StoredEvent>,
+) -> ApiResult<Vec<StoredEvent>> {
+    let backward = wanted.direction == Direction::Backward;
+    if backward {
+        chunk.reverse();
+    }
+    let mut events = access.filter(api, chunk).await?;
+    events.retain(|event| wanted.filter.allows(event));
+    if backward {
+        events.reverse();
+    }
+    Ok(events)
+}
+
+fn next(event: &StoredEvent, direction: Direction) -> i64 {
+    let position = event.position.unwrap_or_default();
+    match direction {
+        Direction::Forward => position.saturating_add(1),
+        Direction::Backward => position,
+    }
+}

@@ -1,0 +1,201 @@
+//! Events as clients see them.
+//!
+//! What only servers need (hashes, signatures, auth events and parents) is left out, redacted events are redacted, and
+//! `unsigned` is made here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use axle_protocol::{Event, EventId, MatrixError};
+use axle_store::{EventStatus, StoredEvent};
+use ruma::serde::Raw;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::error::ApiResult;
+use crate::session::Session;
+use crate::state::{Api, now_ms};
+
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// On its own: it names its room.
+    Full,
+    /// In a sync, inside its room.
+    Sync,
+}
+
+/// Renders events for a session, in their order.
+pub(crate) async fn render<T>(
+    api: &Api,
+    session: &Session,
+    events: &[StoredEvent],
+    format: Format,
+) -> ApiResult<Vec<Raw<T>>> {
+    let txn_ids = txn_ids(api, session, events).await?;
+    let redactions = redactions(api, events).await?;
+    let now = now_ms();
+    let render = |event: &StoredEvent| {
+        let unsigned = Unsigned {
+            age: Some(now.saturating_sub(origin_server_ts(event)?)),
+            transaction_id: txn_ids.get(&event.event_id).map(String::as_str),
+            redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
+        };
+        Ok(Raw::from_json(render_one(event, format, &unsigned)?))
+    };
+    events.iter().map(render).collect()
+}
+
+/// One event.
+pub(crate) async fn render_event<T>(api: &Api, session: &Session, event: StoredEvent) -> ApiResult<Raw<T>> {
+    let rendered = render(api, session, &[event], Format::Full).await?.pop();
+    rendered.ok_or_else(|| MatrixError::unknown("The event could not be rendered.").into())
+}
+
+/// The content of an event as clients see it.
+pub(crate) fn content(event: &StoredEvent) -> ApiResult<Box<RawValue>> {
+    let json = visible_json(event)?;
+    Ok(parse(&json)?.content.to_owned())
+}
+
+/// The event with nothing but its type, state key, sender and content, for people who are not in the room.
+pub(crate) fn stripped<T>(event: &StoredEvent) -> ApiResult<Raw<T>> {
+    let json = visible_json(event)?;
+    let source = parse(&json)?;
+    let stripped = ClientEvent {
+        content: source.content,
+        event_id: None,
+        origin_server_ts: None,
+        redacts: None,
+        room_id: None,
+        sender: source.sender,
+        state_key: source.state_key,
+        event_type: source.event_type,
+        unsigned: None,
+    };
+    Ok(Raw::from_json(to_raw_value(&stripped).map_err(broken)?))
+}
+
+#[derive(Deserialize)]
+struct Source<'a> {
+    #[serde(rename = "type", borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    sender: Cow<'a, str>,
+    #[serde(borrow)]
+    state_key: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    content: &'a RawValue,
+    origin_server_ts: i64,
+}
+
+#[derive(Serialize)]
+struct ClientEvent<'a> {
+    content: &'a RawValue,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin_server_ts: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacts: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_id: Option<&'a str>,
+    sender: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_key: Option<Cow<'a, str>>,
+    #[serde(rename = "type")]
+    event_type: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsigned: Option<&'a Unsigned<'a>>,
+}
+
+#[derive(Serialize, Default)]
+struct Unsigned<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted_because: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<&'a str>,
+}
+
+fn render_one(event: &StoredEvent, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
+    let json = visible_json(event)?;
+    let source = parse(&json)?;
+    let rendered = ClientEvent {
+        event_id: Some(event.event_id.as_str()),
+        origin_server_ts: Some(source.origin_server_ts),
+        // Since room version 11 this is in the content; older clients look for it here.
+        redacts: (source.event_type == "m.room.redaction").then(|| redacts(source.content)).flatten(),
+        room_id: (format == Format::Full).then_some(event.room_id.as_str()),
+        content: source.content,
+        sender: source.sender,
+        state_key: source.state_key,
+        event_type: source.event_type,
+        unsigned: Some(unsigned),
+    };
+    Ok(to_raw_value(&rendered).map_err(broken)?)
+}
+
+/// The event's JSON, redacted if it is redacted.
+fn visible_json(event: &StoredEvent) -> ApiResult<Cow<'_, str>> {
+    if event.redacted_by.is_none() {
+        return Ok(Cow::Borrowed(&event.json));
+    }
+    let parsed = Event::parse(event.json.as_bytes(), event.room_version).map_err(|error| {
+        tracing::error!(event_id = %event.event_id, %error, "a stored event does not parse");
+        MatrixError::unknown("The server has an event that it cannot read.")
+    })?;
+    Ok(Cow::Owned(parsed.redacted().json().to_owned()))
+}
+
+fn parse(json: &str) -> ApiResult<Source<'_>> {
+    Ok(serde_json::from_str(json).map_err(broken)?)
+}
+
+fn origin_server_ts(event: &StoredEvent) -> ApiResult<i64> {
+    Ok(parse(&event.json)?.origin_server_ts)
+}
+
+fn redacts(content: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Redaction {
+        redacts: String,
+    }
+    serde_json::from_str::<Redaction>(content.get()).ok().map(|redaction| redaction.redacts)
+}
+
+/// The transaction ids of those events that this session's device sent.
+async fn txn_ids(api: &Api, session: &Session, events: &[StoredEvent]) -> ApiResult<HashMap<EventId, String>> {
+    let own = |event: &&StoredEvent| parse(&event.json).is_ok_and(|source| source.sender == session.user_id.as_str());
+    let own: Vec<EventId> = events.iter().filter(own).map(|event| event.event_id.clone()).collect();
+    if own.is_empty() {
+        return Ok(HashMap::new());
+    }
+    Ok(api.store.device_txn_ids(&session.user_id, &session.device_id, &own).await?.into_iter().collect())
+}
+
+/// The redactions of those events that are redacted, rendered.
+async fn redactions(api: &Api, events: &[StoredEvent]) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
+    let ids: Vec<EventId> = events.iter().filter_map(|event| event.redacted_by.clone()).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let accepted = |event: &StoredEvent| event.status == EventStatus::Accepted;
+    let found = api.store.events(&ids).await?.into_iter().filter(accepted);
+    let rendered = found.map(|event| {
+        let json = render_one(&event, Format::Full, &Unsigned::default())?;
+        Ok((event.event_id, json))
+    });
+    rendered.collect()
+}
+
+fn broken(error: serde_json::Error) -> MatrixError {
+    tracing::error!(%error, "a stored event cannot be rendered");
+    MatrixError::unknown("The server has an event that it cannot read.")
+}
+
+/// Who sent an event.
+pub(crate) fn sender(event: &StoredEvent) -> Option<String> {
+    parse(&event.json).ok().map(|source| source.sender.into_owned())
+}

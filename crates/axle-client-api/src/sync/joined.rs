@@ -1,0 +1,68 @@
+//! Rooms that the user is in.
+
+use axle_protocol::auth::Membership;
+use axle_protocol::{RoomId, ServerName, UserId};
+use axle_store::StoredEvent;
+
+use super::Sync;
+use super::membership::Member;
+use super::response::{Events, JoinedRoom, Summary};
+use super::timeline::{Known, Part};
+use crate::error::ApiResult;
+use crate::ids;
+use crate::render::{Format, render, sender};
+use crate::visibility::{Access, member_of};
+
+/// Members that stand for a room without a name.
+const HEROES: usize = 5;
+
+pub(super) async fn read(
+    sync: &Sync<'_>,
+    room_id: &RoomId,
+    now: &Member,
+    before: Option<&Member>,
+) -> ApiResult<JoinedRoom> {
+    let was_in = before.is_some_and(|before| before.membership == Membership::Join);
+    let known = match sync.news.since {
+        Some(since) if was_in => Known::Until(since),
+        _ => Known::Nothing,
+    };
+    let stayed = before.is_some_and(|before| was_in && before.event.event_id == now.event.event_id);
+    let access = Access::of_member(&sync.session.user_id, room_id);
+    let part = Part::read(sync, room_id, known, sync.news.until, (!stayed).then_some(&access)).await?;
+    let all = sync.news.full_state || !was_in;
+    let state = part.state(sync, room_id, all).await?;
+    let members_changed = all || part.events.iter().chain(&state).any(|event| member_of(event).is_some());
+    let mut room = JoinedRoom::default();
+    room.state = Events { events: render(sync.api, sync.session, &state, Format::Sync).await? };
+    room.timeline = part.render(sync).await?;
+    if room.is_empty() && !all {
+        return Ok(room);
+    }
+    if members_changed {
+        room.summary = summary(sync, room_id).await?;
+    }
+    room.hub_server = hub(sync, room_id).await?;
+    Ok(room)
+}
+
+/// Counts, and whom to name the room after if nobody named it.
+async fn summary(sync: &Sync<'_>, room_id: &RoomId) -> ApiResult<Summary> {
+    let store = &sync.api.store;
+    let joined = store.members(room_id, Membership::Join).await?;
+    let invited = store.members(room_id, Membership::Invite).await?;
+    let mut summary = Summary { heroes: Vec::new(), joined: Some(joined.len()), invited: Some(invited.len()) };
+    if store.state_event(room_id, "m.room.name", "").await?.is_none() {
+        let others = |user: &UserId| *user != sync.session.user_id;
+        summary.heroes = joined.into_iter().chain(invited).filter(others).take(HEROES).collect();
+    }
+    Ok(summary)
+}
+
+/// The hub of a linearized room.
+async fn hub(sync: &Sync<'_>, room_id: &RoomId) -> ApiResult<Option<ServerName>> {
+    let create = sync.api.store.state_event(room_id, "m.room.create", "").await?;
+    let linearized = |event: &StoredEvent| event.room_version.is_linearized();
+    let Some(creator) = create.filter(linearized).as_ref().and_then(sender) else { return Ok(None) };
+    Ok(Some(ids::user(creator)?.server_name()))
+}

@@ -1,0 +1,60 @@
+//! Rooms that the user was in, or was invited to, and is no longer.
+
+use axle_protocol::RoomId;
+use axle_protocol::auth::Membership;
+use axle_store::{EventStatus, OutOfRoom, StoredEvent};
+
+use super::Sync;
+use super::membership::Member;
+use super::response::{Events, LeftRoom, Timeline};
+use super::timeline::{Known, Part};
+use crate::error::ApiResult;
+use crate::render::{Format, render};
+use crate::token::Token;
+use crate::visibility::Access;
+
+pub(super) async fn read(
+    sync: &Sync<'_>,
+    room_id: &RoomId,
+    now: &Member,
+    before: Option<&Member>,
+) -> ApiResult<LeftRoom> {
+    let access = Access::of(sync.api, &sync.session.user_id, room_id).await?;
+    if !access.ever_joined() {
+        return only_the_end(sync, now.event.clone()).await;
+    }
+    let was_in = before.is_some_and(|before| before.membership == Membership::Join);
+    let known = match sync.news.since {
+        Some(since) if was_in => Known::Until(since),
+        _ => Known::Nothing,
+    };
+    let part = Part::read(sync, room_id, known, now.stream, Some(&access)).await?;
+    let state = part.state(sync, room_id, !was_in).await?;
+    Ok(LeftRoom {
+        state: Events { events: render(sync.api, sync.session, &state, Format::Sync).await? },
+        timeline: part.render(sync).await?,
+        ..LeftRoom::default()
+    })
+}
+
+/// The end of an invite or a knock in a room that this server is not in.
+pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResult<LeftRoom> {
+    let event = StoredEvent {
+        event_id: entry.event_id,
+        room_id: entry.room_id,
+        room_version: entry.room_version,
+        stream: entry.stream,
+        position: None,
+        status: EventStatus::Accepted,
+        json: entry.json,
+        redacted_by: None,
+    };
+    only_the_end(sync, event).await
+}
+
+/// A room of which the user saw nothing but what ended.
+async fn only_the_end(sync: &Sync<'_>, event: StoredEvent) -> ApiResult<LeftRoom> {
+    let prev_batch = Token::Stream(event.stream).to_string();
+    let events = render(sync.api, sync.session, &[event], Format::Sync).await?;
+    Ok(LeftRoom { timeline: Timeline { events, limited: false, prev_batch }, ..LeftRoom::default() })
+}

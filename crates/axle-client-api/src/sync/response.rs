@@ -1,0 +1,133 @@
+//! What a sync answers. ruma's type has no place for who the hub of a room is.
+
+use std::collections::BTreeMap;
+
+use axle_protocol::{RoomId, ServerName, UserId};
+use ruma::events::{AnyStrippedStateEvent, AnySyncStateEvent, AnySyncTimelineEvent};
+use ruma::serde::Raw;
+use serde::Serialize;
+
+/// The response of `/sync`.
+#[derive(Debug, Serialize)]
+pub(crate) struct SyncResponse {
+    pub(crate) next_batch: String,
+    pub(crate) rooms: Rooms,
+    account_data: Empty,
+    presence: Empty,
+    to_device: Empty,
+    device_lists: DeviceLists,
+    device_one_time_keys_count: BTreeMap<String, u64>,
+}
+
+/// Rooms with news, by what the user is to them.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Rooms {
+    pub(crate) join: BTreeMap<RoomId, JoinedRoom>,
+    pub(crate) invite: BTreeMap<RoomId, InvitedRoom>,
+    pub(crate) knock: BTreeMap<RoomId, KnockedRoom>,
+    pub(crate) leave: BTreeMap<RoomId, LeftRoom>,
+}
+
+/// A room that the user is in.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct JoinedRoom {
+    pub(crate) summary: Summary,
+    pub(crate) state: Events<AnySyncStateEvent>,
+    pub(crate) timeline: Timeline,
+    ephemeral: Empty,
+    account_data: Empty,
+    /// Who orders the events of a linearized room.
+    #[serde(rename = "im.axle.hub_server", skip_serializing_if = "Option::is_none")]
+    pub(crate) hub_server: Option<ServerName>,
+}
+
+/// A room that the user was in.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct LeftRoom {
+    pub(crate) state: Events<AnySyncStateEvent>,
+    pub(crate) timeline: Timeline,
+    account_data: Empty,
+}
+
+/// A room that the user is invited to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct InvitedRoom {
+    pub(crate) invite_state: Events<AnyStrippedStateEvent>,
+}
+
+/// A room that the user asks to be invited to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct KnockedRoom {
+    pub(crate) knock_state: Events<AnyStrippedStateEvent>,
+}
+
+/// The newest events of a room.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Timeline {
+    pub(crate) events: Vec<Raw<AnySyncTimelineEvent>>,
+    pub(crate) limited: bool,
+    pub(crate) prev_batch: String,
+}
+
+/// What a client needs to name a room.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Summary {
+    #[serde(rename = "m.heroes", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) heroes: Vec<UserId>,
+    #[serde(rename = "m.joined_member_count", skip_serializing_if = "Option::is_none")]
+    pub(crate) joined: Option<usize>,
+    #[serde(rename = "m.invited_member_count", skip_serializing_if = "Option::is_none")]
+    pub(crate) invited: Option<usize>,
+}
+
+/// Some events.
+#[derive(Debug, Serialize)]
+#[serde(bound = "")]
+pub(crate) struct Events<T> {
+    pub(crate) events: Vec<Raw<T>>,
+}
+
+/// Things that this server has none of.
+#[derive(Debug, Default, Serialize)]
+struct Empty {
+    events: [(); 0],
+}
+
+#[derive(Debug, Default, Serialize)]
+struct DeviceLists {
+    changed: [(); 0],
+    left: [(); 0],
+}
+
+impl<T> Default for Events<T> {
+    fn default() -> Self {
+        Self { events: Vec::new() }
+    }
+}
+
+impl SyncResponse {
+    pub(crate) fn new(next_batch: String, rooms: Rooms) -> Self {
+        Self {
+            next_batch,
+            rooms,
+            account_data: Empty::default(),
+            presence: Empty::default(),
+            to_device: Empty::default(),
+            device_lists: DeviceLists::default(),
+            device_one_time_keys_count: BTreeMap::new(),
+        }
+    }
+
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Rooms { join, invite, knock, leave } = &self.rooms;
+        join.is_empty() && invite.is_empty() && knock.is_empty() && leave.is_empty()
+    }
+}
+
+impl JoinedRoom {
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.events.is_empty() && self.timeline.events.is_empty() && !self.timeline.limited
+    }
+}

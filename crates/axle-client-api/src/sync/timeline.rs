@@ -1,0 +1,122 @@
+//! The newest events of a room, and the state that they begin on.
+
+use std::collections::BTreeSet;
+
+use axle_protocol::RoomId;
+use axle_store::StoredEvent;
+
+use super::Sync;
+use super::response::Timeline;
+use crate::error::ApiResult;
+use crate::render::{Format, render, sender};
+use crate::token::{BEFORE_EVERYTHING, Token};
+use crate::visibility::{Access, member_of};
+
+/// Events of a room in one answer, if the client does not say.
+const DEFAULT_LIMIT: usize = 20;
+/// The most events of a room in one answer.
+const MAX_LIMIT: usize = 200;
+
+/// Part of a room's log.
+pub(super) struct Part {
+    /// What is shown, oldest first.
+    pub(super) events: Vec<StoredEvent>,
+    /// Whether something between the client's last answer and this one is left out.
+    limited: bool,
+    /// Place in the room of the first event, shown or not.
+    first: Option<(i64, i64)>,
+    after: Option<i64>,
+    until: i64,
+}
+
+/// What of the past the client has.
+#[derive(Clone, Copy)]
+pub(super) enum Known {
+    /// Nothing: all state is told.
+    Nothing,
+    /// What happened until this stream position.
+    Until(i64),
+}
+
+impl Part {
+    /// Reads the newest events with `after < stream <= until`. Without `access` the user was in the room all along.
+    pub(super) async fn read(
+        sync: &Sync<'_>,
+        room_id: &RoomId,
+        known: Known,
+        until: i64,
+        access: Option<&Access>,
+    ) -> ApiResult<Self> {
+        let limit = sync.timeline_filter.limit().unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let after = match known {
+            Known::Nothing => None,
+            Known::Until(stream) => Some(stream),
+        };
+        let read = sync.api.store.sync_room(room_id, after.unwrap_or(BEFORE_EVERYTHING), until, limit).await?;
+        let first = read.timeline.first().and_then(|event| Some((event.position?, event.stream)));
+        let mut events = match access {
+            Some(access) => access.filter(sync.api, read.timeline).await?,
+            None => read.timeline,
+        };
+        events.retain(|event| sync.timeline_filter.allows(event) && sync.timeline_filter.allows_room(room_id));
+        Ok(Self { events, limited: read.limited, first, after, until })
+    }
+
+    /// The state that the client needs besides: all of it, or what changed between what it knows and the first event.
+    pub(super) async fn state(&self, sync: &Sync<'_>, room_id: &RoomId, all: bool) -> ApiResult<Vec<StoredEvent>> {
+        let store = &sync.api.store;
+        let lazy = sync.state_filter.lazy_loads_members();
+        let mut state = match (all, self.after, self.first) {
+            (false, Some(after), Some((_, stream))) => store.state_changes(room_id, after, stream - 1).await?,
+            (false, Some(after), None) => store.state_changes(room_id, after, self.until).await?,
+            (_, _, Some((position, _))) => store.state_before(room_id, position).await?,
+            (_, _, None) => store.current_state(room_id).await?,
+        };
+        if lazy {
+            let people = self.people(sync);
+            state.retain(|event| member_of(event).is_none_or(|(user, _)| people.contains(&*user)));
+            if let (false, Some((position, _))) = (all, self.first) {
+                self.add_members(sync, room_id, position, people, &mut state).await?;
+            }
+        }
+        state.retain(|event| sync.state_filter.allows(event) && sync.state_filter.allows_room(room_id));
+        Ok(state)
+    }
+
+    /// As the client gets it.
+    pub(super) async fn render(self, sync: &Sync<'_>) -> ApiResult<Timeline> {
+        let place = match self.first {
+            Some((position, _)) => Token::Position(position),
+            None => Token::Stream(self.after.unwrap_or(self.until)),
+        };
+        Ok(Timeline {
+            events: render(sync.api, sync.session, &self.events, Format::Sync).await?,
+            limited: self.limited,
+            prev_batch: place.to_string(),
+        })
+    }
+
+    /// Everyone whom a client that loads members lazily needs for these events.
+    fn people(&self, sync: &Sync<'_>) -> BTreeSet<String> {
+        let own = std::iter::once(sync.session.user_id.to_string());
+        self.events.iter().filter_map(sender).chain(own).collect()
+    }
+
+    /// Adds the member events of those people who have not changed since the client's last answer: nothing is
+    /// remembered of whom it knows.
+    async fn add_members(
+        &self,
+        sync: &Sync<'_>,
+        room_id: &RoomId,
+        position: i64,
+        people: BTreeSet<String>,
+        state: &mut Vec<StoredEvent>,
+    ) -> ApiResult<()> {
+        let told: BTreeSet<String> = state.iter().filter_map(|event| Some(member_of(event)?.0.into_owned())).collect();
+        for user in people.difference(&told) {
+            let member = sync.api.store.state_event_before(room_id, position, "m.room.member", user).await?;
+            state.extend(member);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! What a user may see of a room: history visibility ("Room History Visibility" in Matrix's specification).
+
+use std::borrow::Cow;
+
+use axle_protocol::auth::Membership;
+use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_store::{Direction, EventStatus, StoredEvent};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiResult;
+use crate::state::Api;
+
+/// How many of a user's own membership changes are looked through for when they were last in the room.
+const MAX_MEMBERSHIP_STEPS: usize = 50;
+
+/// A user's relation to a room.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    room_id: RoomId,
+    user_id: UserId,
+    membership: Option<Membership>,
+    last_joined: LastJoined,
+}
+
+/// Until when a user was in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastJoined {
+    /// They are.
+    Now,
+    /// They left by the event at this position.
+    Until(i64),
+    /// They never were, as far as is known.
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HistoryVisibility {
+    WorldReadable,
+    Shared,
+    Invited,
+    Joined,
+}
+
+impl Access {
+    /// Looks up what a user is to a room. A room that is not known here is one they never were in.
+    pub(crate) async fn of(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Self> {
+        let member = api.store.state_event(room_id, "m.room.member", user_id.as_str()).await?;
+        let membership = member.as_ref().and_then(membership);
+        let last_joined = match (membership, member) {
+            (Some(Membership::Join), _) => LastJoined::Now,
+            (_, Some(member)) => last_joined(api, user_id, room_id, member).await?,
+            (_, None) => LastJoined::Never,
+        };
+        Ok(Self { room_id: room_id.clone(), user_id: user_id.clone(), membership, last_joined })
+    }
+
+    /// The relation of a user who is known to be in the room.
+    pub(crate) fn of_member(user_id: &UserId, room_id: &RoomId) -> Self {
+        Self {
+            room_id: room_id.clone(),
+            user_id: user_id.clone(),
+            membership: Some(Membership::Join),
+            last_joined: LastJoined::Now,
+        }
+    }
+
+    /// Whether the user is in the room.
+    pub(crate) fn joined(&self) -> bool {
+        self.membership == Some(Membership::Join)
+    }
+
+    /// Refuses everyone who is not in the room. One answer for all: it does not tell whether the room exists.
+    pub(crate) fn require_joined(&self) -> Result<(), MatrixError> {
+        if self.joined() { Ok(()) } else { Err(not_in_room()) }
+    }
+
+    /// Whether the user is, or ever was, in the room.
+    pub(crate) fn ever_joined(&self) -> bool {
+        self.last_joined != LastJoined::Never
+    }
+
+    /// Refuses everyone who may read nothing of the room.
+    pub(crate) async fn require_some(&self, api: &Api) -> ApiResult<()> {
+        if self.ever_joined() || self.world_readable(api).await? {
+            return Ok(());
+        }
+        Err(not_in_room().into())
+    }
+
+    /// The state that the user may read: today's, or that of when they left.
+    pub(crate) async fn state(&self, api: &Api) -> ApiResult<Vec<StoredEvent>> {
+        match self.last_joined {
+            LastJoined::Until(left) if !self.world_readable(api).await? => self.state_at(api, left).await,
+            _ => {
+                self.require_some(api).await?;
+                Ok(api.store.current_state(&self.room_id).await?)
+            }
+        }
+    }
+
+    /// One entry of it.
+    pub(crate) async fn state_event(&self, api: &Api, event_type: &str, key: &str) -> ApiResult<Option<StoredEvent>> {
+        match self.last_joined {
+            LastJoined::Until(_) if !self.world_readable(api).await? => {
+                let is_it = |event: &StoredEvent| Header::of(event).is_some_and(|header| header.is(event_type, key));
+                Ok(self.state(api).await?.into_iter().find(is_it))
+            }
+            _ => {
+                self.require_some(api).await?;
+                Ok(api.store.state_event(&self.room_id, event_type, key).await?)
+            }
+        }
+    }
+
+    /// The state after the event at this position.
+    pub(crate) async fn state_at(&self, api: &Api, position: i64) -> ApiResult<Vec<StoredEvent>> {
+        let mut state = api.store.state_before(&self.room_id, position).await?;
+        let event = api.store.timeline(&self.room_id, Some(position), Direction::Backward, 1).await?.pop();
+        let applies = |event: &StoredEvent| {
+            event.position == Some(position) && event.status == EventStatus::Accepted && Header::of(event).is_some()
+        };
+        if let Some(event) = event.filter(applies) {
+            state.retain(|entry| Header::of(entry) != Header::of(&event));
+            state.push(event);
+        }
+        Ok(state)
+    }
+
+    /// The position after the last event that the user can see, where that is not the end of the room.
+    pub(crate) fn end(&self) -> Option<i64> {
+        match self.last_joined {
+            LastJoined::Until(left) => Some(left.saturating_add(1)),
+            LastJoined::Now | LastJoined::Never => None,
+        }
+    }
+
+    /// Those of these events that the user may see. They are events of the room in its order, oldest first.
+    pub(crate) async fn filter(&self, api: &Api, events: Vec<StoredEvent>) -> ApiResult<Vec<StoredEvent>> {
+        let mut visible = Vec::with_capacity(events.len());
+        let mut walk: Option<Walk> = None;
+        for event in events {
+            let Some(position) = event.position else { continue };
+            let mut at = match walk.take().filter(|walk| walk.position == position) {
+                Some(walk) => walk,
+                None => self.walk_from(api, position).await?,
+            };
+            let accepted = event.status == EventStatus::Accepted;
+            // What happened to one's own membership is always one's business.
+            let own = Header::of(&event).is_some_and(|header| header.is("m.room.member", self.user_id.as_str()));
+            let before = self.allows(&event, at, position);
+            if accepted {
+                at.apply(&event, self.user_id.as_str());
+            }
+            let after = self.allows(&event, at, position);
+            at.position = position.saturating_add(1);
+            walk = Some(at);
+            if accepted && (own || before || after) {
+                visible.push(event);
+            }
+        }
+        Ok(visible)
+    }
+
+    /// Whether the user may see one event.
+    pub(crate) async fn sees(&self, api: &Api, event: &StoredEvent) -> ApiResult<bool> {
+        if event.room_id != self.room_id || event.status == EventStatus::Rejected {
+            return Ok(false);
+        }
+        if event.position.is_some() {
+            return Ok(!self.filter(api, vec![event.clone()]).await?.is_empty());
+        }
+        // State that came with a join has no place in the room's order. Who is in the room reads it as state.
+        let Some(header) = Header::of(event).filter(|_| self.joined()) else { return Ok(false) };
+        let current = api.store.state_event(&self.room_id, &header.event_type, &header.state_key).await?;
+        Ok(current.is_some_and(|current| current.event_id == event.event_id))
+    }
+
+    fn allows(&self, event: &StoredEvent, at: Walk, position: i64) -> bool {
+        let was_member_since = match self.last_joined {
+            LastJoined::Now => true,
+            LastJoined::Until(left) => left > position,
+            LastJoined::Never => false,
+        };
+        // A commit has to reach every member, however history is hidden from newcomers.
+        let visibility = match at.visibility {
+            HistoryVisibility::Invited | HistoryVisibility::Joined if is_commit(event) => HistoryVisibility::Shared,
+            visibility => visibility,
+        };
+        at.membership == Some(Membership::Join)
+            || match visibility {
+                HistoryVisibility::WorldReadable => true,
+                HistoryVisibility::Shared => was_member_since,
+                HistoryVisibility::Invited => at.membership == Some(Membership::Invite),
+                HistoryVisibility::Joined => false,
+            }
+    }
+
+    async fn walk_from(&self, api: &Api, position: i64) -> ApiResult<Walk> {
+        let before = |event_type, key| api.store.state_event_before(&self.room_id, position, event_type, key);
+        let visibility = before("m.room.history_visibility", "").await?;
+        let member = before("m.room.member", self.user_id.as_str()).await?;
+        Ok(Walk {
+            position,
+            visibility: visibility.as_ref().map_or(HistoryVisibility::Shared, visibility_of),
+            membership: member.as_ref().and_then(membership),
+        })
+    }
+
+    async fn world_readable(&self, api: &Api) -> ApiResult<bool> {
+        let event = api.store.state_event(&self.room_id, "m.room.history_visibility", "").await?;
+        Ok(event.as_ref().map(visibility_of) == Some(HistoryVisibility::WorldReadable))
+    }
+}
+
+/// What decides about the event at a position, before it.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    position: i64,
+    visibility: HistoryVisibility,
+    membership: Option<Membership>,
+}
+
+impl Walk {
+    fn apply(&mut self, event: &StoredEvent, user_id: &str) {
+        let Some(header) = Header::of(event) else { return };
+        if header.is("m.room.history_visibility", "") {
+            self.visibility = visibility_of(event);
+        } else if header.is("m.room.member", user_id) {
+            self.membership = membership(event);
+        }
+    }
+}
+
+/// The key of a state event.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Header<'a> {
+    #[serde(rename = "type", borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    state_key: Cow<'a, str>,
+}
+
+impl<'a> Header<'a> {
+    /// `None`: not a state event.
+    fn of(event: &'a StoredEvent) -> Option<Self> {
+        serde_json::from_str(&event.json).ok()
+    }
+
+    fn is(&self, event_type: &str, state_key: &str) -> bool {
+        self.event_type == event_type && self.state_key == state_key
+    }
+}
+
+/// The membership that a member event gives.
+pub(crate) fn membership(event: &StoredEvent) -> Option<Membership> {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: Membership,
+    }
+    content::<Content>(event).map(|content| content.membership)
+}
+
+/// Whose membership an event is, and what it is; `None` for other events.
+pub(crate) fn member_of(event: &StoredEvent) -> Option<(Cow<'_, str>, Membership)> {
+    let header = Header::of(event).filter(|header| header.event_type == "m.room.member")?;
+    Some((header.state_key, membership(event)?))
+}
+
+/// What a client is answered who is not in a room, or whose room does not exist.
+pub(crate) fn not_in_room() -> MatrixError {
+    MatrixError::forbidden("You are not in this room.")
+}
+
+fn visibility_of(event: &StoredEvent) -> HistoryVisibility {
+    #[derive(Deserialize)]
+    struct Content {
+        history_visibility: String,
+    }
+    match content::<Content>(event).as_ref().map(|content| content.history_visibility.as_str()) {
+        Some("world_readable") => HistoryVisibility::WorldReadable,
+        Some("invited") => HistoryVisibility::Invited,
+        Some("joined") => HistoryVisibility::Joined,
+        _ => HistoryVisibility::Shared,
+    }
+}
+
+fn is_commit(event: &StoredEvent) -> bool {
+    #[derive(Deserialize)]
+    struct Type<'a> {
+        #[serde(rename = "type", borrow)]
+        event_type: Cow<'a, str>,
+    }
+    serde_json::from_str::<Type<'_>>(&event.json).is_ok_and(|event| event.event_type == "m.mls.commit")
+}
+
+/// Goes back through a user's member events to the one by which they were last in the room.
+async fn last_joined(api: &Api, user_id: &UserId, room_id: &RoomId, mut member: StoredEvent) -> ApiResult<LastJoined> {
+    for _ in 0..MAX_MEMBERSHIP_STEPS {
+        let Some(position) = member.position else { return Ok(LastJoined::Never) };
+        let before = api.store.state_event_before(room_id, position, "m.room.member", user_id.as_str()).await?;
+        let Some(before) = before else { return Ok(LastJoined::Never) };
+        if membership(&before) == Some(Membership::Join) {
+            return Ok(LastJoined::Until(position));
+        }
+        member = before;
+    }
+    Ok(LastJoined::Never)
+}
+
+fn content<T: DeserializeOwned>(event: &StoredEvent) -> Option<T> {
+    #[derive(Deserialize)]
+    struct Outer<T> {
+        content: T,
+    }
+    serde_json::from_str::<Outer<T>>(&event.json).ok().map(|outer| outer.content)
+}

@@ -46,7 +46,7 @@ pub(crate) struct JoinedRoom {
 pub(crate) struct LeftRoom {
     pub(crate) state: Events<AnySyncStateEvent>,
     pub(crate) timeline: Timeline,
-    account_data: Empty,
+    pub(super) account_data: Empty,
 }
 
 /// A room that the user is invited to.
@@ -89,7 +89,7 @@ pub(crate) struct Events<T> {
 
 /// Things that this server has none of.
 #[derive(Debug, Default, Serialize)]
-struct Empty {
+pub(super) struct Empty {
     events: [(); 0],
 }
 

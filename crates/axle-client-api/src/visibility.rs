@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_protocol::{Event, MatrixError, RoomId, UserId};
+use axle_room::visibility::{HistoryVisibility, Presence, may_see};
 use axle_store::{Direction, EventStatus, StoredEvent};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,14 +33,6 @@ enum LastJoined {
     Until(i64),
     /// They never were, as far as is known.
     Never,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HistoryVisibility {
-    WorldReadable,
-    Shared,
-    Invited,
-    Joined,
 }
 
 impl Access {
@@ -128,10 +121,10 @@ impl Access {
     }
 
     /// The position after the last event that the user can see, where that is not the end of the room.
-    pub(crate) fn end(&self) -> Option<i64> {
+    pub(crate) async fn end(&self, api: &Api) -> ApiResult<Option<i64>> {
         match self.last_joined {
-            LastJoined::Until(left) => Some(left.saturating_add(1)),
-            LastJoined::Now | LastJoined::Never => None,
+            LastJoined::Until(left) if !self.world_readable(api).await? => Ok(Some(left.saturating_add(1))),
+            _ => Ok(None),
         }
     }
 
@@ -146,16 +139,13 @@ impl Access {
                 None => self.walk_from(api, position).await?,
             };
             let accepted = event.status == EventStatus::Accepted;
-            // What happened to one's own membership is always one's business.
-            let own = Header::of(&event).is_some_and(|header| header.is("m.room.member", self.user_id.as_str()));
-            let before = self.allows(&event, at, position);
+            let before = at;
             if accepted {
                 at.apply(&event, self.user_id.as_str());
             }
-            let after = self.allows(&event, at, position);
             at.position = position.saturating_add(1);
             walk = Some(at);
-            if accepted && (own || before || after) {
+            if accepted && self.allows(&event, before, at) {
                 visible.push(event);
             }
         }
@@ -176,24 +166,20 @@ impl Access {
         Ok(current.is_some_and(|current| current.event_id == event.event_id))
     }
 
-    fn allows(&self, event: &StoredEvent, at: Walk, position: i64) -> bool {
-        let was_member_since = match self.last_joined {
+    fn allows(&self, event: &StoredEvent, before: Walk, after: Walk) -> bool {
+        let since = match self.last_joined {
             LastJoined::Now => true,
-            LastJoined::Until(left) => left > position,
+            LastJoined::Until(left) => left > before.position,
             LastJoined::Never => false,
         };
-        // A commit has to reach every member, however history is hidden from newcomers.
-        let visibility = match at.visibility {
-            HistoryVisibility::Invited | HistoryVisibility::Joined if is_commit(event) => HistoryVisibility::Shared,
-            visibility => visibility,
-        };
-        at.membership == Some(Membership::Join)
-            || match visibility {
-                HistoryVisibility::WorldReadable => true,
-                HistoryVisibility::Shared => was_member_since,
-                HistoryVisibility::Invited => at.membership == Some(Membership::Invite),
-                HistoryVisibility::Joined => false,
-            }
+        let presence = |walk: Walk| Presence::of(walk.membership.unwrap_or(Membership::Leave), since);
+        // What happened to one's own membership is always one's business.
+        let own = Header::of(event).is_some_and(|header| header.is("m.room.member", self.user_id.as_str()));
+        if own || presence(before).joined {
+            return true;
+        }
+        let parsed = Event::parse(event.json.as_bytes(), event.room_version);
+        parsed.is_ok_and(|event| may_see(&event, before.visibility, presence(before), Some(presence(after))))
     }
 
     async fn walk_from(&self, api: &Api, position: i64) -> ApiResult<Walk> {
@@ -277,21 +263,8 @@ fn visibility_of(event: &StoredEvent) -> HistoryVisibility {
     struct Content {
         history_visibility: String,
     }
-    match content::<Content>(event).as_ref().map(|content| content.history_visibility.as_str()) {
-        Some("world_readable") => HistoryVisibility::WorldReadable,
-        Some("invited") => HistoryVisibility::Invited,
-        Some("joined") => HistoryVisibility::Joined,
-        _ => HistoryVisibility::Shared,
-    }
-}
-
-fn is_commit(event: &StoredEvent) -> bool {
-    #[derive(Deserialize)]
-    struct Type<'a> {
-        #[serde(rename = "type", borrow)]
-        event_type: Cow<'a, str>,
-    }
-    serde_json::from_str::<Type<'_>>(&event.json).is_ok_and(|event| event.event_type == "m.mls.commit")
+    let content = content::<Content>(event);
+    HistoryVisibility::parse(content.as_ref().map(|content| content.history_visibility.as_str()))
 }
 
 /// Goes back through a user's member events to the one by which they were last in the room.

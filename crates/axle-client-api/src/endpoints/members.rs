@@ -19,7 +19,8 @@ pub(crate) async fn members(api: Api, session: Session, request: Request) -> Api
         Some(at) => {
             access.require_some(&api).await?;
             let position = Token::parse(at)?.position(&api, &room_id).await?;
-            access.state_at(&api, access.end().map_or(position, |end| end.min(position)).saturating_sub(1)).await?
+            let bounded = access.end(&api).await?.map_or(position, |end| end.min(position));
+            access.state_at(&api, bounded.saturating_sub(1)).await?
         }
     };
     let is = |event: &StoredEvent, wanted: &str| member_of(event).is_some_and(|(_, is)| is.as_str() == wanted);

@@ -38,7 +38,7 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
     };
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     // Who left need not page through what came after.
-    let bounded = match access.end() {
+    let bounded = match access.end(&api).await? {
         Some(end) if direction == Direction::Backward => from.min(end),
         _ => from,
     };

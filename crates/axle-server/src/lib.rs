@@ -4,4 +4,7 @@
 pub mod config;
 pub mod folder;
 pub mod key_file;
+pub mod listen;
+pub mod metrics;
+pub mod process;
 pub mod rooms;

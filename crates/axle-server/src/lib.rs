@@ -1,6 +1,7 @@
 //! Wires protocol, rooms, store and both APIs into a server: configuration, listeners, room workers, metrics,
 //! administration.
 
+pub mod admin;
 pub mod config;
 pub mod folder;
 pub mod key_file;
@@ -8,3 +9,4 @@ pub mod listen;
 pub mod metrics;
 pub mod process;
 pub mod rooms;
+mod system;

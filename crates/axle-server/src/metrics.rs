@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axle_store::{DestinationStatus, Store, StoreError};
 use prometheus::core::Collector;
 use prometheus::{
     Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -25,13 +26,33 @@ pub struct Metrics {
     connections: IntGaugeVec,
     events_appended: IntCounter,
     append_seconds: Histogram,
+    queues: Queues,
     process: Process,
+}
+
+/// What other servers are still to get.
+struct Queues {
+    pending: IntGauge,
+    busy: IntGauge,
+    failing: IntGauge,
+    parked: IntGauge,
 }
 
 struct Process {
     cpu_seconds: Gauge,
     resident_bytes: IntGauge,
     open_files: IntGauge,
+}
+
+/// Why metrics cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The store does not tell about the queues.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// They cannot be written as text.
+    #[error(transparent)]
+    Text(#[from] prometheus::Error),
 }
 
 /// An open connection; counted until dropped.
@@ -61,14 +82,27 @@ impl Metrics {
             resident_bytes: IntGauge::new("process_resident_memory_bytes", "Resident memory of this process.")?,
             open_files: IntGauge::new("process_open_fds", "Open file descriptors of this process.")?,
         };
+        let queues = Queues {
+            pending: IntGauge::new("axle_outbound_pending_events", "Events that other servers have not acknowledged.")?,
+            busy: IntGauge::new(
+                "axle_outbound_destinations_pending",
+                "Servers that have not acknowledged everything.",
+            )?,
+            failing: IntGauge::new("axle_outbound_destinations_failing", "Servers whose last transaction failed.")?,
+            parked: IntGauge::new("axle_outbound_parked_events", "Events that were refused for good and set aside.")?,
+        };
         let build = IntGaugeVec::new(Opts::new("axle_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let collectors: [Box<dyn Collector>; 9] = [
+        let collectors: [Box<dyn Collector>; 13] = [
             Box::new(requests.clone()),
             Box::new(request_seconds.clone()),
             Box::new(connections.clone()),
             Box::new(events_appended.clone()),
             Box::new(append_seconds.clone()),
+            Box::new(queues.pending.clone()),
+            Box::new(queues.busy.clone()),
+            Box::new(queues.failing.clone()),
+            Box::new(queues.parked.clone()),
             Box::new(process.cpu_seconds.clone()),
             Box::new(process.resident_bytes.clone()),
             Box::new(process.open_files.clone()),
@@ -82,6 +116,7 @@ impl Metrics {
             connections,
             events_appended,
             append_seconds,
+            queues,
             process,
         }))
     }
@@ -111,8 +146,9 @@ impl Metrics {
         self.registry.register(collector)
     }
 
-    /// The text to answer.
-    pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+    /// The text to answer. The store tells about the queues.
+    pub async fn render(&self, store: &dyn Store) -> Result<Vec<u8>, MetricsError> {
+        self.queues.set(&store.destinations().await?, store.parked().await?.len());
         if let Some(usage) = process::usage() {
             self.process.cpu_seconds.set(usage.cpu.as_secs_f64());
             self.process.resident_bytes.set(i64::try_from(usage.resident_bytes).unwrap_or(i64::MAX));
@@ -121,6 +157,17 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+}
+
+impl Queues {
+    fn set(&self, destinations: &[DestinationStatus], parked: usize) {
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let pending: u64 = destinations.iter().map(|destination| destination.pending).sum();
+        self.pending.set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.busy.set(gauge(destinations.iter().filter(|destination| destination.pending > 0).count()));
+        self.failing.set(gauge(destinations.iter().filter(|destination| destination.failing_since.is_some()).count()));
+        self.parked.set(gauge(parked));
     }
 }
 

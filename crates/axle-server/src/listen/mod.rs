@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use certificates::Certificates;
+pub(crate) use request::{label, refusal};
 
 use crate::config::{LimitsConfig, Network};
 use crate::metrics::Metrics;

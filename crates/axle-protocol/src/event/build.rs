@@ -67,7 +67,7 @@ impl Template {
         let mut object = self.into_object()?;
         object.insert("hub_server".into(), hub.as_str().into());
         let mut fields = Fields::of(&object);
-        let hashes = format!("{{\"lpdu\":{}}}", hash_object(&sha256(&lpdu_hash_input(&fields))));
+        let hashes = format!("{{\"lpdu\":{}}}", hash_object(&sha256(lpdu_hash_input(&fields))));
         fields.set("hashes", &hashes);
         let redacted = redacted_content(&object);
         let signature = key.sign(redacted_lpdu_input(&fields, &redacted, &hashes).as_bytes());
@@ -205,7 +205,7 @@ impl Seal<'_> {
     ) -> Sealed {
         fields.set("auth_events", &id_array(self.auth_events));
         fields.set("prev_events", &id_array(self.prev_events));
-        let content_hash = sha256(&content_hash_input(&fields, lpdu_hashes));
+        let content_hash = sha256(content_hash_input(&fields, lpdu_hashes));
         let hash = hash_object(&content_hash);
         match lpdu_hashes.and_then(|lpdu| lpdu.strip_suffix('}')) {
             // `{"lpdu":{...}` and `,"sha256":"..."}`: both halves are canonical, and so is their order.

@@ -61,7 +61,7 @@ impl Event {
 
     /// The LPDU hash as computed from the event.
     pub fn computed_lpdu_hash(&self) -> Hash {
-        sha256(&self.lpdu_hash_input())
+        sha256(self.lpdu_hash_input())
     }
 
     /// The bytes that the content hash covers.
@@ -71,7 +71,7 @@ impl Event {
 
     /// The content hash as computed from the event.
     pub fn computed_content_hash(&self) -> Hash {
-        sha256(&self.content_hash_input())
+        sha256(self.content_hash_input())
     }
 
     /// The bytes that the reference hash covers and that servers sign.

@@ -103,7 +103,7 @@ impl Event {
 
     /// The reference hash as an id. An LPDU's own id is not that of the PDU it becomes.
     pub fn event_id(&self) -> &EventId {
-        self.0.event_id.get_or_init(|| EventId::from_reference_hash(&hash::sha256(&self.redacted_input())))
+        self.0.event_id.get_or_init(|| EventId::from_reference_hash(&sha256(self.redacted_input())))
     }
 
     /// `room_id`.

@@ -1,6 +1,7 @@
 //! Server-to-server: name resolution, TLS, request authentication, outbound queues, and the endpoints of the draft's
 //! "Transport" chapter. What a request means for a room is decided behind [`FederationService`].
 
+pub mod client;
 mod connect;
 pub mod listen;
 pub mod resolve;

@@ -3,6 +3,7 @@
 // Helpers of tests fail by panicking, as tests do.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+mod client;
 mod resolve;
 mod support;
 mod tls;

@@ -1,9 +1,11 @@
-//! What the tests share: a certificate authority, a name server, HTTPS servers.
+//! What the tests share: a certificate authority, a name server, HTTPS servers, names and keys.
 
 mod ca;
 mod dns;
 mod https;
+mod net;
 
 pub use ca::Ca;
 pub use dns::{Dns, Records};
 pub use https::Server;
+pub use net::{client, key, name, timeouts};

@@ -1,7 +1,6 @@
 //! Where Axle keeps rooms, accounts and queues: one trait in the words of the domain, and its implementations.
 //!
-//! [`Store`] is the whole of it. [`sqlite`] is what a server runs on; [`memory`] keeps everything in memory and injects
-//! faults, for tests. Both pass the same suite.
+//! [`Store`] is the whole of it. [`sqlite`] is what a server runs on.
 //!
 //! Three orders are kept apart: *stream* order is arrival at this server, over all rooms, and grows only; *position* is
 //! a room's own order, signed by its hub, below zero for history fetched later; DAG edges are in the events themselves.
@@ -12,6 +11,8 @@ mod error;
 mod keys;
 mod log;
 mod operator;
+
+pub mod sqlite;
 
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};
 pub use delivery::{Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu};

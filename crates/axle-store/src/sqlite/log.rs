@@ -1,0 +1,291 @@
+//! Reading rooms, and the entrance to [`append`](super::append).
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use axle_protocol::auth::Membership;
+use axle_protocol::event::Hash;
+use axle_protocol::{EventId, RoomId, UserId};
+use rusqlite::{Connection, Row, params};
+
+use super::rows::{self, EVENT_COLUMNS, RoomRow, all, one};
+use super::{SqliteStore, append, out_of_room, state, user_rooms};
+use crate::{
+    Append, Appended, Direction, EventStatus, OutOfRoom, RoomHead, RoomLog, RoomSnapshot, StateEntry, StoreError,
+    StoredEvent, SyncRoom, UserRoom,
+};
+
+impl SqliteStore {
+    /// Reads from a room; the default value if it is not known.
+    async fn read_room<T, F>(&self, room_id: &RoomId, work: F) -> Result<T, StoreError>
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&Connection, &RoomId, &RoomRow) -> Result<T, StoreError> + Send + 'static,
+    {
+        let room_id = room_id.clone();
+        self.read(move |conn| match rows::room(conn, &room_id)? {
+            Some(room) => work(conn, &room_id, &room),
+            None => Ok(T::default()),
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl RoomLog for SqliteStore {
+    async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        self.write(move |tx| append::append(tx, &append)).await
+    }
+
+    async fn load_room(&self, room_id: &RoomId) -> Result<Option<RoomSnapshot>, StoreError> {
+        self.read_room(room_id, |conn, room_id, room| load_room(conn, room_id, room).map(Some)).await
+    }
+
+    async fn rooms_with_waiting(&self) -> Result<Vec<RoomId>, StoreError> {
+        self.read(|conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT room_id FROM room WHERE id IN (SELECT DISTINCT room FROM event WHERE status = 4) ORDER BY id",
+            )?;
+            all(&mut find, [], |row| rows::id(row, 0))
+        })
+        .await
+    }
+
+    async fn event(&self, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+        let event_id = event_id.clone();
+        self.read(move |conn| event(conn, &event_id)).await
+    }
+
+    async fn events(&self, event_ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
+        let event_ids = event_ids.to_vec();
+        self.read(move |conn| event_ids.iter().filter_map(|id| event(conn, id).transpose()).collect()).await
+    }
+
+    async fn known_lpdus(&self, room_id: &RoomId, hashes: &[Hash]) -> Result<Vec<(Hash, EventId)>, StoreError> {
+        let hashes = hashes.to_vec();
+        self.read_room(room_id, move |conn, _, room| {
+            let mut known = Vec::new();
+            for hash in hashes {
+                known.extend(find_lpdu(conn, room.id, &hash)?.map(|(id, _)| (hash, id)));
+            }
+            Ok(known)
+        })
+        .await
+    }
+
+    async fn timeline(
+        &self,
+        room_id: &RoomId,
+        from: Option<i64>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_room(room_id, move |conn, room_id, room| timeline(conn, room_id, room, from, direction, limit)).await
+    }
+
+    async fn state_before(&self, room_id: &RoomId, position: i64) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_room(room_id, move |conn, room_id, room| state::before(conn, room_id, room, position)).await
+    }
+
+    async fn current_state(&self, room_id: &RoomId) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_room(room_id, |conn, room_id, room| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM current_state c CROSS JOIN event e ON e.event_id = c.event_id
+                 WHERE c.room = ?1"
+            );
+            all(&mut conn.prepare_cached(&sql)?, [room.id], |row| rows::event(row, room_id, room.version))
+        })
+        .await
+    }
+
+    async fn state_event(
+        &self,
+        room_id: &RoomId,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
+        self.read_room(room_id, move |conn, room_id, room| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM current_state c CROSS JOIN event e ON e.event_id = c.event_id
+                 WHERE c.room = ?1 AND c.event_type = ?2 AND c.state_key = ?3"
+            );
+            one(&mut conn.prepare_cached(&sql)?, params![room.id, event_type, state_key], |row| {
+                rows::event(row, room_id, room.version)
+            })
+        })
+        .await
+    }
+
+    async fn state_event_before(
+        &self,
+        room_id: &RoomId,
+        position: i64,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<StoredEvent>, StoreError> {
+        let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
+        self.read_room(room_id, move |conn, room_id, room| {
+            state::entry_before(conn, room_id, room, position, &event_type, &state_key)
+        })
+        .await
+    }
+
+    async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_room(room_id, move |conn, room_id, room| state::changes(conn, room_id, room, after, until)).await
+    }
+
+    async fn sync_room(&self, room_id: &RoomId, after: i64, until: i64, limit: usize) -> Result<SyncRoom, StoreError> {
+        let found = self.read_room(room_id, move |conn, room_id, room| {
+            sync_room(conn, room_id, room, after, until, limit).map(Some)
+        });
+        Ok(found.await?.unwrap_or(SyncRoom { timeline: Vec::new(), limited: false }))
+    }
+
+    async fn max_stream(&self) -> Result<i64, StoreError> {
+        if self.inner.writer.is_none() {
+            return self.read(append::last_stream).await;
+        }
+        Ok(self.inner.shared.stream.load(Ordering::Acquire))
+    }
+
+    async fn user_rooms(&self, user_id: &UserId) -> Result<Vec<UserRoom>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| user_rooms::all_of(conn, &user_id)).await
+    }
+
+    async fn user_rooms_changed(&self, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| user_rooms::changed(conn, &user_id, after)).await
+    }
+
+    async fn members(&self, room_id: &RoomId, membership: Membership) -> Result<Vec<UserId>, StoreError> {
+        self.read_room(room_id, move |conn, _, room| {
+            let mut find = conn.prepare_cached(
+                "SELECT state_key FROM current_state
+                 WHERE room = ?1 AND event_type = 'm.room.member' AND membership = ?2 ORDER BY state_key",
+            )?;
+            all(&mut find, params![room.id, membership.as_str()], |row| rows::id(row, 0))
+        })
+        .await
+    }
+
+    async fn put_out_of_room(&self, entry: OutOfRoom) -> Result<i64, StoreError> {
+        self.write(move |tx| out_of_room::put(tx, &entry)).await
+    }
+
+    async fn out_of_room(&self, user_id: &UserId) -> Result<Vec<OutOfRoom>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| out_of_room::of(conn, &user_id, None)).await
+    }
+
+    async fn out_of_room_in(&self, user_id: &UserId, room_id: &RoomId) -> Result<Option<OutOfRoom>, StoreError> {
+        let (user_id, room_id) = (user_id.clone(), room_id.clone());
+        self.read(move |conn| Ok(out_of_room::of(conn, &user_id, Some(&room_id))?.pop())).await
+    }
+
+    async fn remove_out_of_room(&self, user_id: &UserId, room_id: &RoomId) -> Result<(), StoreError> {
+        let (user_id, room_id) = (user_id.clone(), room_id.clone());
+        self.write(move |tx| out_of_room::remove(tx, &user_id, &room_id)).await
+    }
+}
+
+/// The event of a room that carries an LPDU.
+pub(super) fn find_lpdu(conn: &Connection, room: i64, hash: &Hash) -> Result<Option<(EventId, bool)>, StoreError> {
+    let mut find = conn.prepare_cached("SELECT event_id, status = 2 FROM event WHERE room = ?1 AND lpdu_hash = ?2")?;
+    one(&mut find, params![room, hash], |row| Ok((rows::id(row, 0)?, row.get(1)?)))
+}
+
+fn event(conn: &Connection, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS}, r.room_id, r.version FROM event e JOIN room r ON r.id = e.room WHERE e.event_id = ?1"
+    );
+    one(&mut conn.prepare_cached(&sql)?, [event_id.as_str()], with_room)
+}
+
+/// An event from [`EVENT_COLUMNS`] and its room's id and version.
+fn with_room(row: &Row<'_>) -> Result<StoredEvent, StoreError> {
+    let room_id = rows::id(row, 6)?;
+    rows::event(row, &room_id, rows::version(row.get_ref(7)?.as_str().map_err(super::error::damaged)?)?)
+}
+
+fn load_room(conn: &Connection, room_id: &RoomId, room: &RoomRow) -> Result<RoomSnapshot, StoreError> {
+    let mut head =
+        conn.prepare_cached("SELECT position, event_id, stream FROM event WHERE room = ?1 AND position = ?2")?;
+    let head = one(&mut head, params![room.id, room.head], |row| {
+        Ok(RoomHead { position: row.get(0)?, event_id: rows::id(row, 1)?, stream: row.get(2)? })
+    })?;
+    // A member's event is not read: the row says what rules need of it.
+    let mut state = conn.prepare_cached(
+        "SELECT c.event_type, c.state_key, c.event_id, c.membership,
+                CASE WHEN c.event_type <> 'm.room.member'
+                     THEN (SELECT json FROM event e WHERE e.event_id = c.event_id) END
+         FROM current_state c WHERE c.room = ?1",
+    )?;
+    let state = all(&mut state, [room.id], |row| {
+        Ok(StateEntry {
+            event_type: row.get(0)?,
+            state_key: row.get(1)?,
+            event_id: rows::id(row, 2)?,
+            membership: rows::membership(row, 3)?,
+            json: row.get(4)?,
+        })
+    })?;
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.room = ?1 AND e.status = 4 ORDER BY e.stream");
+    let waiting = all(&mut conn.prepare_cached(&sql)?, [room.id], |row| rows::event(row, room_id, room.version))?;
+    Ok(RoomSnapshot { room_id: room_id.clone(), room_version: room.version, head, state, waiting })
+}
+
+fn timeline(
+    conn: &Connection,
+    room_id: &RoomId,
+    room: &RoomRow,
+    from: Option<i64>,
+    direction: Direction,
+    limit: usize,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let (compare, order, from) = match direction {
+        Direction::Backward => ("<=", "DESC", from.unwrap_or(i64::MAX)),
+        Direction::Forward => (">=", "ASC", from.unwrap_or(i64::MIN)),
+    };
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM event e
+         WHERE e.room = ?1 AND e.position {compare} ?2 AND e.status <> 2 ORDER BY e.position {order} LIMIT ?3"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    all(&mut conn.prepare_cached(&sql)?, [room.id, from, limit], |row| rows::event(row, room_id, room.version))
+}
+
+/// Walks back from the head. What is appended there comes in the order of the stream, so the first event that is not
+/// newer than `after` ends the walk.
+fn sync_room(
+    conn: &Connection,
+    room_id: &RoomId,
+    room: &RoomRow,
+    after: i64,
+    until: i64,
+    limit: usize,
+) -> Result<SyncRoom, StoreError> {
+    let sql =
+        format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.room = ?1 AND e.position >= 0 ORDER BY e.position DESC");
+    let mut newest = conn.prepare_cached(&sql)?;
+    let mut newest = newest.query([room.id])?;
+    let mut sync = SyncRoom { timeline: Vec::new(), limited: false };
+    while let Some(row) = newest.next()? {
+        let stream: i64 = row.get(0)?;
+        if stream <= after {
+            break;
+        }
+        let event = rows::event(row, room_id, room.version)?;
+        if stream > until || event.status != EventStatus::Accepted {
+            continue;
+        }
+        if sync.timeline.len() == limit {
+            sync.limited = true;
+            break;
+        }
+        sync.timeline.push(event);
+    }
+    sync.timeline.reverse();
+    Ok(sync)
+}

@@ -1,0 +1,248 @@
+//! The store that a server runs on: one SQLite file in WAL mode.
+
+mod accounts;
+mod append;
+mod check;
+mod delivery;
+mod destinations;
+mod error;
+mod keys;
+mod later;
+mod log;
+mod operator;
+mod out_of_room;
+mod readers;
+mod rows;
+mod schema;
+mod state;
+mod user_rooms;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::StoreError;
+use destinations::Destinations;
+use later::Later;
+use readers::Readers;
+use writer::{Tx, Writer};
+
+/// Prepared statements kept by each connection.
+const STATEMENTS: usize = 128;
+/// Pages of the write-ahead log after which they are moved into the database: 16 MiB. Fewer would move the same hot
+/// pages again and again.
+const CHECKPOINT_PAGES: i64 = 4096;
+/// Page cache of the writer and of each reader, at most.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
+const READER_CACHE_KIB: i64 = 4 * 1024;
+/// How long a connection waits for a lock of the database file (another process reads it, or recovers it).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many reads run at once.
+    pub readers: usize,
+    /// Opens a database that another process may be using; whatever writes is refused.
+    pub read_only: bool,
+    /// What is durable when.
+    pub synchronous: Synchronous,
+    /// The SQLite VFS to use; `None`: the operating system's.
+    pub vfs: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { readers: 4, read_only: false, synchronous: Synchronous::Full, vfs: None }
+    }
+}
+
+/// What is durable when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// What was acknowledged survives a loss of power.
+    Full,
+    /// What was acknowledged survives the end of the process, not a loss of power. For data that can be made again.
+    Off,
+}
+
+/// Who a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Write,
+    Read,
+}
+
+/// A store in a SQLite file. Cheap to clone; the file is closed with the last clone.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    /// `None`: read-only. Fields are dropped in order: the lock goes last.
+    writer: Option<Writer>,
+    path: PathBuf,
+    options: Options,
+    _lock: Option<File>,
+}
+
+/// What the writer thread and everyone else both see.
+struct Shared {
+    /// The last stream position that is durable.
+    stream: AtomicI64,
+    destinations: Mutex<Destinations>,
+    later: Mutex<LaterState>,
+}
+
+#[derive(Default)]
+struct LaterState {
+    waiting: Later,
+    /// Answers in the transaction that is being written: readers cannot see it yet.
+    writing: Later,
+    nudged: bool,
+}
+
+impl SqliteStore {
+    /// Opens a database, and makes it if there is none. Blocks while it is migrated or recovered.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let lock = if options.read_only { None } else { Some(lock(path)?) };
+        let access = if options.read_only { Access::Read } else { Access::Write };
+        let mut conn = connect(path, &options, access)?;
+        if options.read_only {
+            schema::require_current(&conn, path)?;
+        } else {
+            let version = schema::version(&conn, path)?;
+            make_durable(&conn, path, options.synchronous)?;
+            schema::migrate(&mut conn, path, version)?;
+        }
+        let stream = append::last_stream(&conn)?;
+        let destinations = Destinations::load(&conn, stream)?;
+        let shared = Arc::new(Shared {
+            stream: AtomicI64::new(stream),
+            destinations: Mutex::new(destinations),
+            later: Mutex::default(),
+        });
+        let readers = Readers::new(path.to_owned(), options.clone());
+        let writer = if options.read_only { None } else { Some(Writer::start(conn, shared.clone())?) };
+        let inner = Inner { shared, readers, writer, path: path.to_owned(), options, _lock: lock };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &self.inner.writer {
+            Some(writer) => writer.write(work).await,
+            None => Err(StoreError::Io("the database is open for reading only".into())),
+        }
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.readers.read(work).await
+    }
+
+    /// Changes what is to be written without anyone waiting for it.
+    fn later(&self, change: impl FnOnce(&mut Later)) {
+        let Some(writer) = &self.inner.writer else { return };
+        let mut state = self.inner.shared.later_state();
+        change(&mut state.waiting);
+        if !std::mem::replace(&mut state.nudged, true) {
+            writer.nudge();
+        }
+    }
+}
+
+impl Shared {
+    fn destinations(&self) -> MutexGuard<'_, Destinations> {
+        self.destinations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn later_state(&self) -> MutexGuard<'_, LaterState> {
+        self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_later(&self) -> Later {
+        let mut state = self.later_state();
+        state.nudged = false;
+        state.writing.responses = state.waiting.responses.clone();
+        std::mem::take(&mut state.waiting)
+    }
+
+    fn later_written(&self) {
+        self.later_state().writing.responses.clear();
+    }
+
+    fn put_back_later(&self, later: Later) {
+        let mut state = self.later_state();
+        state.writing.responses.clear();
+        state.waiting.put_before(later);
+    }
+}
+
+/// Keeps other processes away from the file as long as the returned file is open.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", name.display()));
+    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::Io(format!("{} is in use by another process", path.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn connect(path: &Path, options: &Options, access: Access) -> Result<Connection, StoreError> {
+    let mode = match access {
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = match options.vfs.as_deref() {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        None => Connection::open_with_flags(path, flags)?,
+    };
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    let cache = if access == Access::Read { READER_CACHE_KIB } else { WRITER_CACHE_KIB };
+    conn.pragma_update(None, "cache_size", -cache)?;
+    Ok(conn)
+}
+
+/// Sets what a commit means. Changes the header of the file: only for a database that is known to be ours.
+fn make_durable(conn: &Connection, path: &Path, synchronous: Synchronous) -> Result<(), StoreError> {
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(StoreError::Io(format!("{}: the file system does not allow a write-ahead log", path.display())));
+    }
+    let synchronous = match synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Off => "OFF",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    Ok(())
+}

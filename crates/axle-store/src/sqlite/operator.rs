@@ -1,0 +1,141 @@
+//! What an operator does.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use axle_protocol::{RoomId, ServerName};
+use rusqlite::{Connection, Row};
+
+use super::rows::{self, all};
+use super::{Access, SqliteStore, check, connect};
+use crate::{Operator, RoomSummary, StoreError};
+
+#[async_trait]
+impl Operator for SqliteStore {
+    async fn rooms(&self) -> Result<Vec<RoomSummary>, StoreError> {
+        self.read(|conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT r.room_id, r.version, r.events,
+                     (SELECT e.json FROM current_state c JOIN event e ON e.event_id = c.event_id
+                      WHERE c.room = r.id AND c.event_type = 'm.room.name' AND c.state_key = ''),
+                     (SELECT count(*) FROM current_state c
+                      WHERE c.room = r.id AND c.event_type = 'm.room.member' AND c.membership = 'join')
+                 FROM room r ORDER BY r.room_id",
+            )?;
+            all(&mut find, [], summary)
+        })
+        .await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (store, to) = (self.clone(), to.to_owned());
+        let copy = move || {
+            let from = connect(&store.inner.path, &store.inner.options, Access::Read)?;
+            copy(&from, &to)
+        };
+        tokio::task::spawn_blocking(copy).await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.read(check::check).await
+    }
+
+    async fn block_server(&self, server: &ServerName, blocked: bool) -> Result<(), StoreError> {
+        self.block("blocked_server", "server", server.to_string(), blocked).await
+    }
+
+    async fn block_room(&self, room_id: &RoomId, blocked: bool) -> Result<(), StoreError> {
+        self.block("blocked_room", "room_id", room_id.to_string(), blocked).await
+    }
+
+    async fn blocked_servers(&self) -> Result<Vec<ServerName>, StoreError> {
+        self.read(|conn| {
+            all(&mut conn.prepare_cached("SELECT server FROM blocked_server ORDER BY server")?, [], |row| {
+                rows::id(row, 0)
+            })
+        })
+        .await
+    }
+
+    async fn blocked_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
+        self.read(|conn| {
+            all(&mut conn.prepare_cached("SELECT room_id FROM blocked_room ORDER BY room_id")?, [], |row| {
+                rows::id(row, 0)
+            })
+        })
+        .await
+    }
+}
+
+impl SqliteStore {
+    async fn block(
+        &self,
+        table: &'static str,
+        column: &'static str,
+        name: String,
+        blocked: bool,
+    ) -> Result<(), StoreError> {
+        let sql = match blocked {
+            true => format!("INSERT OR IGNORE INTO {table} ({column}) VALUES (?1)"),
+            false => format!("DELETE FROM {table} WHERE {column} = ?1"),
+        };
+        self.write(move |tx| {
+            tx.conn.execute(&sql, [&name])?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn summary(row: &Row<'_>) -> Result<RoomSummary, StoreError> {
+    let json: Option<String> = row.get(3)?;
+    let event: Option<serde_json::Value> = json.and_then(|json| serde_json::from_str(&json).ok());
+    let name = event.as_ref().and_then(|event| event.get("content")?.get("name")?.as_str());
+    Ok(RoomSummary {
+        room_id: rows::id(row, 0)?,
+        room_version: rows::version(row.get_ref(1)?.as_str().map_err(super::error::damaged)?)?,
+        name: name.map(str::to_owned),
+        joined_members: rows::count(row, 4)?,
+        events: rows::count(row, 2)?,
+    })
+}
+
+/// Copies the database as it is at this moment, under another name until all of it is durable.
+fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
+    let failed = |error: std::io::Error| StoreError::Io(format!("backup to {}: {error}", to.display()));
+    if to.try_exists().map_err(failed)? {
+        return Err(StoreError::Exists(to.display().to_string()));
+    }
+    let partial = partial_name(to);
+    let made = (|| {
+        if partial.try_exists().map_err(failed)? {
+            std::fs::remove_file(&partial).map_err(failed)?;
+        }
+        let mut copy = Connection::open(&partial)?;
+        // In one step: what is written meanwhile would make it begin again.
+        let backup = rusqlite::backup::Backup::new(from, &mut copy)?;
+        backup.step(-1)?;
+        drop(backup);
+        // One file, that can be copied and opened anywhere.
+        copy.pragma_update(None, "journal_mode", "DELETE")?;
+        copy.close().map_err(|(_, error)| StoreError::from(error))?;
+        std::fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&partial, to).map_err(failed)?;
+        sync_folder(to).map_err(failed)
+    })();
+    if made.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
+    made
+}
+
+fn partial_name(to: &Path) -> PathBuf {
+    let mut name = to.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
+fn sync_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
+}

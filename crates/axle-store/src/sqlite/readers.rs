@@ -1,0 +1,56 @@
+//! Reading, on connections of its own: readers never wait for the writer nor it for them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::Options;
+use crate::StoreError;
+
+/// A bounded number of connections, used on tokio's threads for blocking work.
+pub(super) struct Readers {
+    path: PathBuf,
+    options: Options,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, options: Options) -> Arc<Self> {
+        let permits = Semaphore::new(options.readers.max(1));
+        Arc::new(Self { path, options, idle: Mutex::default(), permits })
+    }
+
+    /// Runs `work` in a read transaction: it sees one state of the database throughout.
+    pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let _permit = self.permits.acquire().await.map_err(|error| StoreError::Io(error.to_string()))?;
+        let readers = self.clone();
+        let run = move || readers.run(work);
+        tokio::task::spawn_blocking(run).await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => super::connect(&self.path, &self.options, super::Access::Read)?,
+        };
+        let result = (|| {
+            conn.prepare_cached("BEGIN")?.execute([])?;
+            let result = work(&conn);
+            conn.prepare_cached("COMMIT")?.execute([])?;
+            result
+        })();
+        // A connection that is still in a transaction had its COMMIT fail: it is not used again.
+        if conn.is_autocommit() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+        }
+        result
+    }
+}

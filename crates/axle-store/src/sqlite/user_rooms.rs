@@ -1,0 +1,55 @@
+//! The rooms of a user.
+
+use axle_protocol::UserId;
+use rusqlite::{Connection, Row, params};
+
+use super::append::last_stream;
+use super::rows;
+use crate::{StoreError, UserRoom};
+
+/// A sync that missed at most so many stream positions looks at what happened; one that missed more looks at each room
+/// of the user.
+const FEW_STREAMS: i64 = 512;
+
+const COLUMNS: &str = "r.room_id, c.membership, c.event_id, e.stream, e.position, r.newest_stream";
+
+/// All of them.
+pub(super) fn all_of(conn: &Connection, user_id: &UserId) -> Result<Vec<UserRoom>, StoreError> {
+    newer_by_user(conn, user_id, -1)
+}
+
+/// Those with events beyond a stream position.
+pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
+    if last_stream(conn)?.saturating_sub(after) > FEW_STREAMS {
+        return newer_by_user(conn, user_id, after);
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM (SELECT DISTINCT room FROM event NOT INDEXED WHERE stream > ?2) n
+         CROSS JOIN current_state c ON c.room = n.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
+         CROSS JOIN room r ON r.id = n.room
+         CROSS JOIN event e ON e.event_id = c.event_id"
+    );
+    rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)
+}
+
+fn newer_by_user(conn: &Connection, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM current_state c
+         CROSS JOIN room r ON r.id = c.room AND r.newest_stream > ?2
+         CROSS JOIN event e ON e.event_id = c.event_id
+         WHERE c.event_type = 'm.room.member' AND c.state_key = ?1"
+    );
+    rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)
+}
+
+fn read(row: &Row<'_>) -> Result<UserRoom, StoreError> {
+    Ok(UserRoom {
+        room_id: rows::id(row, 0)?,
+        membership: rows::membership(row, 1)?
+            .ok_or_else(|| super::error::damaged("a member event without a membership"))?,
+        event_id: rows::id(row, 2)?,
+        stream: row.get(3)?,
+        position: row.get(4)?,
+        room_stream: row.get(5)?,
+    })
+}

@@ -1,0 +1,300 @@
+//! The one thread that writes, and group commit: whatever is queued when it comes round goes into one transaction,
+//! made durable by one fsync, and only then is anyone answered.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::later::Later;
+use crate::StoreError;
+
+/// At most so many writes share a transaction.
+const MAX_BATCH: usize = 1024;
+/// How long writes that nobody waits for may wait for company.
+const LATER_DELAY: Duration = Duration::from_millis(250);
+
+/// What a write works with.
+pub(super) struct Tx<'a> {
+    /// The open transaction.
+    pub(super) conn: &'a Connection,
+    /// What becomes true outside of the database when it commits.
+    pub(super) effects: Effects,
+}
+
+/// What becomes true in memory when a transaction commits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Effects {
+    /// The last stream position given out.
+    pub(super) stream: i64,
+    /// Whether redactions wait for their target.
+    pub(super) pending_redactions: bool,
+    /// Destinations seen for the first time: name, id, cursor.
+    pub(super) new_destinations: Vec<(axle_protocol::ServerName, i64, i64)>,
+    /// What is to be delivered: destination, stream position.
+    pub(super) deliveries: Vec<(i64, i64)>,
+}
+
+impl Tx<'_> {
+    /// The next stream position.
+    pub(super) fn next_stream(&mut self) -> i64 {
+        self.effects.stream += 1;
+        self.effects.stream
+    }
+}
+
+/// A queued write. It may run more than once: a batch that one write spoils is run again, each in a savepoint.
+trait Job: Send {
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Task<T, F> {
+    work: F,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Task<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        self.result = Some((self.work)(tx)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        // Whoever asked may have gone away.
+        let _ = reply.send(outcome.and_then(|()| result.ok_or_else(stopped)));
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    /// There is something to write that nobody waits for.
+    Later,
+    Close,
+}
+
+/// The queue of the writer thread. Dropping it writes what is queued and ends the thread.
+pub(super) struct Writer {
+    queue: Sender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread on its connection.
+    pub(super) fn start(conn: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let pending_redactions =
+            super::rows::integer(&conn, "SELECT EXISTS (SELECT 1 FROM pending_redaction)", [])? == Some(1);
+        let (queue, messages) = channel();
+        let worker = Worker { conn, shared, messages, pending_redactions };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || worker.run())
+            .map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues a write; the answer comes when it is durable.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task = Task { work, result: None, reply };
+        self.queue.send(Message::Job(Box::new(task))).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Tells that something waits that nobody waits for.
+    pub(super) fn nudge(&self) {
+        // A writer that has ended is reported to the next one who waits.
+        let _ = self.queue.send(Message::Later);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.queue.send(Message::Close);
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer thread had panicked");
+        }
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Io("the store's writer has stopped".into())
+}
+
+struct Worker {
+    conn: Connection,
+    shared: Arc<Shared>,
+    messages: Receiver<Message>,
+    pending_redactions: bool,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut open = true;
+        while open {
+            let mut jobs = Vec::new();
+            open = self.collect(&mut jobs);
+            self.commit(jobs);
+        }
+        if let Err(error) = self.conn.execute_batch("PRAGMA optimize") {
+            tracing::debug!(%error, "statistics not updated");
+        }
+    }
+
+    /// Waits for work and takes all there is; `false`: the store is being closed.
+    fn collect(&self, jobs: &mut Vec<Box<dyn Job>>) -> bool {
+        match self.first() {
+            Some(Message::Job(job)) => jobs.push(job),
+            Some(Message::Later) => {}
+            Some(Message::Close) | None => return false,
+        }
+        while jobs.len() < MAX_BATCH {
+            match self.messages.try_recv() {
+                Ok(Message::Job(job)) => jobs.push(job),
+                Ok(Message::Later) => {}
+                Ok(Message::Close) | Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        true
+    }
+
+    fn first(&self) -> Option<Message> {
+        match self.messages.recv() {
+            Ok(Message::Later) => {}
+            other => return other.ok(),
+        }
+        // Give what nobody waits for a chance to go with something that somebody waits for.
+        match self.messages.recv_timeout(LATER_DELAY) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => Some(Message::Later),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        let later = self.shared.take_later();
+        if jobs.is_empty() && later.is_empty() {
+            return;
+        }
+        let outcome = match self.transaction(&mut jobs, &later, false) {
+            Err(Spoiled::ByOne) => self.transaction(&mut jobs, &later, true),
+            outcome => outcome,
+        };
+        let outcomes = match outcome {
+            Ok(outcomes) => {
+                self.shared.later_written();
+                outcomes
+            }
+            Err(Spoiled::ByOne) => vec![Err(stopped()); jobs.len()],
+            Err(Spoiled::Whole(error)) => {
+                tracing::error!(%error, writes = jobs.len(), "a transaction failed");
+                self.shared.put_back_later(later);
+                vec![Err(error); jobs.len()]
+            }
+        };
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            job.answer(outcome);
+        }
+    }
+
+    /// Runs everything in one transaction. Without savepoints, which cost, it gives up when a write fails that has
+    /// changed something already.
+    fn transaction(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        later: &Later,
+        savepoints: bool,
+    ) -> Result<Vec<Result<(), StoreError>>, Spoiled> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Spoiled::from)?;
+        let result = self.run_all(jobs, later, savepoints).and_then(|(outcomes, effects)| {
+            self.conn.execute_batch("COMMIT").map_err(Spoiled::from)?;
+            Ok((outcomes, effects))
+        });
+        match result {
+            Ok((outcomes, effects)) => {
+                self.publish(effects);
+                Ok(outcomes)
+            }
+            Err(spoiled) => {
+                if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
+                    tracing::error!("a failed transaction could not be rolled back");
+                }
+                Err(spoiled)
+            }
+        }
+    }
+
+    fn run_all(
+        &self,
+        jobs: &mut [Box<dyn Job>],
+        later: &Later,
+        savepoints: bool,
+    ) -> Result<(Vec<Result<(), StoreError>>, Effects), Spoiled> {
+        let stream = self.shared.stream.load(Ordering::Acquire);
+        let effects = Effects { stream, pending_redactions: self.pending_redactions, ..Effects::default() };
+        let mut tx = Tx { conn: &self.conn, effects };
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let outcome = if savepoints { in_savepoint(&mut tx, &mut **job)? } else { bare(&mut tx, &mut **job)? };
+            outcomes.push(outcome);
+        }
+        later.write(&self.conn)?;
+        Ok((outcomes, tx.effects))
+    }
+
+    fn publish(&mut self, effects: Effects) {
+        self.pending_redactions = effects.pending_redactions;
+        self.shared.destinations().committed(&effects);
+        self.shared.stream.store(effects.stream, Ordering::Release);
+    }
+}
+
+/// Why a transaction was rolled back.
+enum Spoiled {
+    /// One write failed half-way: run them again, each in a savepoint.
+    ByOne,
+    /// The database failed.
+    Whole(StoreError),
+}
+
+impl<E: Into<StoreError>> From<E> for Spoiled {
+    fn from(error: E) -> Self {
+        Self::Whole(error.into())
+    }
+}
+
+fn bare(tx: &mut Tx<'_>, job: &mut dyn Job) -> Result<Result<(), StoreError>, Spoiled> {
+    let (changes, effects) = (tx.conn.total_changes(), tx.effects.stream);
+    let outcome = job.run(tx);
+    let clean = tx.conn.total_changes() == changes && tx.effects.stream == effects;
+    if outcome.is_err() && !clean { Err(Spoiled::ByOne) } else { Ok(outcome) }
+}
+
+fn in_savepoint(tx: &mut Tx<'_>, job: &mut dyn Job) -> Result<Result<(), StoreError>, Spoiled> {
+    let before = tx.effects.clone();
+    tx.conn.execute_batch("SAVEPOINT one")?;
+    let outcome = job.run(tx);
+    if outcome.is_err() {
+        tx.conn.execute_batch("ROLLBACK TO one")?;
+        tx.effects = before;
+    }
+    tx.conn.execute_batch("RELEASE one")?;
+    Ok(outcome)
+}

@@ -1,0 +1,61 @@
+//! What every store must do. Each function is a test; [`suite!`] makes them for one kind of store.
+
+pub(crate) mod accounts;
+pub(crate) mod append;
+pub(crate) mod concurrency;
+pub(crate) mod delivery;
+pub(crate) mod fixtures;
+pub(crate) mod keys;
+pub(crate) mod lpdus;
+pub(crate) mod operator;
+pub(crate) mod out_of_room;
+pub(crate) mod reading;
+pub(crate) mod redaction;
+pub(crate) mod state;
+pub(crate) mod sync;
+
+/// Makes a test of each function for the stores that `$open` (an async function) makes: an `Arc<dyn Store>`, and
+/// something that cleans up when dropped.
+#[macro_export]
+macro_rules! suite {
+    ($open:path; $($module:ident: $($name:ident),+ $(,)?;)+) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $name() {
+                let (store, _guard) = $open().await;
+                super::suite::$module::$name(store.clone()).await;
+                let findings = store.check().await.unwrap();
+                assert!(findings.is_empty(), "{findings:#?}");
+            })+
+        })+
+    };
+}
+
+/// All tests, for one kind of store.
+#[macro_export]
+macro_rules! full_suite {
+    ($open:path) => {
+        $crate::suite! {
+            $open;
+            append: streams_grow, head_must_match, same_id_is_stored_once, same_id_twice_in_one_append,
+                waiting_event_is_moved, outlier_becomes_history, rejected_event_is_kept, empty_append,
+                taken_position_is_refused, event_of_another_room_is_refused, failed_append_spoils_no_other;
+            reading: timeline_both_ways, unknown_things, events_by_id, load_room, load_room_of_unpositioned,
+                rooms_with_waiting;
+            state: current_state, state_before, state_of_a_join, history_before_a_join, rejoin_replaces_state,
+                state_changes, same_state_again_changes_nothing;
+            sync: newest_first_and_limited, history_is_no_news, until_is_respected, user_rooms, user_rooms_changed,
+                user_rooms_changed_after_much, members;
+            redaction: now_and_later, not_in_another_room, first_one_stays;
+            delivery: interval_in_order, nothing_before_start_or_after_stop, several_rooms_in_stream_order,
+                acknowledge_moves_on, soft_failed_are_delivered_rejected_not, start_in_the_past_is_refused,
+                attempts, parked, more_than_is_kept_in_memory, inbound_responses;
+            lpdus: queue_in_order, settled_by_echo, settled_by_rejection, refused, known_lpdus, client_txns;
+            out_of_room: put_replace_remove;
+            keys: kept_for_ever, responses_by_key_set;
+            accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;
+            operator: rooms, blocks;
+            concurrency: many_tasks_many_rooms, racing_for_one_head;
+        }
+    };
+}

@@ -1,11 +1,13 @@
 //! Hashes and the bytes they cover ("Hashes").
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::fields::Fields;
-use super::redact::is_kept_field;
+use super::redact::{is_kept_field, redacted_content_json};
 use super::{Event, Hash};
-use crate::base64;
+use crate::id::EventId;
+use crate::{base64, canonical_json};
 
 /// SHA-256.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> Hash {
@@ -53,6 +55,19 @@ pub(super) fn redacted_lpdu_input(fields: &Fields, redacted_content: &str, lpdu_
     })
 }
 
+/// The id that JSON has as an event, whether it is one or not: so that a sender can be told which of its events is
+/// malformed. `None` if it is not an object.
+pub fn reference_id(bytes: &[u8]) -> Option<EventId> {
+    let object = canonical_json::parse_object(bytes).ok()?;
+    let event_type = object.get("type").and_then(Value::as_str).unwrap_or_default();
+    let redacted_content = match object.get("content") {
+        Some(Value::Object(content)) => redacted_content_json(event_type, content),
+        _ => "{}".into(),
+    };
+    let input = redacted_input(&Fields::of(&object), &redacted_content);
+    Some(EventId::from_reference_hash(&sha256(input)))
+}
+
 impl Event {
     /// The bytes that the LPDU hash covers, of an LPDU or of a PDU made from one.
     pub fn lpdu_hash_input(&self) -> String {
@@ -83,5 +98,23 @@ impl Event {
     pub fn redacted_lpdu_input(&self) -> Option<String> {
         let hashes = self.0.claimed.lpdu_json.as_deref()?;
         Some(redacted_lpdu_input(&self.0.fields, &self.0.redacted_content, hashes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room_version::RoomVersion;
+
+    const EVENT: &str = r#"{"auth_events":[],"content":{"room_version":"I.1"},"hashes":{"sha256":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},"origin_server_ts":1,"prev_events":[],"room_id":"!r:a.test","sender":"@u:a.test","signatures":{},"state_key":"","type":"m.room.create"}"#;
+
+    #[test]
+    fn a_malformed_event_has_the_id_that_its_sender_computes() {
+        let event = Event::parse(EVENT.as_bytes(), RoomVersion::I1).unwrap();
+        assert_eq!(reference_id(EVENT.as_bytes()).as_ref(), Some(event.event_id()));
+        let malformed = EVENT.replace("\"origin_server_ts\":1,", "");
+        assert!(Event::parse(malformed.as_bytes(), RoomVersion::I1).is_err());
+        assert!(reference_id(malformed.as_bytes()).is_some_and(|id| id != *event.event_id()));
+        assert_eq!(reference_id(b"[]"), None);
     }
 }

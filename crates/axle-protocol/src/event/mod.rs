@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 pub use build::{BuildError, Template};
-pub use hash::sha256;
+pub use hash::{reference_id, sha256};
 pub use parse::EventError;
 pub use redact::redact_content;
 pub use stripped::{STRIPPED_STATE_TYPES, parse_stripped, stripped};

@@ -19,6 +19,9 @@ pub struct Session {
     pub device_id: String,
     /// The secret.
     pub access_token: String,
+    /// Certificates (PEM) to trust beside the public ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca_certificates: Vec<String>,
 }
 
 impl std::fmt::Debug for Session {
@@ -105,6 +108,7 @@ mod tests {
             user_id: "@alice:hub.example.test".into(),
             device_id: "DEVICE".into(),
             access_token: "secret".into(),
+            ca_certificates: vec!["PEM".into()],
         }
     }
 

@@ -133,7 +133,8 @@ impl Client {
 
     fn begin_session(&self, answer: LoggedIn) -> Session {
         let LoggedIn { user_id, device_id, access_token } = answer;
-        let session = Session { server: self.server().to_owned(), user_id, device_id, access_token };
+        let (server, ca_certificates) = (self.server().to_owned(), self.inner.ca_certificates.clone());
+        let session = Session { server, user_id, device_id, access_token, ca_certificates };
         self.set_session(Some(session.clone()));
         session
     }

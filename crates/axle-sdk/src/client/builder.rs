@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct ClientBuilder {
     server: String,
-    ca_certificates: Vec<Vec<u8>>,
+    ca_certificates: Vec<String>,
     resolve: Vec<(String, SocketAddr)>,
     retry: RetryPolicy,
     session: Option<Session>,
@@ -28,7 +28,7 @@ impl ClientBuilder {
     }
 
     /// Trusts these certificates (PEM) beside the public ones: for networks with a CA of their own.
-    pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+    pub fn ca_certificate(mut self, pem: impl Into<String>) -> Self {
         self.ca_certificates.push(pem.into());
         self
     }
@@ -61,7 +61,7 @@ impl ClientBuilder {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("axle-sdk/", env!("CARGO_PKG_VERSION")));
         for pem in &self.ca_certificates {
-            for certificate in reqwest::Certificate::from_pem_bundle(pem).map_err(Error::Certificate)? {
+            for certificate in reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(Error::Certificate)? {
                 http = http.add_root_certificate(certificate);
             }
         }
@@ -69,7 +69,8 @@ impl ClientBuilder {
             http = http.resolve(host, *address);
         }
         let http = http.build().map_err(Error::Setup)?;
-        let inner = Inner { http, server, session: RwLock::new(self.session) };
+        let ca_certificates = self.ca_certificates;
+        let inner = Inner { http, server, ca_certificates, session: RwLock::new(self.session) };
         Ok(Client { inner: Arc::new(inner), retry: self.retry })
     }
 }

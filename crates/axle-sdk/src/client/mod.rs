@@ -32,6 +32,7 @@ pub struct Client {
 struct Inner {
     http: reqwest::Client,
     server: Url,
+    ca_certificates: Vec<String>,
     session: RwLock<Option<Session>>,
 }
 
@@ -39,6 +40,15 @@ impl Client {
     /// A client of the server whose client API is at this address, for example `https://hub.example.org`.
     pub fn builder(server: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(server.into())
+    }
+
+    /// A client that goes on with a session from before.
+    pub fn resume(session: Session) -> Result<Self, Error> {
+        let mut builder = Self::builder(&session.server);
+        for pem in &session.ca_certificates {
+            builder = builder.ca_certificate(pem);
+        }
+        builder.session(session).build()
     }
 
     /// The server's address.

@@ -18,6 +18,7 @@ pub struct SyncLoop {
     timeline_limit: usize,
     failures: u32,
     pause: Duration,
+    hurry: bool,
 }
 
 /// What a step of following brought.
@@ -41,7 +42,7 @@ impl SyncLoop {
     pub fn new(client: &Client, since: Option<String>) -> Self {
         // The pauses between tries are this loop's own business, so that it can tell of them.
         let client = client.with_retry(RetryPolicy::NEVER);
-        Self { client, since, timeline_limit: TIMELINE_LIMIT, failures: 0, pause: Duration::ZERO }
+        Self { client, since, timeline_limit: TIMELINE_LIMIT, failures: 0, pause: Duration::ZERO, hurry: false }
     }
 
     /// How many events of each room a sync brings at most.
@@ -55,12 +56,21 @@ impl SyncLoop {
         self.since.as_deref()
     }
 
+    /// Makes the next call come back at once, with news or without.
+    pub fn hurry(&mut self) {
+        self.hurry = true;
+        self.pause = Duration::ZERO;
+    }
+
     /// Waits for the next step. Dropping the future loses nothing: the next call asks for the same again.
     pub async fn next(&mut self) -> SyncStep {
         tokio::time::sleep(self.pause).await;
         // The first answer after a failure comes at once, so that one knows that the server is back.
-        let wait = if self.since.is_none() || self.failures > 0 { Duration::ZERO } else { LONG_POLL };
-        match self.client.sync(self.since.as_deref(), wait, self.timeline_limit).await {
+        let at_once = self.hurry || self.since.is_none() || self.failures > 0;
+        let wait = if at_once { Duration::ZERO } else { LONG_POLL };
+        let outcome = self.client.sync(self.since.as_deref(), wait, self.timeline_limit).await;
+        self.hurry = false;
+        match outcome {
             Ok(response) => {
                 self.since = Some(response.next_batch.clone());
                 self.failures = 0;

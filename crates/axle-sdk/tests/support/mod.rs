@@ -93,6 +93,7 @@ pub(crate) fn session() -> Session {
         user_id: "@alice:hub.example.test".into(),
         device_id: "DEVICE".into(),
         access_token: "secret".into(),
+        ca_certificates: Vec::new(),
     }
 }
 

@@ -75,6 +75,11 @@ impl RoomView {
         &self.room_id
     }
 
+    /// Whose view it is.
+    pub fn own_id(&self) -> &str {
+        &self.own_id
+    }
+
     /// How the user stands to it.
     pub fn membership(&self) -> Membership {
         self.membership

@@ -1,0 +1,88 @@
+//! What the server tells.
+
+use axle_sdk::{Change, Membership, SyncResponse};
+
+use super::{App, Connection, Notice};
+use crate::commands::chat::lines;
+use crate::commands::chat::request::{Answer, Failure, Request};
+
+impl App {
+    pub(super) fn handle_sync(&mut self, response: SyncResponse) {
+        let first = self.connection == Connection::Connecting;
+        self.connection = Connection::Connected;
+        let height = self.timeline_height();
+        for change in self.list.apply(response) {
+            match change {
+                Change::Membership { room_id, before, now } => self.note_membership(&room_id, before, now),
+                Change::Event { room_id, event } => {
+                    let own = event.sender == self.list.own_id();
+                    let shown = self.current.as_ref() == Some(&room_id);
+                    if event.event_type == "m.room.message" && !own && !shown && !first {
+                        *self.unread.entry(room_id).or_default() += 1;
+                    }
+                }
+                Change::Gap { room_id } if self.current.as_ref() == Some(&room_id) => self.scroll = 0,
+                Change::Gap { .. } => {}
+            }
+        }
+        // Who reads older messages keeps them in sight.
+        if self.scroll > 0 {
+            self.scroll += self.timeline_height().saturating_sub(height);
+        }
+        if self.current.is_none() {
+            self.show_number(1);
+        }
+    }
+
+    pub(super) fn handle_answer(&mut self, request: Request, result: Result<Answer, Failure>) {
+        match (request, result) {
+            (Request::Send { room, txn, .. }, result) => {
+                let outcome = match result {
+                    Ok(Answer::Event(event_id)) => Ok(event_id),
+                    Ok(_) => Err("the server gave no event id".to_owned()),
+                    Err(failure) => Err(failure.message),
+                };
+                if let Some(view) = self.list.room_mut(&room) {
+                    view.end_send(&txn, outcome);
+                }
+            }
+            (Request::History { room, .. }, result) => {
+                self.fetching.remove(&room);
+                match result {
+                    Ok(Answer::Page(page)) => {
+                        self.list.room_mut(&room).map(|view| view.apply_history(page));
+                    }
+                    Ok(_) => {}
+                    Err(failure) => self.notice = Some(Notice::Error(failure.message)),
+                }
+            }
+            (_, Err(failure)) => self.notice = Some(Notice::Error(failure.message)),
+            (Request::Knock { .. }, Ok(Answer::Room(room_id))) => {
+                self.show(&room_id);
+                self.notice = Some(Notice::Info("you asked to be invited".to_owned()));
+            }
+            (_, Ok(Answer::Room(room_id))) => self.show(&room_id),
+            (_, Ok(_)) => {}
+        }
+    }
+
+    fn note_membership(&mut self, room_id: &str, before: Option<Membership>, now: Membership) {
+        let Some(room) = self.list.room(room_id) else { return };
+        let (title, own) = (lines::clean(&room.title()), self.list.own_id());
+        let member = room.members().get(own);
+        let sender = member.map(|member| member.sender.as_str()).unwrap_or_default();
+        let reason = member.and_then(|member| member.reason.as_deref());
+        let why = reason.map(|reason| format!(": {}", lines::clean(reason))).unwrap_or_default();
+        let by_other = sender != own;
+        let text = match now {
+            Membership::Invite => format!("{sender} invites you to {title}"),
+            Membership::Ban => format!("{sender} banned you from {title}{why}"),
+            Membership::Leave if before == Some(Membership::Knock) && by_other => {
+                format!("{sender} refused you {title}{why}")
+            }
+            Membership::Leave if before.is_some() && by_other => format!("{sender} put you out of {title}{why}"),
+            _ => return,
+        };
+        self.notice = Some(Notice::Info(text));
+    }
+}

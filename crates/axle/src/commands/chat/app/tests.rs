@@ -1,0 +1,283 @@
+//! The application driven by its inputs, and what its screen shows.
+
+use std::time::Duration;
+
+use axle_sdk::SyncResponse;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use serde_json::{Value, json};
+
+use super::{App, Effect, Input, Notice};
+use crate::commands::chat::render;
+use crate::commands::chat::request::{Answer, Failure, Request};
+
+const ALICE: &str = "@alice:hub.example.test";
+const BOB: &str = "@bob:amber.example.test";
+const TEA: &str = "!tea:hub.example.test";
+/// 2026-11-23, 12:00 UTC.
+const NOON: i64 = 1_795_435_200_000;
+
+fn app() -> App {
+    App::new(ALICE, "t", (110, 20))
+}
+
+fn screen(app: &App) -> TestBackend {
+    let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
+    terminal.draw(|frame| render::draw(app, frame)).unwrap();
+    terminal.backend().clone()
+}
+
+fn state(id: &str, minute: i64, sender: &str, event_type: &str, key: &str, content: Value) -> Value {
+    let ts = NOON + minute * 60_000;
+    json!({"event_id": id, "sender": sender, "type": event_type, "state_key": key, "content": content,
+           "origin_server_ts": ts})
+}
+
+fn member(id: &str, minute: i64, sender: &str, user: &str, membership: &str) -> Value {
+    state(id, minute, sender, "m.room.member", user, json!({"membership": membership}))
+}
+
+fn message(id: &str, minute: i64, sender: &str, body: &str) -> Value {
+    let mut event = state(id, minute, sender, "m.room.message", "", json!({"msgtype": "m.text", "body": body}));
+    event.as_object_mut().unwrap().remove("state_key");
+    event
+}
+
+fn synced(rooms: Value) -> Input {
+    let response: SyncResponse = serde_json::from_value(json!({"next_batch": "s", "rooms": rooms})).unwrap();
+    Input::Synced(Box::new(response))
+}
+
+fn tea(events: &[Value]) -> Input {
+    synced(json!({"join": {TEA: {
+        "im.axle.hub_server": "hub.example.test", "timeline": {"events": events, "prev_batch": "p0"},
+    }}}))
+}
+
+/// Alice in a room of hers with Bob; an invite to another.
+fn furnished() -> App {
+    let mut app = app();
+    app.handle(tea(&[
+        state("$1", 0, ALICE, "m.room.create", "", json!({"room_version": "I.1"})),
+        member("$2", 0, ALICE, ALICE, "join"),
+        state("$3", 0, ALICE, "m.room.join_rules", "", json!({"join_rule": "public"})),
+        state("$4", 0, ALICE, "m.room.name", "", json!({"name": "Tea"})),
+        state("$5", 0, ALICE, "m.room.topic", "", json!({"topic": "leaves and water"})),
+        member("$6", 1, BOB, BOB, "join"),
+        message("$7", 2, BOB, "hello from amber"),
+    ]));
+    app.handle(synced(json!({"invite": {"!x:birch.example.test": {"invite_state": {"events": [
+        state("", 0, "@carol:birch.example.test", "m.room.name", "", json!({"name": "Secret"})),
+        member("", 3, "@carol:birch.example.test", ALICE, "invite"),
+    ]}}}})));
+    app
+}
+
+fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
+    app.handle(Input::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn enter(app: &mut App, line: &str) -> Vec<Effect> {
+    for c in line.chars() {
+        assert!(key(app, KeyCode::Char(c)).is_empty());
+    }
+    key(app, KeyCode::Enter)
+}
+
+fn request(mut effects: Vec<Effect>) -> Request {
+    assert_eq!(effects.len(), 1, "{effects:?}");
+    match effects.remove(0) {
+        Effect::Perform(request) => request,
+        Effect::Quit => panic!("it quits"),
+    }
+}
+
+fn refused() -> Failure {
+    Failure { errcode: Some("M_FORBIDDEN".into()), message: "You may not speak here (M_FORBIDDEN)".into() }
+}
+
+#[test]
+fn nothing_yet() {
+    insta::assert_snapshot!(screen(&app()));
+}
+
+#[test]
+fn a_room_and_an_invite() {
+    insta::assert_snapshot!(screen(&furnished()));
+}
+
+#[test]
+fn an_invite_is_shown_and_answered() {
+    let mut app = furnished();
+    key(&mut app, KeyCode::BackTab);
+    insta::assert_snapshot!(screen(&app));
+    let Request::Join { room, via } = request(enter(&mut app, "/accept")) else { panic!("not a join") };
+    assert_eq!((room.as_str(), via), ("!x:birch.example.test", vec!["birch.example.test".to_owned()]));
+    let Request::Leave { .. } = request(enter(&mut app, "/reject")) else { panic!("not a leave") };
+}
+
+#[test]
+fn messages_on_their_way_failed_and_taken_back() {
+    let mut app = furnished();
+    let first = request(enter(&mut app, "this one is refused"));
+    let second = request(enter(&mut app, "this one is on its way"));
+    let third = request(enter(&mut app, "this one is accepted"));
+    app.handle(Input::Answered { request: first, result: Err(refused()) });
+    app.handle(Input::Answered { request: third, result: Ok(Answer::Event("$9".into())) });
+    let redaction = json!({"event_id": "$8", "sender": BOB, "type": "m.room.redaction", "origin_server_ts": NOON,
+                           "content": {"redacts": "$7", "reason": "typo"}});
+    app.handle(tea(&[redaction]));
+    insta::assert_snapshot!(screen(&app));
+
+    let Request::Send { txn, .. } = request(enter(&mut app, "/retry")) else { panic!("not a message") };
+    let Request::Send { txn: of_second, .. } = second else { panic!("not a message") };
+    assert_ne!(txn, of_second);
+    app.handle(Input::Answered {
+        request: Request::Send { room: TEA.into(), content: serde_json::Map::new(), txn },
+        result: Err(refused()),
+    });
+    enter(&mut app, "/discard");
+    assert_eq!(app.room().unwrap().outgoing().len(), 2);
+}
+
+#[test]
+fn a_lost_connection_is_said() {
+    let mut app = furnished();
+    app.handle(Input::Lost {
+        error: "no answer from https://hub.example.test: connection refused".into(),
+        retry_in: Duration::from_millis(600),
+    });
+    insta::assert_snapshot!(screen(&app));
+    app.handle(tea(&[]));
+    assert!(format!("{}", screen(&app)).contains("connected"));
+}
+
+#[test]
+fn long_history_scrolls_and_is_fetched_at_the_top() {
+    let mut app = app();
+    let events: Vec<Value> = (0..40).map(|n| message(&format!("${n}"), n, BOB, &format!("line {n}"))).collect();
+    app.handle(tea(&events));
+    for _ in 0..2 {
+        assert!(key(&mut app, KeyCode::PageUp).is_empty());
+    }
+    let Request::History { room, .. } = request(key(&mut app, KeyCode::PageUp)) else { panic!("not history") };
+    assert_eq!(room, TEA);
+    // One page at a time.
+    assert!(key(&mut app, KeyCode::PageUp).is_empty());
+    insta::assert_snapshot!(screen(&app));
+
+    let page = serde_json::from_value(json!({"chunk": [message("$old", -1, BOB, "the very first")]})).unwrap();
+    let asked = Request::History { room: TEA.into(), from: axle_sdk::PageFrom::Newest };
+    app.handle(Input::Answered { request: asked, result: Ok(Answer::Page(page)) });
+    key(&mut app, KeyCode::PageUp);
+    let shown = format!("{}", screen(&app));
+    assert!(shown.contains("the very first") && shown.contains("— the beginning —"), "{shown}");
+}
+
+#[test]
+fn who_reads_older_messages_keeps_them_in_sight() {
+    let mut app = app();
+    let events: Vec<Value> = (0..40).map(|n| message(&format!("${n}"), n, BOB, &format!("line {n}"))).collect();
+    app.handle(tea(&events));
+    key(&mut app, KeyCode::PageUp);
+    let top = |app: &App| {
+        let shown = format!("{}", screen(app));
+        shown.lines().find(|line| line.contains("line ")).map(str::to_owned)
+    };
+    let before = top(&app);
+    app.handle(tea(&[message("$new", 50, BOB, "two\nlines")]));
+    assert_eq!(top(&app), before);
+    key(&mut app, KeyCode::Esc);
+    assert!(format!("{}", screen(&app)).contains("lines"));
+}
+
+#[test]
+fn a_kick_is_told() {
+    let mut app = furnished();
+    let mut kick = member("$8", 4, BOB, ALICE, "leave");
+    kick["content"]["reason"] = json!("too much\u{1b}[31m sugar");
+    app.handle(synced(json!({"leave": {TEA: {"timeline": {"events": [kick]}}}})));
+    let Some(Notice::Info(text)) = &app.notice else { panic!("no notice") };
+    assert_eq!(text, "@bob:amber.example.test put you out of Tea: too much\u{fffd}[31m sugar");
+    insta::assert_snapshot!(screen(&app));
+}
+
+#[test]
+fn news_elsewhere_is_counted_until_it_is_seen() {
+    let mut app = furnished();
+    key(&mut app, KeyCode::BackTab);
+    app.handle(tea(&[message("$8", 5, BOB, "one"), message("$9", 5, BOB, "two")]));
+    assert!(format!("{}", screen(&app)).contains("Tea (2)"));
+    enter(&mut app, "/room tea");
+    assert!(app.unread.is_empty());
+    assert_eq!(app.current.as_deref(), Some(TEA));
+}
+
+#[test]
+fn a_room_that_was_made_is_shown_when_it_arrives() {
+    let mut app = app();
+    let create = request(enter(&mut app, "/create Tea public"));
+    app.handle(Input::Answered { request: create, result: Ok(Answer::Room(TEA.into())) });
+    assert!(format!("{}", screen(&app)).contains("the room is on its way"));
+    app.handle(tea(&[state("$4", 0, ALICE, "m.room.name", "", json!({"name": "Tea"}))]));
+    assert!(format!("{}", screen(&app)).contains("hub: hub.example.test (your server)"));
+}
+
+#[test]
+fn mistakes_are_answered() {
+    let mut app = app();
+    for (line, answer) in [
+        ("hello", "there is no room to do this in"),
+        ("/kick bob", "is no user id"),
+        ("/dance", "there is no /dance"),
+        ("/sync", "for scripts"),
+        ("/room x", "there is no room"),
+    ] {
+        assert!(enter(&mut app, line).is_empty());
+        let Some(Notice::Error(text)) = &app.notice else { panic!("{line}: no error") };
+        assert!(text.contains(answer), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_refused_command_is_told() {
+    let mut app = furnished();
+    let kick = request(enter(&mut app, "/kick @bob:amber.example.test"));
+    app.handle(Input::Answered { request: kick, result: Err(refused()) });
+    assert!(format!("{}", screen(&app)).contains("✗ You may not speak here (M_FORBIDDEN)"));
+}
+
+#[test]
+fn help_covers_the_screen_until_a_key() {
+    let mut app = furnished();
+    app.handle(Input::Resized(110, 26));
+    enter(&mut app, "/help");
+    insta::assert_snapshot!(screen(&app));
+    key(&mut app, KeyCode::Char('x'));
+    assert!(!app.help && app.editor.text().is_empty());
+}
+
+#[test]
+fn any_size_of_screen_is_drawn() {
+    let mut app = furnished();
+    enter(&mut app, "a message that is longer than the screen is wide");
+    key(&mut app, KeyCode::Char('x'));
+    for (width, height) in [(1, 1), (5, 2), (30, 5), (59, 8), (60, 8), (99, 10), (300, 100)] {
+        app.handle(Input::Resized(width, height));
+        screen(&app);
+        app.help = true;
+        screen(&app);
+        app.help = false;
+    }
+    app.handle(Input::Resized(40, 10));
+    insta::assert_snapshot!(screen(&app));
+}
+
+#[test]
+fn control_c_and_quit_end_it() {
+    let mut app = furnished();
+    assert!(matches!(enter(&mut app, "/quit")[..], [Effect::Quit]));
+    let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert!(matches!(app.handle(Input::Key(control_c))[..], [Effect::Quit]));
+}

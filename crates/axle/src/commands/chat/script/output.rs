@@ -1,0 +1,87 @@
+//! JSON lines.
+
+use std::io::{self, Write};
+
+use axle_sdk::{Event, Membership};
+use serde_json::{Map, Value, json};
+
+use crate::commands::chat::request::Failure;
+
+/// Writes one JSON object a line, each as soon as it is known.
+pub(super) struct Output<W> {
+    sink: W,
+}
+
+/// What a command made known beside its success.
+pub(super) type Facts = Map<String, Value>;
+
+/// Facts of this object.
+pub(super) fn facts(value: Value) -> Facts {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+impl<W: Write> Output<W> {
+    pub(super) fn new(sink: W) -> Self {
+        Self { sink }
+    }
+
+    pub(super) fn ready(&mut self, user_id: &str, server: &str) -> io::Result<()> {
+        self.line(&json!({"type": "ready", "user_id": user_id, "server": server}))
+    }
+
+    pub(super) fn event(&mut self, room_id: &str, event: &Event) -> io::Result<()> {
+        self.line(&json!({"type": "event", "room_id": room_id, "event": event}))
+    }
+
+    pub(super) fn membership(
+        &mut self,
+        room_id: &str,
+        before: Option<Membership>,
+        now: Membership,
+        sender: Option<&str>,
+    ) -> io::Result<()> {
+        let before = before.map(Membership::as_str);
+        self.line(&json!({
+            "type": "membership", "room_id": room_id, "before": before, "now": now.as_str(), "sender": sender,
+        }))
+    }
+
+    pub(super) fn gap(&mut self, room_id: &str) -> io::Result<()> {
+        self.line(&json!({"type": "gap", "room_id": room_id}))
+    }
+
+    pub(super) fn connection_lost(&mut self, error: &str, retry_in_ms: u128) -> io::Result<()> {
+        self.line(&json!({
+            "type": "connection", "state": "lost", "error": error,
+            "retry_in_ms": u64::try_from(retry_in_ms).unwrap_or(u64::MAX),
+        }))
+    }
+
+    pub(super) fn connection_restored(&mut self) -> io::Result<()> {
+        self.line(&json!({"type": "connection", "state": "restored"}))
+    }
+
+    pub(super) fn result(&mut self, line: usize, command: &str, result: &Result<Facts, Failure>) -> io::Result<()> {
+        let mut object = facts(json!({"type": "result", "line": line, "command": command, "ok": result.is_ok()}));
+        match result {
+            Ok(facts) => object.extend(facts.clone()),
+            Err(failure) => {
+                object.insert("errcode".to_owned(), json!(failure.errcode));
+                object.insert("error".to_owned(), json!(failure.message));
+            }
+        }
+        self.line(&Value::Object(object))
+    }
+
+    pub(super) fn end(&mut self, failed: usize) -> io::Result<()> {
+        self.line(&json!({"type": "end", "failed": failed}))
+    }
+
+    fn line(&mut self, value: &Value) -> io::Result<()> {
+        writeln!(self.sink, "{value}")?;
+        self.sink.flush()
+    }
+}

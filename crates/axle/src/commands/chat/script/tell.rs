@@ -1,0 +1,59 @@
+//! What a script can ask of what is known already.
+
+use axle_sdk::{Membership, RoomList, RoomView};
+use serde_json::json;
+
+use super::output::{Facts, facts};
+use crate::commands::chat::command::{Awaited, HELP};
+
+/// All rooms.
+pub(super) fn rooms(list: &RoomList) -> Facts {
+    let tell = |room: &RoomView| {
+        json!({
+            "room_id": room.room_id(), "title": room.title(), "membership": room.membership().as_str(),
+            "hub": room.hub(), "join_rule": room.join_rule(), "version": room.version(), "topic": room.topic(),
+        })
+    };
+    facts(json!({"rooms": list.rooms().map(tell).collect::<Vec<_>>()}))
+}
+
+/// Everyone with a membership.
+pub(super) fn members(room: &RoomView) -> Facts {
+    let tell = |(id, member): (&String, &axle_sdk::RoomMember)| json!({"user_id": id, "membership": member.membership.as_str(), "displayname": member.displayname});
+    facts(json!({"room_id": room.room_id(), "members": room.members().iter().map(tell).collect::<Vec<_>>()}))
+}
+
+/// What can be written.
+pub(super) fn help() -> Facts {
+    let commands: Vec<_> = HELP.iter().map(|(command, what)| json!({"command": command, "what": what})).collect();
+    facts(json!({"commands": commands}))
+}
+
+/// What is waited for, if it has happened. Invites are looked for everywhere, all else in the current room.
+pub(super) fn find(what: &Awaited, list: &RoomList, current: Option<&str>) -> Option<Facts> {
+    if let Awaited::Invite(name) = what {
+        let invited = |room: &&RoomView| room.membership() == Membership::Invite;
+        let named = |room: &&RoomView| name.as_ref().is_none_or(|name| room.room_id() == name || room.title() == *name);
+        let room = list.rooms().filter(invited).find(named)?;
+        return Some(facts(json!({"room_id": room.room_id(), "inviter": room.inviter()})));
+    }
+    let room = list.room(current?)?;
+    match what {
+        Awaited::Invite(_) => None,
+        Awaited::Membership { user, membership } => {
+            let member = room.members().get(user)?;
+            (member.membership == *membership).then(|| facts(json!({"room_id": room.room_id()})))
+        }
+        Awaited::Message(text) => {
+            let is_it =
+                |event: &axle_sdk::Event| event.event_type == "m.room.message" && event.text("body") == Some(text);
+            event(room, is_it)
+        }
+        Awaited::Event(event_type) => event(room, |event| event.event_type == *event_type),
+    }
+}
+
+fn event(room: &RoomView, is_it: impl Fn(&axle_sdk::Event) -> bool) -> Option<Facts> {
+    let found = room.timeline().items().rev().map(|item| &item.event).find(|event| is_it(event))?;
+    Some(facts(json!({"room_id": room.room_id(), "event_id": found.event_id, "sender": found.sender})))
+}

@@ -87,6 +87,11 @@ impl DataFolder {
         Ok(Self { root: root.into(), server_name, _lock: lock(root)? })
     }
 
+    /// Whose a folder is, also while another process uses it.
+    pub fn server_name_of(root: &Path) -> Result<ServerName, FolderError> {
+        read_name(&name_file(root))?.ok_or_else(|| FolderError::Missing(root.into()))
+    }
+
     /// Whose it is.
     pub fn server_name(&self) -> &ServerName {
         &self.server_name

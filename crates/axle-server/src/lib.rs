@@ -7,6 +7,7 @@ pub mod folder;
 pub mod key_file;
 pub mod listen;
 pub mod metrics;
+mod network;
 pub mod process;
 pub mod rooms;
 mod system;

@@ -1,4 +1,5 @@
 //! Configuration: defaults, precedence, the words of errors, and the reference in docs/.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::{Path, PathBuf};
 

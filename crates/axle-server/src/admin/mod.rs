@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axle_protocol::{RoomId, ServerName, UserId};
-use axle_store::Store;
+use axle_store::sqlite::{Options, SqliteStore};
+use axle_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 pub use commands::{AccountSummary, BlockList, DestinationList, KeySummary, TokenSummary};
 pub use socket::{MAX_LINE_BYTES, SocketError, ask, listen};
 pub use verify::{Problem, VerifyReport};
+
+use crate::folder::DataFolder;
 
 /// What an operator asks for: one JSON object a line on the socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,6 +104,13 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// For a server that is stopped: opens its database.
+    pub fn on_folder(folder: &DataFolder) -> Result<Self, StoreError> {
+        let store = Arc::new(SqliteStore::open(folder.database(), Options::default())?);
+        let server_name = folder.server_name().clone();
+        Ok(Self { store, server_name, signing_keys: folder.signing_keys(), running: false })
+    }
+
     /// Does what is asked. The answer is JSON, in a form of its own for each command.
     pub async fn execute(&self, request: Request) -> Result<serde_json::Value, AdminError> {
         commands::execute(self, request).await

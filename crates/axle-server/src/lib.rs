@@ -2,7 +2,9 @@
 //! administration.
 
 pub mod admin;
+mod client_service;
 pub mod config;
+mod federation_service;
 pub mod folder;
 pub mod key_file;
 pub mod listen;

@@ -1,7 +1,189 @@
 //! The runtime of rooms: drives the state machines of `axle-room` against the store and other servers.
+//!
+//! [`Rooms`] is the way in. Each room in use has a worker, the only one that changes it; see [`worker`]. What other
+//! servers ask for comes in by `federation_service`, what local users want by `client_service`.
 
+mod blocks;
+mod chain;
+mod commit;
+mod counters;
+pub(crate) mod create;
+mod echoes;
+pub(crate) mod enter;
+mod errors;
+mod gaps;
+pub(crate) mod handshake;
+pub(crate) mod history;
+pub(crate) mod invite;
+mod joining;
+mod load;
 pub mod network;
 mod notifier;
+pub(crate) mod outside;
+pub(crate) mod reads;
+mod received;
+mod registry;
+pub(crate) mod send;
+mod stripped;
+pub(crate) mod transaction;
+mod verify;
+mod versions;
+mod visibility;
+mod worker;
 
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axle_protocol::{MatrixError, RoomId, RoomVersion, ServerName};
+use axle_room::{Identity, Room, Verified};
+use axle_store::Store;
+
+pub use counters::Counters;
 pub use network::{Keys, Outbound, PeerError, Peers, SentJoin};
 pub use notifier::Wakes;
+
+use echoes::Echo;
+use errors::refused;
+use worker::{Batch, Needs, Turn, unknown_room};
+
+/// What the rooms of a server need.
+pub struct RoomsConfig {
+    /// Who this server is, and what it signs with.
+    pub me: Identity,
+    /// The version of new rooms.
+    pub default_version: RoomVersion,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Other servers' keys.
+    pub keys: Arc<dyn Keys>,
+    /// Requests to other servers.
+    pub peers: Arc<dyn Peers>,
+    /// The queues towards other servers.
+    pub outbound: Arc<dyn Outbound>,
+}
+
+/// All rooms of this server. Cheap to clone.
+#[derive(Clone)]
+pub struct Rooms(Arc<Shared>);
+
+struct Shared {
+    me: Identity,
+    default_version: RoomVersion,
+    store: Arc<dyn Store>,
+    keys: Arc<dyn Keys>,
+    peers: Arc<dyn Peers>,
+    outbound: Arc<dyn Outbound>,
+    wakes: Arc<Wakes>,
+    echoes: Arc<echoes::Echoes>,
+    blocks: blocks::Blocks,
+    joining: joining::Joining,
+    versions: versions::Versions,
+    gaps: gaps::Gaps,
+    counters: Counters,
+    registry: registry::Registry,
+}
+
+impl Rooms {
+    /// Rooms of this server. Nothing is loaded until it is asked for; see [`Rooms::resume`].
+    pub fn new(config: RoomsConfig) -> Self {
+        let RoomsConfig { me, default_version, store, keys, peers, outbound } = config;
+        Self(Arc::new(Shared {
+            me,
+            default_version,
+            store,
+            keys,
+            peers,
+            outbound,
+            wakes: Arc::default(),
+            echoes: Arc::default(),
+            blocks: blocks::Blocks::default(),
+            joining: joining::Joining::default(),
+            versions: versions::Versions::default(),
+            gaps: gaps::Gaps::default(),
+            counters: Counters::default(),
+            registry: registry::Registry::new(),
+        }))
+    }
+
+    /// Goes on with what a restart interrupted: gaps that were being filled. To be called once the network is up.
+    pub async fn resume(&self) -> Result<(), axle_store::StoreError> {
+        for room_id in self.0.store.rooms_with_waiting().await? {
+            gaps::fill(self, &room_id);
+        }
+        Ok(())
+    }
+
+    /// Wakes syncs; hand it to the client-server API.
+    pub fn wakes(&self) -> Arc<Wakes> {
+        self.0.wakes.clone()
+    }
+
+    /// Counts of what happened since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// How many rooms are in memory.
+    pub fn loaded(&self) -> usize {
+        self.0.registry.len()
+    }
+
+    /// The hub of a room; `None` if the room is not known here. What queued LPDUs are sent to.
+    pub async fn hub(&self, room_id: &RoomId) -> Result<Option<ServerName>, MatrixError> {
+        self.with(room_id, |turn| turn.slot.as_ref().and_then(Room::hub)).await
+    }
+
+    /// The hub refused one of our LPDUs for good: takes it out of the queue and tells its sender.
+    pub async fn refuse_lpdu(
+        &self,
+        lpdu_hash: &axle_protocol::event::Hash,
+        reason: &str,
+    ) -> Result<(), axle_store::StoreError> {
+        self.0.store.refuse_lpdu(lpdu_hash, reason).await?;
+        self.0.echoes.arrived(lpdu_hash, Err(reason.to_owned()));
+        Ok(())
+    }
+
+    /// Lets every worker finish what it was handed, and takes nothing more. Returns when all is durable.
+    pub async fn close(&self) {
+        self.0.registry.close().await;
+    }
+
+    /// Runs a command on a room. Returns when what it did is durable.
+    pub(crate) async fn with<R, F>(&self, room_id: &RoomId, mut run: F) -> Result<R, MatrixError>
+    where
+        R: Send + 'static,
+        F: FnMut(&mut Turn<'_>) -> R + Send + 'static,
+    {
+        self.with_needs(room_id, Needs::default(), move |turn, _| run(turn)).await
+    }
+
+    /// The same for a command that takes events, or asks about some.
+    pub(crate) async fn with_needs<R, F>(&self, room_id: &RoomId, needs: Needs, run: F) -> Result<R, MatrixError>
+    where
+        R: Send + 'static,
+        F: FnMut(&mut Turn<'_>, &[Verified]) -> R + Send + 'static,
+    {
+        let (call, answer) = worker::Call::new(needs, run);
+        let closing = || MatrixError::unknown("The server is shutting down.");
+        let mut job = worker::Job::Run(Box::new(call));
+        loop {
+            let start = |mailbox, running| {
+                tokio::spawn(worker::serve(self.0.clone(), room_id.clone(), mailbox, running));
+            };
+            let worker = self.0.registry.worker(room_id, start).ok_or_else(closing)?;
+            match worker.send(job).await {
+                Ok(()) => break,
+                // It ended in the meantime; the next one gets it.
+                Err(unsent) => job = unsent.0,
+            }
+        }
+        answer.await.map_err(|_| closing())?
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -97,6 +97,14 @@ pub trait Peers: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Box<RawValue>>, PeerError>;
 
+    /// `state` before an event, and what authorises it.
+    async fn state(
+        &self,
+        destination: &ServerName,
+        room_id: &RoomId,
+        event_id: &EventId,
+    ) -> Result<(Vec<Box<RawValue>>, Vec<Box<RawValue>>), PeerError>;
+
     /// Whether this server replays the `state` of a `send_join` answer as a timeline and so needs all of it.
     async fn replays_state(&self, destination: &ServerName) -> bool;
 }

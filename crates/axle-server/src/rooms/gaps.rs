@@ -1,0 +1,179 @@
+//! Fetches what a participant has missed of its hub's order.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName};
+use axle_room::{Filled, Room, Verified};
+
+use super::{Batch, Needs, PeerError, Rooms, Turn, received};
+
+/// Events asked for at a time.
+const PAGE: usize = 100;
+/// The first pause after a failure; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Rooms whose gaps are being filled. `true`: something came up meanwhile, look again.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    running: Mutex<HashMap<RoomId, bool>>,
+}
+
+impl Gaps {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, bool>> {
+        // Nothing panics while it is held; were it to, the map is still whole.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fills the gap of a room in the background, unless that is under way.
+pub(crate) fn fill(rooms: &Rooms, room_id: &RoomId) {
+    let mut running = rooms.0.gaps.lock();
+    if let Some(again) = running.get_mut(room_id) {
+        *again = true;
+        return;
+    }
+    running.insert(room_id.clone(), false);
+    drop(running);
+    let (rooms, room_id) = (rooms.clone(), room_id.clone());
+    tokio::spawn(async move {
+        loop {
+            run(&rooms, &room_id).await;
+            let mut running = rooms.0.gaps.lock();
+            match running.get_mut(&room_id) {
+                Some(again) if *again => *again = false,
+                _ => {
+                    running.remove(&room_id);
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// What is missing of a room.
+struct Missing {
+    hub: ServerName,
+    version: RoomVersion,
+    parent: EventId,
+}
+
+/// How one attempt went.
+enum Step {
+    Closed,
+    Progress,
+    /// The hub does not have it, or does not give it.
+    Refused,
+    /// To be tried again, after this long if the hub said so.
+    Failed(Option<Duration>),
+}
+
+async fn run(rooms: &Rooms, room_id: &RoomId) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let step = match missing(rooms, room_id).await {
+            Ok(Some(missing)) => fetch(rooms, room_id, missing).await,
+            Ok(None) => Ok(Step::Closed),
+            Err(error) => Err(error),
+        };
+        match step {
+            Ok(Step::Closed) => return,
+            Ok(Step::Progress) => pause = FIRST_PAUSE,
+            Ok(Step::Refused) => match give_up(rooms, room_id).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
+            },
+            Ok(Step::Failed(wait)) => {
+                tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) => {
+                tracing::warn!(%room_id, %error, "filling a gap failed");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+async fn missing(rooms: &Rooms, room_id: &RoomId) -> Result<Option<Missing>, MatrixError> {
+    rooms.with(room_id, |turn| missing_of(turn.slot.as_ref()?, turn)).await
+}
+
+fn missing_of(room: &Room, turn: &Turn<'_>) -> Option<Missing> {
+    if !room.is_participating() {
+        return None;
+    }
+    Some(Missing { hub: room.hub()?, version: room.version(), parent: room.missing_parent(turn.known)? })
+}
+
+async fn fetch(rooms: &Rooms, room_id: &RoomId, missing: Missing) -> Result<Step, MatrixError> {
+    let answer = rooms.0.peers.backfill(&missing.hub, room_id, &missing.parent, PAGE).await;
+    let raws = match answer {
+        Ok(raws) => raws,
+        Err(PeerError::Refused(refusal)) if is_definitive(&refusal) => return Ok(Step::Refused),
+        Err(PeerError::Refused(refusal)) => return Ok(Step::Failed(refusal.retry_after_ms.map(Duration::from_millis))),
+        Err(PeerError::Unreachable(_)) => return Ok(Step::Failed(None)),
+    };
+    let events = in_room_order(received::sound(rooms, &raws, missing.version).await, &missing.parent);
+    let needs = Needs { events: events.into(), ..Needs::default() };
+    let filled = rooms.with_needs(room_id, needs, |turn, events| {
+        let known = turn.known;
+        let (room, batch) = turn.room()?;
+        Ok::<_, MatrixError>(take(room.fill_gap(events, known), batch))
+    });
+    filled.await?
+}
+
+fn take(filled: Filled, batch: &mut Batch) -> Step {
+    let (change, step) = match filled {
+        Filled::Closed(change) => (change, Step::Closed),
+        Filled::Missing { change, .. } => (change, Step::Progress),
+        Filled::Stuck { change, .. } => (change, Step::Refused),
+    };
+    batch.change.merge(change);
+    step
+}
+
+/// Goes on without what is missing, marked as such; with the state that the hub says to hold after it.
+async fn give_up(rooms: &Rooms, room_id: &RoomId) -> Result<(), MatrixError> {
+    let first = rooms.with(room_id, |turn| {
+        let room = turn.slot.as_ref()?;
+        Some((room.hub()?, room.version(), room.first_waiting()?.event_id().clone()))
+    });
+    let Some((hub, version, first)) = first.await? else { return Ok(()) };
+    let (state, chain) = match rooms.0.peers.state(&hub, room_id, &first).await {
+        Ok((state, chain)) => {
+            (received::sound(rooms, &state, version).await, received::sound(rooms, &chain, version).await)
+        }
+        Err(error) => {
+            tracing::warn!(%room_id, %error, "the hub does not tell the state after a gap");
+            (Vec::new(), Vec::new())
+        }
+    };
+    let states = state.len();
+    let needs = Needs { events: state.into_iter().chain(chain).collect(), ..Needs::default() };
+    let given_up = rooms.with_needs(room_id, needs, move |turn, events| {
+        let known = turn.known;
+        let (room, batch) = turn.room()?;
+        let (state, chain) = events.split_at(states);
+        batch.change.merge(room.give_up_gap(state, chain, known));
+        Ok(())
+    });
+    given_up.await?
+}
+
+/// Oldest first, as the draft has it; there are hubs that answer newest first.
+pub(crate) fn in_room_order(mut events: Vec<Verified>, newest: &EventId) -> Vec<Verified> {
+    if events.len() > 1 && events.first().is_some_and(|first| first.event().event_id() == newest) {
+        events.reverse();
+    }
+    events
+}
+
+fn is_definitive(refusal: &MatrixError) -> bool {
+    matches!(refusal.status, 400 | 403 | 404 | 405)
+}

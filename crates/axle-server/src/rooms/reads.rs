@@ -1,0 +1,132 @@
+//! What other servers may read: events, state, history.
+
+use std::sync::Arc;
+
+use axle_federation::{RoomStateAt, StateIds};
+use axle_protocol::{EventId, MatrixError, RoomId, ServerName};
+use axle_room::Refusal;
+use axle_store::{Direction, EventStatus, StoredEvent};
+
+use super::visibility::{self, Sight};
+use super::{Rooms, chain, errors, refused, unknown_room};
+
+/// The most events of one backfill.
+const MAX_BACKFILL: usize = 100;
+
+/// `GET /event`.
+pub(crate) async fn event(rooms: &Rooms, origin: &ServerName, event_id: &EventId) -> Result<Arc<str>, MatrixError> {
+    let stored = find(rooms, event_id).await?;
+    let is_in_room = reader(rooms, origin, &stored.room_id).await?.is_in_room;
+    let run = std::slice::from_ref(&stored);
+    let sight = sights(rooms, &stored.room_id, origin, is_in_room, run).await?;
+    sight.first().and_then(|sight| sight.copy(&stored)).ok_or_else(not_found)
+}
+
+/// `GET /state`.
+pub(crate) async fn state(
+    rooms: &Rooms,
+    origin: &ServerName,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<RoomStateAt, MatrixError> {
+    let (state, auth_chain, sight) = state_before(rooms, origin, room_id, event_id).await?;
+    let copies = |events: &[StoredEvent]| events.iter().filter_map(|event| sight.copy(event)).collect();
+    Ok(RoomStateAt { pdus: copies(&state), auth_chain: copies(&auth_chain) })
+}
+
+/// `GET /state_ids`.
+pub(crate) async fn state_ids(
+    rooms: &Rooms,
+    origin: &ServerName,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<StateIds, MatrixError> {
+    let (state, auth_chain, _) = state_before(rooms, origin, room_id, event_id).await?;
+    let ids = |events: Vec<StoredEvent>| events.into_iter().map(|event| event.event_id).collect();
+    Ok(StateIds { pdu_ids: ids(state), auth_chain_ids: ids(auth_chain) })
+}
+
+/// `GET /backfill`.
+pub(crate) async fn backfill(
+    rooms: &Rooms,
+    origin: &ServerName,
+    room_id: &RoomId,
+    from: &EventId,
+    limit: usize,
+) -> Result<Vec<Arc<str>>, MatrixError> {
+    let is_in_room = reader(rooms, origin, room_id).await?.is_in_room;
+    let start = find(rooms, from).await?;
+    if start.room_id != *room_id {
+        return Err(not_found());
+    }
+    let limit = limit.clamp(1, MAX_BACKFILL);
+    let run = rooms.0.store.timeline(room_id, start.position, Direction::Backward, limit).await;
+    let mut run = run.map_err(errors::broken)?;
+    run.reverse();
+    let sights = sights(rooms, room_id, origin, is_in_room, &run).await?;
+    if sights.last().is_none_or(|sight| *sight == Sight::Hidden) {
+        return Err(not_found());
+    }
+    Ok(run.iter().zip(&sights).filter_map(|(event, sight)| sight.copy(event)).collect())
+}
+
+fn not_found() -> MatrixError {
+    MatrixError::not_found("The event is not known to this server.")
+}
+
+/// Who reads.
+struct Reader {
+    is_in_room: bool,
+    /// The hub, if it is not us.
+    other_hub: Option<ServerName>,
+}
+
+async fn reader(rooms: &Rooms, origin: &ServerName, room_id: &RoomId) -> Result<Reader, MatrixError> {
+    rooms.0.blocks.now(&*rooms.0.store).await.map_err(errors::broken)?.check_server(origin)?;
+    let origin = origin.clone();
+    let reader = rooms.with(room_id, move |turn| {
+        let room = turn.slot.as_ref()?;
+        let other_hub = room.hub().filter(|_| !room.is_hub());
+        Some(Reader { is_in_room: room.state().has_server(origin.as_str()), other_hub })
+    });
+    reader.await?.ok_or_else(unknown_room)
+}
+
+/// An event that has a place in a room.
+async fn find(rooms: &Rooms, event_id: &EventId) -> Result<StoredEvent, MatrixError> {
+    let stored = rooms.0.store.event(event_id).await.map_err(errors::broken)?;
+    let has_place =
+        |event: &StoredEvent| event.position.is_some() && !matches!(event.status, EventStatus::Rejected);
+    stored.filter(has_place).ok_or_else(not_found)
+}
+
+async fn sights(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    origin: &ServerName,
+    is_in_room: bool,
+    run: &[StoredEvent],
+) -> Result<Vec<Sight>, MatrixError> {
+    visibility::sights(&*rooms.0.store, room_id, origin, is_in_room, run).await.map_err(errors::broken)
+}
+
+async fn state_before(
+    rooms: &Rooms,
+    origin: &ServerName,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<(Vec<StoredEvent>, Vec<StoredEvent>, Sight), MatrixError> {
+    let reader = reader(rooms, origin, room_id).await?;
+    if let Some(hub) = reader.other_hub {
+        return Err(refused(Refusal::NotHub(hub)));
+    }
+    let at = find(rooms, event_id).await?;
+    let position = at.position.filter(|_| at.room_id == *room_id).ok_or_else(not_found)?;
+    let sight = sights(rooms, room_id, origin, reader.is_in_room, std::slice::from_ref(&at)).await?;
+    let sight = sight.first().copied().filter(|sight| *sight != Sight::Hidden).ok_or_else(not_found)?;
+    let store = &*rooms.0.store;
+    let mut state = store.state_before(room_id, position).await.map_err(errors::broken)?;
+    state.sort_by_key(|event| event.position);
+    let auth_chain = chain::auth_chain(store, room_id, &state).await.map_err(errors::broken)?;
+    Ok((state, auth_chain, sight))
+}

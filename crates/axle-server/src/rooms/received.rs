@@ -1,0 +1,62 @@
+//! Events out of other servers' answers: parsed, checked, bounded.
+
+use axle_protocol::canonical_json;
+use axle_protocol::{Event, MatrixError, RoomVersion};
+use axle_room::Verified;
+use serde_json::value::RawValue;
+
+use super::{Rooms, verify};
+
+/// Events of one answer that are looked at; answers with more are refused.
+const MAX_EVENTS: usize = 200_000;
+
+/// An event of an answer. Some servers add its id to it, which neither hashes nor signatures cover.
+pub(crate) fn parse(raw: &RawValue, version: RoomVersion) -> Option<Event> {
+    let json = raw.get();
+    if json.contains("\"event_id\"")
+        && let Ok(mut object) = canonical_json::parse_object(json.as_bytes())
+        && let Some(claimed) = object.remove("event_id")
+        && let Ok(event) = Event::parse(canonical_json::object_to_string(&object).as_bytes(), version)
+        && claimed.as_str() == Some(event.event_id().as_str())
+    {
+        return Some(event);
+    }
+    Event::parse(json.as_bytes(), version).ok()
+}
+
+/// The events of an answer that are well-formed and signed, in its order.
+pub(crate) async fn sound(rooms: &Rooms, raws: &[Box<RawValue>], version: RoomVersion) -> Vec<Verified> {
+    let events = raws.iter().take(MAX_EVENTS).filter_map(|raw| parse(raw, version)).collect();
+    let checked = check(rooms, events).await.unwrap_or_default();
+    checked.into_iter().flatten().collect()
+}
+
+/// All events of an answer; an error if one of them is not as it should be.
+pub(crate) async fn all_sound(
+    rooms: &Rooms,
+    raws: &[Box<RawValue>],
+    version: RoomVersion,
+) -> Result<Vec<Verified>, MatrixError> {
+    if raws.len() > MAX_EVENTS {
+        return Err(MatrixError::bad_gateway("The other server's answer holds too many events."));
+    }
+    let bad = |reason: String| MatrixError::bad_gateway(format!("The other server's answer holds {reason}"));
+    let events = raws.iter().map(|raw| parse(raw, version)).collect::<Option<Vec<_>>>();
+    let events = events.ok_or_else(|| bad("an event that is not well-formed.".into()))?;
+    let checked = check(rooms, events).await?;
+    let wrong = |error: axle_room::VerifyError| bad(format!("an event that is not signed: {error}."));
+    checked.into_iter().map(|event| event.map_err(wrong)).collect()
+}
+
+/// Checks events with the keys that they need.
+pub(crate) async fn check(
+    rooms: &Rooms,
+    events: Vec<Event>,
+) -> Result<Vec<Result<Verified, axle_room::VerifyError>>, MatrixError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = rooms.0.keys.keys_for(&events).await;
+    let closing = || MatrixError::unknown("The server is shutting down.");
+    verify::check_all(events, keys).await.ok_or_else(closing)
+}

@@ -57,6 +57,16 @@ impl Peers for FederationPeers {
         self.0.backfill(destination, room_id, from, limit).await.map_err(peer_error)
     }
 
+    async fn state(
+        &self,
+        destination: &ServerName,
+        room_id: &RoomId,
+        event_id: &EventId,
+    ) -> Result<(Vec<Box<RawValue>>, Vec<Box<RawValue>>), PeerError> {
+        let answer = self.0.state(destination, room_id, event_id).await.map_err(peer_error)?;
+        Ok((answer.pdus, answer.auth_chain))
+    }
+
     async fn replays_state(&self, destination: &ServerName) -> bool {
         self.0.replays_state(destination).await
     }

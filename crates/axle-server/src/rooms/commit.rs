@@ -18,7 +18,8 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
     }
     if !change.is_empty() || !client_txns.is_empty() {
         let events: Vec<NewEvent> = change.events.iter().map(new_event).collect();
-        let pending: Vec<PendingEvent> = if room.is_hub() { pending(room, &change.events, &events) } else { Vec::new() };
+        let pending: Vec<PendingEvent> =
+            if room.is_hub() { pending(room, &change.events, &events) } else { Vec::new() };
         let append = Append {
             room_id: room.id().clone(),
             room_version: room.version(),

@@ -23,10 +23,8 @@ pub(crate) async fn create_room(rooms: &Rooms, request: CreateRoom) -> Result<Ro
     create.insert("room_version".into(), version.as_str().into());
     let mut join = creator_profile;
     join.insert("membership".into(), "join".into());
-    let mut state: Vec<State> = vec![
-        ("m.room.create".into(), String::new(), create),
-        ("m.room.member".into(), creator.to_string(), join),
-    ];
+    let mut state: Vec<State> =
+        vec![("m.room.create".into(), String::new(), create), ("m.room.member".into(), creator.to_string(), join)];
     state.extend(initial_state);
 
     let (me, id, sender) = (rooms.0.me.clone(), room_id.clone(), creator.clone());

@@ -48,10 +48,6 @@ impl Echoes {
 }
 
 impl Echo {
-    /// The LPDU.
-    pub(crate) fn hash(&self) -> Hash {
-        self.hash
-    }
 
     /// Waits. `None`: the server is shutting down.
     pub(crate) async fn outcome(&mut self) -> Option<Outcome> {

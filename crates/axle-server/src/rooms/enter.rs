@@ -197,7 +197,8 @@ async fn forget_invites(rooms: &Rooms, room_id: &RoomId) -> Result<(), MatrixErr
     let us = rooms.0.me.name.clone();
     let users = rooms.with(room_id, move |turn| {
         let members = turn.slot.as_ref().into_iter().flat_map(|room| room.state().members());
-        let ours = members.filter_map(|(user, _)| UserId::parse(user).ok()).filter(|user| user.server_str() == us.as_str());
+        let ours =
+            members.filter_map(|(user, _)| UserId::parse(user).ok()).filter(|user| user.server_str() == us.as_str());
         ours.collect::<Vec<_>>()
     });
     for user in users.await? {

@@ -24,10 +24,7 @@ enum Role<T> {
     /// We do: we are the hub.
     Ours(T),
     /// The hub does; the user was invited by this event.
-    OfInvited {
-        hub: ServerName,
-        invite: axle_protocol::EventId,
-    },
+    OfInvited { hub: ServerName, invite: axle_protocol::EventId },
 }
 
 /// `GET /make_join`, `/make_leave`, `/make_knock`.
@@ -183,11 +180,7 @@ fn accept(
 }
 
 /// The answer to a join that is durable.
-async fn joined(
-    rooms: &Rooms,
-    lpdu: &Event,
-    event_id: &axle_protocol::EventId,
-) -> Result<SentMembership, MatrixError> {
+async fn joined(rooms: &Rooms, lpdu: &Event, event_id: &axle_protocol::EventId) -> Result<SentMembership, MatrixError> {
     let store = &*rooms.0.store;
     let lost = || MatrixError::unknown("The join is not stored.");
     let room_id = lpdu.room_id();

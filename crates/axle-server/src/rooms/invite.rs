@@ -212,13 +212,15 @@ async fn as_target(
     if hub != *origin {
         return Err(MatrixError::forbidden("The invite was not made by the server that sent it."));
     }
-    let user = event.state_key().and_then(|user| UserId::parse(user).ok()).filter(|user| user.server_str() == us.as_str());
+    let user =
+        event.state_key().and_then(|user| UserId::parse(user).ok()).filter(|user| user.server_str() == us.as_str());
     let user = user.ok_or_else(|| MatrixError::invalid_param("The invited user is not of this server."))?;
     let account = rooms.0.store.user(&user).await.map_err(errors::broken)?;
     if account.is_none_or(|account| account.deactivated) {
         return Err(MatrixError::forbidden("The user cannot be invited."));
     }
-    let is_ours = rooms.with(event.room_id(), |turn| turn.slot.as_ref().map(|room| (room.is_hub(), room.is_participating())));
+    let is_ours =
+        rooms.with(event.room_id(), |turn| turn.slot.as_ref().map(|room| (room.is_hub(), room.is_participating())));
     let (is_hub, is_participating) = is_ours.await?.unwrap_or_default();
     if is_hub {
         return Err(MatrixError::forbidden("This server is the room's hub."));

@@ -95,8 +95,7 @@ async fn reader(rooms: &Rooms, origin: &ServerName, room_id: &RoomId) -> Result<
 /// An event that has a place in a room.
 async fn find(rooms: &Rooms, event_id: &EventId) -> Result<StoredEvent, MatrixError> {
     let stored = rooms.0.store.event(event_id).await.map_err(errors::broken)?;
-    let has_place =
-        |event: &StoredEvent| event.position.is_some() && !matches!(event.status, EventStatus::Rejected);
+    let has_place = |event: &StoredEvent| event.position.is_some() && !matches!(event.status, EventStatus::Rejected);
     stored.filter(has_place).ok_or_else(not_found)
 }
 

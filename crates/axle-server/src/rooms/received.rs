@@ -1,6 +1,5 @@
 //! Events out of other servers' answers: parsed, checked, bounded.
 
-use axle_protocol::canonical_json;
 use axle_protocol::{Event, MatrixError, RoomVersion};
 use axle_room::Verified;
 use serde_json::value::RawValue;
@@ -10,18 +9,9 @@ use super::{Rooms, verify};
 /// Events of one answer that are looked at; answers with more are refused.
 const MAX_EVENTS: usize = 200_000;
 
-/// An event of an answer. Some servers add its id to it, which neither hashes nor signatures cover.
+/// An event of an answer.
 pub(crate) fn parse(raw: &RawValue, version: RoomVersion) -> Option<Event> {
-    let json = raw.get();
-    if json.contains("\"event_id\"")
-        && let Ok(mut object) = canonical_json::parse_object(json.as_bytes())
-        && let Some(claimed) = object.remove("event_id")
-        && let Ok(event) = Event::parse(canonical_json::object_to_string(&object).as_bytes(), version)
-        && claimed.as_str() == Some(event.event_id().as_str())
-    {
-        return Some(event);
-    }
-    Event::parse(json.as_bytes(), version).ok()
+    Event::parse(raw.get().as_bytes(), version).ok()
 }
 
 /// The events of an answer that are well-formed and signed, in its order.

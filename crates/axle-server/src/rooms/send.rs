@@ -70,12 +70,7 @@ pub(crate) fn template(event: &SendEvent, now: i64) -> Template {
     }
 }
 
-fn try_send(
-    turn: &mut Turn<'_>,
-    me: &Identity,
-    echoes: &Arc<Echoes>,
-    event: &SendEvent,
-) -> Result<Sent, MatrixError> {
+fn try_send(turn: &mut Turn<'_>, me: &Identity, echoes: &Arc<Echoes>, event: &SendEvent) -> Result<Sent, MatrixError> {
     match event.txn.as_ref().and_then(|key| turn.txn(key)) {
         Some(ClientTxnState::Done(event_id)) => return Ok(Sent::Done(event_id)),
         Some(ClientTxnState::Pending { lpdu_hash, .. }) => return Ok(Sent::Pending(lpdu_hash)),

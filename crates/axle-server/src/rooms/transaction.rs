@@ -93,8 +93,7 @@ async fn sort(
     struct Peek {
         room_id: RoomId,
     }
-    let Peek { room_id } =
-        serde_json::from_str(raw.get()).map_err(|_| "the event has no valid room_id".to_owned())?;
+    let Peek { room_id } = serde_json::from_str(raw.get()).map_err(|_| "the event has no valid room_id".to_owned())?;
     let version = match versions.get(&room_id) {
         Some(version) => *version,
         None => {

@@ -116,12 +116,7 @@ pub(crate) fn unknown_room() -> MatrixError {
 }
 
 /// Serves a room until nobody needs it any more.
-pub(super) async fn serve(
-    shared: Arc<Shared>,
-    room_id: RoomId,
-    mut mailbox: mpsc::Receiver<Job>,
-    _running: Running,
-) {
+pub(super) async fn serve(shared: Arc<Shared>, room_id: RoomId, mut mailbox: mpsc::Receiver<Job>, _running: Running) {
     let mut worker = Worker { shared, room_id, room: None, loaded: false };
     let mut jobs = Vec::new();
     loop {

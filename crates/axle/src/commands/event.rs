@@ -1,10 +1,28 @@
-//! `axle event`.
+//! `axle event`: looks at events, one JSON object a line on standard input.
+
+mod lines;
+mod show;
+mod verify;
 
 use super::Outcome;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub(crate) fn run(_args: Args) -> Outcome {
-    Err("being written".into())
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Check ids, hashes and signatures of events. Exit status 1 if any event is not valid.
+    Verify(verify::Args),
+    /// Show the exact bytes that each hash and signature of an event covers.
+    Show,
+}
+
+pub(crate) fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Verify(args) => verify::run(&args),
+        Command::Show => show::run(),
+    }
 }

@@ -7,9 +7,7 @@ use axle_protocol::ServerName;
 use axle_protocol::limits::MAX_PDUS_PER_TRANSACTION;
 
 use super::backoff::Backoff;
-use super::{
-    Cursor, ERRORS_BEFORE_HALVING, Item, MAX_SUSPECTS, MAX_TRANSACTION_BYTES, Output, REFUSALS_BEFORE_HALVING, Response,
-};
+use super::{Cursor, ERRORS_BEFORE_HALVING, Item, MAX_TRANSACTION_BYTES, Output, REFUSALS_BEFORE_HALVING, Response};
 
 /// How many items are read at a time.
 const LOAD_LIMIT: usize = 2 * MAX_PDUS_PER_TRANSACTION;
@@ -29,14 +27,11 @@ pub struct Destination {
     loading: bool,
     /// There may be more to read than was read.
     more: bool,
-    /// Delivered, as far as nothing before it is under suspicion.
+    /// Delivered, or set aside.
     done: Cursor,
-    acknowledged: Cursor,
     flight: Option<Flight>,
-    /// Events that the other server failed at, each alone, in order. What follows is tried without them.
-    suspects: VecDeque<(Item, String)>,
-    /// Something got through after the suspects: each has its last chance.
-    confirming: bool,
+    /// A transaction without events is under way, to learn whether the other server takes any.
+    probing: bool,
     retry_at: Option<u64>,
     unreachable: bool,
     outputs: VecDeque<Output>,
@@ -50,6 +45,7 @@ struct Flight {
     sent: bool,
     refusals: u32,
     errors: u32,
+    /// The other server has just taken a transaction without events.
     last_chance: bool,
 }
 
@@ -80,10 +76,8 @@ impl Destination {
             loading: false,
             more: false,
             done: Cursor::default(),
-            acknowledged: Cursor::default(),
             flight: None,
-            suspects: VecDeque::new(),
-            confirming: false,
+            probing: false,
             retry_at: None,
             unreachable: false,
             outputs: VecDeque::new(),
@@ -97,7 +91,7 @@ impl Destination {
 
     /// Whether everything that was read has been delivered, and nothing is being read.
     pub fn is_idle(&self) -> bool {
-        self.flight.is_none() && self.ready.is_empty() && self.suspects.is_empty() && !self.loading && !self.more
+        self.flight.is_none() && self.ready.is_empty() && !self.loading && !self.more
     }
 
     /// Something was queued (or may have been: call this after a start).
@@ -119,8 +113,13 @@ impl Destination {
     pub fn handle_response(&mut self, response: Response, now: u64) {
         let Some(mut flight) = self.flight.take_if(|flight| flight.sent) else { return };
         flight.sent = false;
+        let probed = std::mem::take(&mut self.probing);
         self.unreachable = matches!(response, Response::Unreachable(_));
         match response {
+            Response::Ok { .. } if probed => {
+                flight.last_chance = true;
+                self.flight = Some(flight);
+            }
             Response::Ok { failed } => self.delivered(&flight, failed),
             Response::Unreachable(error) => {
                 self.attempted(&error);
@@ -129,7 +128,11 @@ impl Destination {
             Response::Refused { status, errcode, error, retry_after_ms } => {
                 let reason = format!("{status} {}: {error}", errcode.as_deref().unwrap_or("without errcode"));
                 self.attempted(&reason);
-                self.refused(flight, verdict(status, errcode.as_deref(), retry_after_ms), reason, now);
+                match verdict(status, errcode.as_deref(), retry_after_ms) {
+                    // It refuses what holds no event: it is not the event's fault.
+                    Verdict::Refusal | Verdict::Error if probed => self.retry(flight, None, now),
+                    verdict => self.refused(flight, verdict, reason, now),
+                }
             }
         }
         self.advance();
@@ -170,41 +173,33 @@ impl Destination {
         if self.flight.is_none() {
             self.flight = self.next_flight();
         }
-        if let Some(flight) = &mut self.flight
-            && !flight.sent
-        {
+        let probe = self.probing.then(|| self.next_txn_id());
+        if let Some(flight) = self.flight.as_mut().filter(|flight| !flight.sent) {
             flight.sent = true;
-            let (txn_id, items) = (Arc::clone(&flight.txn_id), Arc::clone(&flight.items));
+            let (txn_id, items) = match probe {
+                Some(txn_id) => (txn_id, Arc::default()),
+                None => (Arc::clone(&flight.txn_id), Arc::clone(&flight.items)),
+            };
             self.outputs.push_back(Output::Transmit { txn_id, items });
         }
     }
 
     fn next_flight(&mut self) -> Option<Flight> {
-        if self.confirming {
-            if let Some((item, _)) = self.suspects.pop_front() {
-                return Some(self.flight_of(vec![item], true));
-            }
-            self.confirming = false;
-        }
-        let nothing_to_try = self.ready.is_empty() && !self.loading;
-        if nothing_to_try || self.suspects.len() >= MAX_SUSPECTS {
-            self.absolve();
-        }
         let mut bytes = 0;
         let fits = |item: &&Item| {
+            let first = bytes == 0;
             bytes += item.json.len();
-            bytes <= MAX_TRANSACTION_BYTES
+            first || bytes <= MAX_TRANSACTION_BYTES
         };
-        let window = if self.suspects.is_empty() { self.window } else { 1 };
-        let count = self.ready.iter().take(window).take_while(fits).count();
-        let items: Vec<_> = self.ready.drain(..count).collect();
-        (!items.is_empty()).then(|| self.flight_of(items, false))
+        let count = self.ready.iter().take(self.window).take_while(fits).count();
+        let items: Arc<[Item]> = self.ready.drain(..count).collect();
+        let txn_id = if items.is_empty() { return None } else { self.next_txn_id() };
+        Some(Flight { txn_id, items, sent: false, refusals: 0, errors: 0, last_chance: false })
     }
 
-    fn flight_of(&mut self, items: Vec<Item>, last_chance: bool) -> Flight {
+    fn next_txn_id(&mut self) -> Arc<str> {
         self.txns += 1;
-        let txn_id = format!("{}-{}", self.txn_prefix, self.txns).into();
-        Flight { txn_id, items: items.into(), sent: false, refusals: 0, errors: 0, last_chance }
+        format!("{}-{}", self.txn_prefix, self.txns).into()
     }
 
     fn delivered(&mut self, flight: &Flight, failed: Vec<(String, String)>) {
@@ -217,11 +212,9 @@ impl Destination {
                 self.outputs.push_back(Output::Failed { item: item.clone(), reason });
             }
         }
-        flight.items.iter().for_each(|item| self.done.advance(item.source));
         self.backoff.reset();
         self.window = (self.window * 2).min(MAX_PDUS_PER_TRANSACTION);
-        self.confirming = !self.suspects.is_empty();
-        self.acknowledge();
+        self.acknowledge(&flight.items);
     }
 
     fn refused(&mut self, mut flight: Flight, verdict: Verdict, reason: String, now: u64) {
@@ -238,65 +231,38 @@ impl Destination {
         if *count < limit {
             return self.retry(flight, None, now);
         }
-        match &*flight.items {
-            [item] if flight.last_chance || matches!(verdict, Verdict::Refusal) => self.park(item.clone(), reason),
-            [item] => {
-                self.suspects.push_back((item.clone(), reason));
-                self.backoff.reset();
-                if self.suspects.len() >= MAX_SUSPECTS || (self.ready.is_empty() && !self.loading && !self.more) {
-                    // Nothing to compare with: it may be the other server that is ill, not the event.
-                    self.absolve();
-                    self.set_timer(super::MAX_DELAY_MS, now);
-                }
-            }
-            items => {
-                self.window = (items.len() / 2).max(1);
-                self.put_back(items.iter().cloned());
-                self.backoff.reset();
-            }
+        if flight.items.len() > 1 {
+            self.window = flight.items.len() / 2;
+            flight.items.iter().rev().for_each(|item| self.ready.push_front(item.clone()));
+            self.backoff.reset();
+        } else if flight.last_chance {
+            self.backoff.reset();
+            let parked = flight.items.iter().map(|item| Output::Park { item: item.clone(), reason: reason.clone() });
+            self.outputs.extend(parked);
+            self.acknowledge(&flight.items);
+        } else {
+            // Is it the event, or would the other server refuse anything? Only what it refuses alone is set aside.
+            flight.last_chance = false;
+            self.probing = true;
+            self.flight = Some(flight);
         }
     }
 
-    /// All suspects are innocent until something after them gets through: they are tried again, in order.
-    fn absolve(&mut self) {
-        let suspects = std::mem::take(&mut self.suspects);
-        if !suspects.is_empty() {
-            self.window = 1;
-        }
-        self.put_back(suspects.into_iter().map(|(item, _)| item));
-    }
-
-    fn put_back(&mut self, items: impl DoubleEndedIterator<Item = Item>) {
-        items.rev().for_each(|item| self.ready.push_front(item));
-    }
-
-    fn park(&mut self, item: Item, reason: String) {
-        self.done.advance(item.source);
-        self.outputs.push_back(Output::Park { item, reason });
-        self.backoff.reset();
-        self.acknowledge();
-    }
-
-    fn retry(&mut self, flight: Flight, retry_after_ms: Option<u64>, now: u64) {
+    fn retry(&mut self, mut flight: Flight, retry_after_ms: Option<u64>, now: u64) {
+        flight.last_chance = false;
         let delay = self.backoff.fail(retry_after_ms);
         self.wait(flight, delay, now);
     }
 
     fn wait(&mut self, flight: Flight, delay: u64, now: u64) {
         self.flight = Some(flight);
-        self.set_timer(delay, now);
-    }
-
-    fn set_timer(&mut self, delay: u64, now: u64) {
         self.retry_at = Some(now + delay);
         self.outputs.push_back(Output::SetTimer(now + delay));
     }
 
-    fn acknowledge(&mut self) {
-        if self.suspects.is_empty() && self.done != self.acknowledged {
-            self.acknowledged = self.done;
-            self.outputs.push_back(Output::Acknowledge(self.done));
-        }
+    fn acknowledge(&mut self, items: &[Item]) {
+        items.iter().for_each(|item| self.done.advance(item.source));
+        self.outputs.push_back(Output::Acknowledge(self.done));
     }
 
     fn attempted(&mut self, error: &str) {

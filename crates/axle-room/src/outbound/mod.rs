@@ -2,7 +2,8 @@
 //!
 //! Feed it with the `handle_*` inputs and, after each, carry out what [`Destination::poll_output`] gives until it gives
 //! nothing. Everything is delivered in order, one transaction at a time, again and again until it is taken; what the
-//! other server refuses for good is found by halving and set aside, so that it holds nothing up.
+//! other server refuses for good, or fails at while it takes other transactions, is found by halving and set aside, so that
+//! it holds nothing up.
 
 mod backoff;
 mod destination;
@@ -18,10 +19,8 @@ pub use destination::Destination;
 pub const MAX_TRANSACTION_BYTES: usize = 1 << 20;
 /// How many refusals of the same transaction make it definitive.
 pub const REFUSALS_BEFORE_HALVING: u32 = 2;
-/// How many times the other server may fail (500) with the same transaction before its events are suspected.
+/// How many times the other server may fail (500) at the same transaction before its events are suspected.
 pub const ERRORS_BEFORE_HALVING: u32 = 4;
-/// How many events may be under suspicion before all of them are tried again.
-pub const MAX_SUSPECTS: usize = 16;
 
 /// Which queue an event is from, and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +95,7 @@ pub enum Output {
         limit: usize,
     },
     /// Send a transaction and answer with [`Destination::handle_response`]. A repeated one has the same id and items.
+    /// One without items is sent, too: it shows whether the other server refuses an event or anything.
     Transmit {
         /// `:txnId`.
         txn_id: Arc<str>,
@@ -111,7 +111,8 @@ pub enum Output {
         /// Why, in the words of the other server.
         reason: String,
     },
-    /// The other server refuses every transaction with this event. Set it aside for an operator to see.
+    /// The other server refuses this event, alone, and takes other transactions. Set it aside, durably, for an operator
+    /// to see.
     Park {
         /// Which.
         item: Item,

@@ -65,42 +65,58 @@ pub enum Filled {
     },
 }
 
-/// Events that wait for their parents, in order of arrival.
+/// Events that wait for their parents, in order of arrival; those fetched to fill the gap before all others.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    queue: VecDeque<Verified>,
+    queue: VecDeque<(Verified, Origin)>,
     ids: HashSet<EventId>,
 }
 
+/// How a waiting event came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The hub sent it; it is stored.
+    Sent,
+    /// We fetched it; it is in memory only.
+    Fetched,
+}
+
 impl Waiting {
-    pub(super) fn push_back(&mut self, event: Verified) {
+    /// Adds an event that the hub sent.
+    pub(super) fn push(&mut self, event: Verified) {
         self.ids.insert(event.event().event_id().clone());
-        self.queue.push_back(event);
+        self.queue.push_back((event, Origin::Sent));
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Event> {
-        self.queue.iter().map(Verified::event)
+        self.queue.iter().map(|(event, _)| event.event())
     }
 
     pub(super) fn contains(&self, id: &EventId) -> bool {
         self.ids.contains(id)
     }
 
-    fn push_front(&mut self, event: Verified) {
+    fn push_fetched(&mut self, event: Verified) {
         self.ids.insert(event.event().event_id().clone());
-        self.queue.push_front(event);
+        self.queue.push_front((event, Origin::Fetched));
+    }
+
+    fn drop_fetched(&mut self) {
+        self.queue.retain(|(_, origin)| *origin == Origin::Sent);
+        self.ids = self.iter().map(|event| event.event_id().clone()).collect();
     }
 
     /// Takes out the first event of which no parent waits. Ids are hashes, so no two events are each other's
     /// ancestors: while something waits, there is one.
     fn take_orphan(&mut self) -> Option<Verified> {
-        let has_none = |event: &Event| !event.prev_events().iter().any(|id| self.contains(id));
-        let i = self.queue.iter().map(Verified::event).position(has_none)?;
+        let has_none =
+            |(event, _): &(Verified, Origin)| !event.event().prev_events().iter().any(|id| self.contains(id));
+        let i = self.queue.iter().position(has_none)?;
         self.remove(i)
     }
 
     fn remove(&mut self, i: usize) -> Option<Verified> {
-        let event = self.queue.remove(i)?;
+        let (event, _) = self.queue.remove(i)?;
         self.ids.remove(event.event().event_id());
         Some(event)
     }
@@ -126,11 +142,25 @@ impl Room {
     /// Takes what the hub answered to a backfill, oldest first.
     pub fn fill_gap(&mut self, events: &[Verified], known: &Known) -> Filled {
         let before = self.missing_parent(known);
+        let mut is_history = false;
         for event in events.iter().rev() {
             let id = event.event().event_id();
-            let is_new = !self.is_settled(id, known) && !self.waiting.contains(id);
-            if is_new && self.check_event(event.event()).is_ok() && self.waiting() < MAX_GAP {
-                self.waiting.push_front(event.clone());
+            if self.is_settled(id, known) {
+                break;
+            }
+            // State that we got when we joined: all that was fetched is from before our time.
+            is_history = known.events.get(id).is_some_and(|brief| !brief.settled) && !self.waiting.contains(id);
+            if is_history || self.waiting() >= MAX_GAP {
+                break;
+            }
+            if !self.waiting.contains(id) && self.check_event(event.event()).is_ok() {
+                self.waiting.push_fetched(event.clone());
+            }
+        }
+        if is_history {
+            self.waiting.drop_fetched();
+            while let Some(id) = self.missing_parent(known) {
+                self.before_us.insert(id);
             }
         }
         let mut change = self.change();
@@ -152,7 +182,7 @@ impl Room {
         let mut change = self.change();
         if !state.is_empty() {
             match self.check_state(state, auth_chain) {
-                Ok(()) => self.adopt_state(state, auth_chain, &mut change),
+                Ok(()) => self.adopt_state(state, auth_chain, known, &mut change),
                 Err(fault) => change.faults.push(fault),
             }
         }
@@ -175,7 +205,7 @@ impl Room {
             let kind = FaultKind::ContentChanged;
             change.faults.push(Fault { event_id: event.event().event_id().clone(), kind });
         }
-        self.waiting.push_back(Verified::stored(event.event().clone()));
+        self.waiting.push(Verified::stored(event.event().clone()));
         let own = || event.event().prev_events().first().unwrap_or(event.event().event_id()).clone();
         let missing = self.missing_parent(known).unwrap_or_else(own);
         Received::Waiting { change, missing }

@@ -18,6 +18,7 @@ impl Room {
     /// `known` is asked only about the event that a redaction redacts.
     pub fn send_local(&mut self, me: &Identity, template: Template, known: &Known) -> Result<Accepted, Refusal> {
         let event = self.build_local(me, template)?;
+        self.check_not_for_outside(&event)?;
         let mut change = self.change();
         let position = self.next_position();
         self.place(&event, position, known, FirstEvent::Join, &mut change);
@@ -38,6 +39,7 @@ impl Room {
             return Ok(Accepted::Duplicate(existing));
         }
         self.authorise(event)?;
+        self.check_not_for_outside(event)?;
         let finished = self.complete(me, event)?;
         let first = match route {
             Route::Transaction => FirstEvent::Join,
@@ -88,6 +90,14 @@ impl Room {
         let membership = template.content.get("membership").and_then(|value| value.as_str());
         let is_invite = template.event_type == "m.room.member" && membership == Some(Membership::Invite.as_str());
         self.remote_target(is_invite.then_some(template.state_key.as_deref())?)
+    }
+
+    /// An invite that nobody would tell the invited user of.
+    fn check_not_for_outside(&self, event: &Event) -> Result<(), Refusal> {
+        match self.invite_target(event) {
+            Some(server) => Err(Refusal::Unfit(format!("{server} must be asked to sign the invite first"))),
+            None => Ok(()),
+        }
     }
 
     /// An authorised event of one of our own users on the current head.

@@ -30,7 +30,9 @@ pub struct JoinAnswer {
 }
 
 impl Room {
-    /// Enters the room, for the first time or again. The state is stored as outliers that are current; the join gets
+    /// Enters the room, for the first time or again. [`Room::lookup`] should be asked about all events of the answer.
+    ///
+    /// The state is stored as outliers that are current; the join gets
     /// position 0, or one far enough above the end of the last stay for the history between them.
     pub fn join(&mut self, answer: JoinAnswer, known: &Known) -> Result<Change, Refusal> {
         let join = answer.event.event();
@@ -48,9 +50,11 @@ impl Room {
         self.policy.check(join, &before)?;
 
         let mut change = self.change();
-        self.adopt_state(&answer.state, &answer.auth_chain, &mut change);
+        self.adopt_state(&answer.state, &answer.auth_chain, known, &mut change);
         let position = self.head.as_ref().map_or(0, |head| head.position + STAY_SPACING);
         self.waiting = Waiting::default();
+        // A hub whose events share parents may send us others with the parents of our join.
+        self.before_us = join.prev_events().iter().cloned().collect();
         self.place(join, position, known, FirstEvent::AfterJoin, &mut change);
         Ok(change)
     }
@@ -68,9 +72,10 @@ impl Room {
     }
 
     /// Makes these events current state.
-    pub(super) fn adopt_state(&mut self, state: &[Verified], chain: &[Verified], change: &mut Change) {
+    pub(super) fn adopt_state(&mut self, state: &[Verified], chain: &[Verified], known: &Known, change: &mut Change) {
         let in_state: HashSet<&EventId> = state.iter().map(|event| event.event().event_id()).collect();
-        let chain_only = chain.iter().map(Verified::event).filter(|event| !in_state.contains(event.event_id()));
+        let is_new = |id: &EventId| !in_state.contains(id) && !self.is_settled(id, known);
+        let chain_only = chain.iter().map(Verified::event).filter(|event| is_new(event.event_id()));
         change.events.extend(chain_only.map(|event| without_position(event, Status::Outlier, false)));
         for event in state.iter().map(Verified::event) {
             if self.state.current_of(event) != Some(event.event_id()) {
@@ -87,7 +92,8 @@ impl Room {
         if !event.is_state() {
             return Err(fault("it is not a state event".into()));
         }
-        if !strict {
+        // The selection of auth events names no join rules for a knock, so they cannot tell whether it was allowed.
+        if !strict || event.membership() == Some("knock") {
             return Ok(());
         }
         let mut before = MapState::default();

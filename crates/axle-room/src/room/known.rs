@@ -38,12 +38,12 @@ pub struct Known {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Brief {
     /// `type`.
-    pub event_type: String,
+    pub event_type: Box<str>,
     /// `state_key`.
-    pub state_key: Option<String>,
+    pub state_key: Option<Box<str>>,
     /// `sender`.
     pub sender: UserId,
-    /// Whether it is settled what became of it: accepted or rejected, not an outlier.
+    /// Whether it is settled what became of it: accepted or rejected, neither waiting nor an outlier.
     pub settled: bool,
 }
 
@@ -51,8 +51,8 @@ impl Brief {
     /// Of an event.
     pub fn of(event: &Event, settled: bool) -> Self {
         Self {
-            event_type: event.event_type().to_owned(),
-            state_key: event.state_key().map(str::to_owned),
+            event_type: event.event_type().into(),
+            state_key: event.state_key().map(Into::into),
             sender: event.sender().clone(),
             settled,
         }
@@ -62,31 +62,30 @@ impl Brief {
 /// The newest events of a room, accepted or rejected.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    events: HashMap<EventId, Event>,
+    events: HashMap<EventId, Brief>,
     lpdus: HashMap<Hash, EventId>,
-    order: VecDeque<EventId>,
+    order: VecDeque<(EventId, Option<Hash>)>,
 }
 
 impl Recent {
     pub(super) fn add(&mut self, event: &Event) {
         if self.order.len() >= RECENT_EVENTS
-            && let Some(oldest) = self.order.pop_front()
-            && let Some(old) = self.events.remove(&oldest)
-            && let Some(hash) = old.lpdu_hash()
-            && self.lpdus.get(hash) == Some(&oldest)
+            && let Some((oldest, hash)) = self.order.pop_front()
         {
-            self.lpdus.remove(hash);
+            self.events.remove(&oldest);
+            hash.map(|hash| self.lpdus.remove(&hash));
         }
         let id = event.event_id();
-        if let Some(hash) = event.lpdu_hash() {
-            self.lpdus.entry(*hash).or_insert_with(|| id.clone());
+        if self.events.insert(id.clone(), Brief::of(event, true)).is_some() {
+            return;
         }
-        if self.events.insert(id.clone(), event.clone()).is_none() {
-            self.order.push_back(id.clone());
-        }
+        // The first event that an LPDU became stays the one it is known by.
+        let hash = event.lpdu_hash().filter(|hash| !self.lpdus.contains_key(*hash)).copied();
+        hash.map(|hash| self.lpdus.insert(hash, id.clone()));
+        self.order.push_back((id.clone(), hash));
     }
 
-    pub(super) fn event(&self, id: &EventId) -> Option<&Event> {
+    pub(super) fn event(&self, id: &EventId) -> Option<&Brief> {
         self.events.get(id)
     }
 

@@ -12,7 +12,7 @@ pub mod policy;
 pub mod state;
 pub mod verified;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axle_protocol::auth::{AuthState as _, Membership};
@@ -95,6 +95,8 @@ pub struct Room {
     state: RoomState,
     recent: Recent,
     waiting: Waiting,
+    /// Parents from before we joined: nothing waits for them.
+    before_us: HashSet<EventId>,
     /// The last `origin_server_ts` of LPDUs of our users.
     lpdu_times: HashMap<UserId, i64>,
     policy: Arc<dyn AccessPolicy>,
@@ -111,6 +113,7 @@ impl Room {
             state: RoomState::default(),
             recent: Recent::default(),
             waiting: Waiting::default(),
+            before_us: HashSet::new(),
             lpdu_times: HashMap::new(),
             policy: Arc::new(AuthRules),
         }
@@ -121,7 +124,7 @@ impl Room {
         let mut room = Self::new(us, snapshot.room_id, snapshot.version);
         room.head = snapshot.head;
         room.state = RoomState::restore(snapshot.state);
-        snapshot.waiting.into_iter().for_each(|event| room.waiting.push_back(Verified::stored(event)));
+        snapshot.waiting.into_iter().for_each(|event| room.waiting.push(Verified::stored(event)));
         room
     }
 
@@ -175,19 +178,26 @@ impl Room {
         collect.finish()
     }
 
-    /// What is known of an event: from memory, or else from the store.
-    fn brief(&self, id: &EventId, known: &Known) -> Option<known::Brief> {
-        match self.recent.event(id) {
-            Some(event) => Some(known::Brief::of(event, true)),
-            None => known.events.get(id).cloned(),
-        }
+    /// Frees the memory of the newest events. Call it only when every change is durable, and the room is idle.
+    pub fn forget_recent(&mut self) {
+        self.recent = Recent::default();
     }
 
-    /// Whether an event is in the room, or rejected, so that nothing has to wait for it.
-    fn is_settled(&self, id: &EventId, known: &Known) -> bool {
+    /// What is known of an event: from memory, or else from the store.
+    fn brief(&self, id: &EventId, known: &Known) -> Option<known::Brief> {
+        self.recent.event(id).or_else(|| known.events.get(id)).cloned()
+    }
+
+    /// Whether an event is in the room, or rejected.
+    fn is_kept(&self, id: &EventId, known: &Known) -> bool {
         self.head.as_ref().is_some_and(|head| head.event_id == *id)
             || self.recent.event(id).is_some()
             || known.events.get(id).is_some_and(|brief| brief.settled)
+    }
+
+    /// Whether nothing has to wait for an event: it is here, or from before our time.
+    fn is_settled(&self, id: &EventId, known: &Known) -> bool {
+        self.is_kept(id, known) || self.before_us.contains(id)
     }
 
     /// The event that an LPDU has become.

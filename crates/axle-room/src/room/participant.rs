@@ -86,7 +86,7 @@ impl Room {
             return Err(Refusal::Unfit("the event that was asked for is not in the answer".into()));
         }
         let mut change = self.change();
-        let new = events.iter().rev().take_while(|event| !self.is_settled(event.event().event_id(), known));
+        let new = events.iter().rev().take_while(|event| !self.is_kept(event.event().event_id(), known));
         for (i, event) in (1..).zip(new) {
             let event = event.event();
             change.events.push(Placed {
@@ -132,7 +132,7 @@ impl Room {
         }
         let resolve = |id: &EventId| {
             let brief = self.brief(id, known)?;
-            Some((brief.event_type, brief.state_key?))
+            Some((brief.event_type.into(), brief.state_key?.into()))
         };
         check_auth_events(event, &self.state, &resolve).map_err(|error| FaultKind::AuthEvents(error.0))?;
         self.authorise(event).map_err(|error| FaultKind::Forbidden(error.0))

@@ -1,0 +1,13 @@
+//! Rooms and delivery through their public interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+
+mod gaps;
+mod hub;
+mod inbound;
+mod interleavings;
+mod invites;
+mod joining;
+mod outbound;
+mod participant;
+mod visibility;
+mod world;

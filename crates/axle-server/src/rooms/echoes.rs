@@ -48,7 +48,6 @@ impl Echoes {
 }
 
 impl Echo {
-
     /// Waits. `None`: the server is shutting down.
     pub(crate) async fn outcome(&mut self) -> Option<Outcome> {
         (&mut self.outcome).await.ok()

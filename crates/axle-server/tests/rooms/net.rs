@@ -1,0 +1,327 @@
+//! Several servers in one process, connected without sockets.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axle_federation::{FederationService, InviteRequest, MembershipChange, RoomTemplate, SentMembership};
+use axle_protocol::event::Hash;
+use axle_protocol::signing::KeySource;
+use axle_protocol::{
+    Event, EventId, KeyId, MatrixError, RoomId, RoomVersion, ServerName, SigningKey, UserId, VerifyKey,
+};
+use axle_room::Identity;
+use axle_server::rooms::{Keys, Outbound, PeerError, Peers, Rooms, RoomsConfig, SentJoin};
+use axle_store::sqlite::{Options, SqliteStore};
+use axle_store::{PendingEvent, Store, User};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+
+/// How soon a sender tries again.
+const RETRY: Duration = Duration::from_millis(10);
+/// Events of a transaction.
+const TRANSACTION: usize = 50;
+
+/// The network: who is on it, and who cannot be reached.
+#[derive(Default)]
+pub struct Net {
+    servers: Mutex<HashMap<ServerName, Rooms>>,
+    down: Mutex<HashSet<ServerName>>,
+    replaying: Mutex<HashSet<ServerName>>,
+    lost: Mutex<HashSet<(ServerName, EventId)>>,
+}
+
+/// One server. Dropping it is pulling its plug.
+pub struct Server {
+    pub name: ServerName,
+    pub rooms: Rooms,
+    pub store: Arc<dyn Store>,
+    pub folder: PathBuf,
+    net: Arc<Net>,
+    wire: Arc<Wire>,
+    sender: tokio::task::JoinHandle<()>,
+}
+
+pub fn name(text: &str) -> ServerName {
+    ServerName::parse(text).unwrap()
+}
+
+/// A server's key: made from its name, so that everybody knows it.
+pub fn key(server: &ServerName) -> SigningKey {
+    let seed = axle_protocol::event::sha256(server.as_str());
+    SigningKey::from_seed(KeyId::parse("ed25519:1").unwrap(), &seed)
+}
+
+impl Net {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Makes a server unreachable, or reachable again.
+    pub fn set_down(&self, server: &ServerName, down: bool) {
+        let mut all = self.down.lock().unwrap();
+        if down {
+            all.insert(server.clone())
+        } else {
+            all.remove(server)
+        };
+    }
+
+    /// A server that replays the state of a join as a timeline.
+    pub fn set_replaying(&self, server: &ServerName) {
+        self.replaying.lock().unwrap().insert(server.clone());
+    }
+
+    /// Loses one event on its way to a server, as if it had been acknowledged.
+    pub fn lose(&self, destination: &ServerName, event_id: &EventId) {
+        self.lost.lock().unwrap().insert((destination.clone(), event_id.clone()));
+    }
+
+    fn reach(&self, from: &ServerName, to: &ServerName) -> Result<Rooms, PeerError> {
+        let down = self.down.lock().unwrap();
+        if down.contains(to) || down.contains(from) {
+            return Err(PeerError::Unreachable(format!("{to} is down")));
+        }
+        let servers = self.servers.lock().unwrap();
+        servers.get(to).cloned().ok_or_else(|| PeerError::Unreachable(format!("there is no {to}")))
+    }
+
+    /// Starts a server on a folder, with these users.
+    pub async fn start(self: &Arc<Self>, server: &str, folder: PathBuf, users: &[&str]) -> Server {
+        let name = name(server);
+        let store = SqliteStore::open(folder.join("axle.db"), Options::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        for user in users {
+            let user = User {
+                user_id: UserId::parse(format!("@{user}:{server}")).unwrap(),
+                password_hash: None,
+                admin: false,
+                deactivated: false,
+                created_ts: 0,
+            };
+            let _ = store.create_user(user, None).await;
+        }
+        self.start_on(name, folder, store).await
+    }
+
+    /// Starts a server on a store.
+    pub async fn start_on(self: &Arc<Self>, name: ServerName, folder: PathBuf, store: Arc<dyn Store>) -> Server {
+        let wire =
+            Arc::new(Wire { net: self.clone(), us: name.clone(), wake: Notify::new(), dead: AtomicBool::new(false) });
+        let rooms = Rooms::new(RoomsConfig {
+            me: Identity { name: name.clone(), key: key(&name) },
+            default_version: RoomVersion::I1,
+            store: store.clone(),
+            keys: Arc::new(EverybodysKeys),
+            peers: wire.clone(),
+            outbound: wire.clone(),
+        });
+        self.servers.lock().unwrap().insert(name.clone(), rooms.clone());
+        rooms.resume().await.unwrap();
+        let sender = tokio::spawn(send_queues(wire.clone(), store.clone(), rooms.clone()));
+        Server { name, rooms, store, folder, net: self.clone(), wire, sender }
+    }
+}
+
+impl Server {
+    /// Pulls the plug: nothing of it reaches anybody any more, and what is on the disk now is what is left. Returns a
+    /// new folder with that.
+    pub fn kill(self) -> PathBuf {
+        self.wire.dead.store(true, SeqCst);
+        let left = self.folder.join("left");
+        std::fs::create_dir(&left).unwrap();
+        for file in ["axle.db", "axle.db-wal"] {
+            std::fs::copy(self.folder.join(file), left.join(file)).unwrap();
+        }
+        left
+    }
+
+    pub fn user(&self, localpart: &str) -> UserId {
+        UserId::parse(format!("@{localpart}:{}", self.name)).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.sender.abort();
+        self.net.servers.lock().unwrap().remove(&self.name);
+    }
+}
+
+/// Sends what is queued, as the federation's senders do.
+async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
+    let mut sent: HashSet<Hash> = HashSet::new();
+    loop {
+        let _ = tokio::time::timeout(RETRY, wire.wake.notified()).await;
+        for destination in store.pending_destinations().await.unwrap_or_default() {
+            let events = store.pending_events(&destination, 0, TRANSACTION).await.unwrap();
+            let Some(last) = events.last().map(|event| event.stream) else { continue };
+            let lost = wire.net.lost.lock().unwrap().clone();
+            let kept = events.iter().filter(|event| !lost.contains(&(destination.clone(), event.event_id.clone())));
+            let pdus = kept.map(|event| raw(&event.json)).collect();
+            if wire.transaction(&destination, pdus).await.is_some() {
+                store.acknowledge(&destination, last);
+            }
+        }
+        for lpdu in store.pending_lpdus(None).await.unwrap_or_default() {
+            if sent.contains(&lpdu.lpdu_hash) {
+                continue;
+            }
+            let Ok(Some(hub)) = rooms.hub(&lpdu.room_id).await else { continue };
+            let Some(failed) = wire.transaction(&hub, vec![raw(&lpdu.json)]).await else { break };
+            sent.insert(lpdu.lpdu_hash);
+            if let Some(reason) = failed.values().next() {
+                rooms.refuse_lpdu(&lpdu.lpdu_hash, reason).await.unwrap();
+            }
+        }
+    }
+}
+
+pub fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).unwrap()
+}
+
+struct Wire {
+    net: Arc<Net>,
+    us: ServerName,
+    wake: Notify,
+    dead: AtomicBool,
+}
+
+impl Wire {
+    fn reach(&self, to: &ServerName) -> Result<Rooms, PeerError> {
+        if self.dead.load(SeqCst) {
+            return Err(PeerError::Unreachable("the plug is pulled".into()));
+        }
+        self.net.reach(&self.us, to)
+    }
+
+    /// `failed_pdus`; `None` if it has to be sent again.
+    async fn transaction(
+        &self,
+        destination: &ServerName,
+        pdus: Vec<Box<RawValue>>,
+    ) -> Option<std::collections::BTreeMap<String, String>> {
+        let rooms = self.reach(destination).ok()?;
+        Some(rooms.transaction(&self.us, pdus, Vec::new()).await.ok()?.failed_pdus)
+    }
+}
+
+impl Outbound for Wire {
+    fn deliver(&self, _destinations: &[ServerName], _event: &PendingEvent) {
+        self.wake.notify_one();
+    }
+
+    fn wake_lpdus(&self, _hub: &ServerName, _room_id: &RoomId) {
+        self.wake.notify_one();
+    }
+}
+
+fn refused(error: MatrixError) -> PeerError {
+    PeerError::Refused(error)
+}
+
+fn raws(events: Vec<Arc<str>>) -> Vec<Box<RawValue>> {
+    events.iter().map(|json| raw(json)).collect()
+}
+
+#[async_trait]
+impl Peers for Wire {
+    async fn make_membership(
+        &self,
+        destination: &ServerName,
+        change: MembershipChange,
+        room_id: &RoomId,
+        user_id: &UserId,
+        versions: &[RoomVersion],
+    ) -> Result<RoomTemplate, PeerError> {
+        let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        let peer = self.reach(destination)?;
+        peer.make_membership(&self.us, change, room_id, user_id, Some(&versions)).await.map_err(refused)
+    }
+
+    async fn send_join(&self, destination: &ServerName, lpdu: &Event) -> Result<SentJoin, PeerError> {
+        let peer = self.reach(destination)?;
+        match peer.send_membership(&self.us, MembershipChange::Join, raw(lpdu.json())).await.map_err(refused)? {
+            SentMembership::Join { event, state, auth_chain } => {
+                Ok(SentJoin { event: Some(raw(&event)), state: raws(state), auth_chain: raws(auth_chain) })
+            }
+            _ => Err(PeerError::Unreachable("not a join".into())),
+        }
+    }
+
+    async fn send_leave(&self, destination: &ServerName, lpdu: &Event) -> Result<(), PeerError> {
+        let peer = self.reach(destination)?;
+        peer.send_membership(&self.us, MembershipChange::Leave, raw(lpdu.json())).await.map_err(refused)?;
+        Ok(())
+    }
+
+    async fn send_knock(&self, destination: &ServerName, lpdu: &Event) -> Result<Vec<Value>, PeerError> {
+        let peer = self.reach(destination)?;
+        match peer.send_membership(&self.us, MembershipChange::Knock, raw(lpdu.json())).await.map_err(refused)? {
+            SentMembership::Knock { stripped_state } => Ok(stripped_state),
+            _ => Err(PeerError::Unreachable("not a knock".into())),
+        }
+    }
+
+    async fn invite(
+        &self,
+        destination: &ServerName,
+        event: &Event,
+        stripped_state: &[Value],
+    ) -> Result<Box<RawValue>, PeerError> {
+        let peer = self.reach(destination)?;
+        let request = InviteRequest {
+            event: raw(event.json()),
+            invite_room_state: stripped_state.to_vec(),
+            room_version: event.version().to_string(),
+        };
+        Ok(raw(&peer.invite(&self.us, request).await.map_err(refused)?))
+    }
+
+    async fn backfill(
+        &self,
+        destination: &ServerName,
+        room_id: &RoomId,
+        from: &EventId,
+        limit: usize,
+    ) -> Result<Vec<Box<RawValue>>, PeerError> {
+        let peer = self.reach(destination)?;
+        Ok(raws(peer.backfill(&self.us, room_id, from, limit).await.map_err(refused)?))
+    }
+
+    async fn state(
+        &self,
+        destination: &ServerName,
+        room_id: &RoomId,
+        event_id: &EventId,
+    ) -> Result<(Vec<Box<RawValue>>, Vec<Box<RawValue>>), PeerError> {
+        let peer = self.reach(destination)?;
+        let state = peer.state(&self.us, room_id, event_id).await.map_err(refused)?;
+        Ok((raws(state.pdus), raws(state.auth_chain)))
+    }
+
+    async fn replays_state(&self, destination: &ServerName) -> bool {
+        self.net.replaying.lock().unwrap().contains(destination)
+    }
+}
+
+/// Knows the key of every server of the network.
+struct EverybodysKeys;
+
+#[async_trait]
+impl Keys for EverybodysKeys {
+    async fn keys_for(&self, _events: &[Event]) -> Arc<dyn KeySource + Send + Sync> {
+        Arc::new(Self)
+    }
+}
+
+impl KeySource for EverybodysKeys {
+    fn verify_key(&self, server: &ServerName, id: &KeyId, _at_ts: i64) -> Option<VerifyKey> {
+        (id.as_str() == "ed25519:1").then(|| key(server).verify_key())
+    }
+}

@@ -1,0 +1,93 @@
+//! A single server: rooms of its own users.
+
+use axle_client_api::{Notifier as _, RoomService as _};
+use axle_protocol::auth::Membership;
+use futures_util::FutureExt as _;
+use serde_json::{Map, json};
+
+use crate::net::Net;
+use crate::talk::ids;
+
+#[tokio::test]
+async fn local_users_chat() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Net::new().start("a.test", folder.path().into(), &["alice", "bob"]).await;
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let room = server.create(&alice, "invite").await;
+
+    let refused = server.rooms.join(&bob, &room, &[], Map::new()).await.unwrap_err();
+    assert_eq!((refused.status, refused.errcode.as_str()), (403, "M_FORBIDDEN"));
+    let wakes = server.rooms.wakes();
+    let woken = wakes.changed(&bob);
+    server.set_member(&alice, &room, &bob, "invite").await.unwrap();
+    assert!(woken.now_or_never().is_some(), "an invite wakes who is invited");
+    server.rooms.join(&bob, &room, &[], Map::new()).await.unwrap();
+    let woken = wakes.changed(&bob);
+    server.say(&alice, &room, "hello").await.unwrap();
+    assert!(woken.now_or_never().is_some(), "a message wakes who is in the room");
+    server.say(&bob, &room, "hi").await.unwrap();
+    assert_eq!(server.texts(&room).await, ["hello", "hi"]);
+
+    server.rooms.leave(&bob, &room, Map::new()).await.unwrap();
+    assert_eq!(server.membership(&room, &bob).await, Some(Membership::Leave));
+    assert_eq!(server.say(&bob, &room, "still here?").await.unwrap_err().status, 403);
+    let positions: Vec<_> = server.timeline(&room).await.iter().map(|event| event.position).collect();
+    assert_eq!(positions, (0..positions.len() as i64).map(Some).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_repeated_transaction_gets_the_first_result_even_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = Net::new();
+    let server = net.start("a.test", folder.path().into(), &["alice"]).await;
+    let alice = server.user("alice");
+    let room = server.create(&alice, "invite").await;
+    let (first, second) =
+        tokio::join!(server.say_as(&alice, &room, "once", Some("1")), server.say_as(&alice, &room, "once", Some("1")));
+    assert_eq!(first.as_ref().unwrap(), second.as_ref().unwrap());
+    let before = ids(&server.timeline(&room).await);
+    server.rooms.close().await;
+    let folder_path = server.kill();
+
+    let server = net.start("a.test", folder_path, &[]).await;
+    assert_eq!(server.say_as(&alice, &room, "once", Some("1")).await.unwrap(), first.unwrap());
+    assert_eq!(ids(&server.timeline(&room).await), before);
+    let next = server.say_as(&alice, &room, "twice", Some("2")).await.unwrap();
+    assert_eq!(ids(&server.timeline(&room).await).last(), Some(&next));
+}
+
+#[tokio::test]
+async fn many_at_once_make_one_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Net::new().start("a.test", folder.path().into(), &["alice"]).await;
+    let alice = server.user("alice");
+    let room = server.create(&alice, "invite").await;
+    let bodies: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let sends = bodies.iter().map(|body| server.say(&alice, &room, body));
+    let made = futures_util::future::join_all(sends).await;
+    assert!(made.iter().all(Result::is_ok));
+    let timeline = server.timeline(&room).await;
+    for pair in timeline.windows(2) {
+        let event: serde_json::Value = serde_json::from_str(&pair[1].json).unwrap();
+        assert_eq!(event["prev_events"], json!([pair[0].event_id]));
+    }
+    assert_eq!(server.texts(&room).await.len(), 300);
+}
+
+#[tokio::test]
+async fn what_the_rules_forbid_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Net::new().start("a.test", folder.path().into(), &["alice", "bob"]).await;
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let room = server.create(&alice, "public").await;
+    server.rooms.join(&bob, &room, &[], Map::new()).await.unwrap();
+    let before = ids(&server.timeline(&room).await);
+    for (status, result) in [
+        (403, server.set(&bob, &room, "m.room.name", "", json!({"name": "Bob's"})).await),
+        (403, server.set_member(&bob, &room, &alice, "ban").await),
+        (400, server.set(&alice, &room, "m.room.topic", "", json!({"topic": 0.5})).await),
+    ] {
+        assert_eq!(result.unwrap_err().status, status);
+    }
+    assert_eq!(ids(&server.timeline(&room).await), before);
+}

@@ -2,12 +2,14 @@
 //! "Transport" chapter. What a request means for a room is decided behind [`FederationService`].
 
 pub mod client;
+mod clock;
 mod connect;
-pub mod listen;
+pub mod keys;
 pub mod resolve;
 mod service;
 pub mod tls;
 
+pub use clock::{Clock, system_clock};
 pub use connect::ConnectError;
 pub use service::{
     FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,

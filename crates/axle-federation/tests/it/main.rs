@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod keys;
 mod resolve;
 mod support;
 mod tls;

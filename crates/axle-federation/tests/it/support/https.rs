@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -21,7 +20,7 @@ impl Server {
 
     pub fn on(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, router: Router) -> Self {
         let address = listener.local_addr().unwrap();
-        let serve = axle_federation::listen::serve(listener, tls, router, std::future::pending(), Duration::ZERO);
+        let serve = super::listen::serve(listener, tls, router);
         Self { address, task: tokio::spawn(serve) }
     }
 }

@@ -3,9 +3,12 @@
 mod ca;
 mod dns;
 mod https;
+mod listen;
 mod net;
+mod ring;
 
 pub use ca::Ca;
 pub use dns::{Dns, Records};
 pub use https::Server;
 pub use net::{client, key, name, timeouts};
+pub use ring::{Hands, KeyServer, Store, ring};

@@ -6,6 +6,7 @@ mod clock;
 mod connect;
 pub mod keys;
 pub mod resolve;
+pub mod sender;
 mod service;
 pub mod tls;
 

@@ -1,0 +1,239 @@
+//! The task of one destination: carries out what its state machine wants.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axle_protocol::event::Hash;
+use axle_protocol::{Event, RoomId, RoomVersion, ServerName};
+use axle_room::outbound::{Cursor, Destination, Item, Output, Response, Source};
+use axle_store::{ParkedEvent, StoreError};
+use tokio::time::Instant;
+
+use super::{Sender, Signal};
+use crate::client::{ClientError, transaction_body};
+
+/// A queue with nothing to do ends after this.
+const IDLE: Duration = Duration::from_secs(60);
+/// When the store has failed, it is asked again after this.
+const STORE_RETRY: Duration = Duration::from_secs(5);
+
+type Request = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// Delivers until there is nothing to deliver for a while.
+pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
+    let _alive = sender.0.alive.subscribe();
+    let mut stop = sender.0.stop.subscribe();
+    let seed = RandomState::new().hash_one(name.as_str());
+    let machine = Destination::new(name.clone(), &sender.0.boot, seed);
+    let mut queue = Queue { sender, name, machine, start: Instant::now(), lpdus: HashMap::new() };
+    let mut request: Option<Request> = None;
+    let mut timer: Option<Instant> = None;
+    let mut reload: Option<Instant> = None;
+    loop {
+        queue.carry_out(&mut request, &mut timer, &mut reload).await;
+        if *stop.borrow() && request.is_none() {
+            return;
+        }
+        let idle = request.is_none() && timer.is_none() && reload.is_none() && queue.machine.is_idle();
+        tokio::select! {
+            response = answered(&mut request) => {
+                request = None;
+                let now = queue.now();
+                queue.machine.handle_response(response, now);
+            }
+            () = signal.notify.notified() => {
+                let woken = signal.take();
+                if woken.heard {
+                    queue.machine.handle_alive();
+                }
+                if woken.queued {
+                    queue.machine.handle_wake();
+                }
+            }
+            () = until(timer) => {
+                timer = None;
+                let now = queue.now();
+                queue.machine.handle_timeout(now);
+            }
+            () = until(reload) => {
+                reload = None;
+                queue.machine.handle_wake();
+            }
+            () = tokio::time::sleep(IDLE), if idle => {
+                if queue.sender.retire(&queue.name, &signal) {
+                    return;
+                }
+            }
+            _ = stop.changed() => {}
+        }
+    }
+}
+
+struct Queue {
+    sender: Sender,
+    name: ServerName,
+    machine: Destination,
+    start: Instant,
+    /// Hashes of the LPDUs that were read, by their place in the queue.
+    lpdus: HashMap<i64, Hash>,
+}
+
+impl Queue {
+    async fn carry_out(
+        &mut self,
+        request: &mut Option<Request>,
+        timer: &mut Option<Instant>,
+        reload: &mut Option<Instant>,
+    ) {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Load { after, limit } => match self.load(after, limit).await {
+                    Ok(items) => self.machine.handle_loaded(items),
+                    Err(error) => {
+                        tracing::error!(destination = %self.name, %error, "a queue could not be read");
+                        self.machine.handle_loaded(Vec::new());
+                        *reload = Some(Instant::now() + STORE_RETRY);
+                    }
+                },
+                Output::Transmit { txn_id, items } => *request = Some(self.transmit(txn_id, items)),
+                Output::Acknowledge(cursor) => self.acknowledge(cursor),
+                Output::Failed { item, reason } => self.failed(item, &reason).await,
+                Output::Park { item, reason } => self.park(item, reason).await,
+                Output::SetTimer(at) => *timer = Some(self.start + Duration::from_millis(at)),
+                Output::Attempted(error) => {
+                    let at = (self.sender.0.clock)();
+                    self.sender.0.store.record_attempt(&self.name, at, error);
+                }
+            }
+        }
+    }
+
+    /// Milliseconds since the queue began: all that the machine needs to know of time.
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The next items: finished events first, since they do not wait for anybody's answer.
+    async fn load(&mut self, after: Cursor, limit: usize) -> Result<Vec<Item>, StoreError> {
+        let store = self.sender.0.store.clone();
+        let events = store.pending_events(&self.name, after.event, limit).await?;
+        let mut items: Vec<Item> = events
+            .into_iter()
+            .map(|event| Item { source: Source::Event(event.stream), event_id: event.event_id, json: event.json })
+            .collect();
+        if items.len() < limit {
+            self.load_lpdus(after.lpdu, limit, &mut items).await?;
+        }
+        Ok(items)
+    }
+
+    async fn load_lpdus(&mut self, after: i64, limit: usize, items: &mut Vec<Item>) -> Result<(), StoreError> {
+        let mut hubs: HashMap<RoomId, bool> = HashMap::new();
+        for lpdu in self.sender.0.store.pending_lpdus(None).await? {
+            if lpdu.id <= after || items.len() >= limit {
+                continue;
+            }
+            let is_hub = match hubs.get(&lpdu.room_id) {
+                Some(is_hub) => *is_hub,
+                None => {
+                    let hub = self.sender.0.rooms.hub(&lpdu.room_id).await;
+                    let is_hub = hub.as_ref() == Some(&self.name);
+                    hubs.insert(lpdu.room_id.clone(), is_hub);
+                    is_hub
+                }
+            };
+            if !is_hub {
+                continue;
+            }
+            // Every linearized version has the same format.
+            match Event::parse(lpdu.json.as_bytes(), RoomVersion::I1) {
+                Ok(event) => {
+                    self.lpdus.insert(lpdu.id, lpdu.lpdu_hash);
+                    let event_id = event.event_id().clone();
+                    items.push(Item { source: Source::Lpdu(lpdu.id), event_id, json: lpdu.json });
+                }
+                Err(error) => {
+                    let reason = format!("it is damaged: {error}");
+                    self.sender.0.rooms.lpdu_refused(&lpdu.lpdu_hash, &reason).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn transmit(&self, txn_id: Arc<str>, items: Arc<[Item]>) -> Request {
+        let (client, name) = (self.sender.0.client.clone(), self.name.clone());
+        Box::pin(async move {
+            let body = transaction_body(items.iter().map(|item| &*item.json), &[]);
+            match client.send_transaction(&name, &txn_id, body).await {
+                Ok(answer) => Response::Ok { failed: answer.failed.into_iter().collect() },
+                Err(error) => refusal(error),
+            }
+        })
+    }
+
+    /// LPDUs stay in the store until they come back from the hub, so only finished events are crossed off.
+    fn acknowledge(&mut self, cursor: Cursor) {
+        self.lpdus.retain(|id, _| *id > cursor.lpdu);
+        if cursor.event > 0 {
+            self.sender.0.store.acknowledge(&self.name, cursor.event);
+        }
+    }
+
+    async fn failed(&mut self, item: Item, reason: &str) {
+        match item.source {
+            Source::Lpdu(id) => self.refuse(id, reason).await,
+            Source::Event(_) => {
+                tracing::warn!(destination = %self.name, event_id = %item.event_id, reason, "an event was not taken");
+            }
+        }
+    }
+
+    async fn park(&mut self, item: Item, reason: String) {
+        tracing::warn!(destination = %self.name, event_id = %item.event_id, reason, "an event was refused and parked");
+        if let Source::Lpdu(id) = item.source {
+            return self.refuse(id, &reason).await;
+        }
+        let (destination, at) = (self.name.clone(), (self.sender.0.clock)());
+        let parked = ParkedEvent { destination, event_id: item.event_id, reason, at };
+        if let Err(error) = self.sender.0.store.park(parked).await {
+            tracing::error!(destination = %self.name, %error, "a parked event could not be stored");
+        }
+    }
+
+    async fn refuse(&mut self, id: i64, reason: &str) {
+        if let Some(hash) = self.lpdus.remove(&id) {
+            self.sender.0.rooms.lpdu_refused(&hash, reason).await;
+        }
+    }
+}
+
+fn refusal(error: ClientError) -> Response {
+    match error {
+        ClientError::Refused(refusal) => Response::Refused {
+            status: refusal.error.status,
+            errcode: refusal.is_matrix.then(|| refusal.error.errcode.clone()),
+            error: refusal.error.error,
+            retry_after_ms: refusal.error.retry_after_ms,
+        },
+        other => Response::Unreachable(other.to_string()),
+    }
+}
+
+async fn answered(request: &mut Option<Request>) -> Response {
+    match request {
+        Some(request) => request.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

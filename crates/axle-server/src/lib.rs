@@ -12,4 +12,7 @@ pub mod metrics;
 mod network;
 pub mod process;
 pub mod rooms;
+mod server;
 mod system;
+
+pub use server::{Server, StartError};

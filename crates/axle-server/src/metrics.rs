@@ -6,17 +6,15 @@ use std::time::Duration;
 use axle_store::{DestinationStatus, Store, StoreError};
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::listen::Api;
 use crate::process;
+use crate::rooms::Rooms;
 
 /// From a fast local answer to one that waited for another server.
 const REQUEST_BUCKETS: &[f64] = &[0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
-/// From a commit shared with others to a disk in trouble.
-const APPEND_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
 
 /// The server's counts and gauges.
 pub struct Metrics {
@@ -24,8 +22,6 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     connections: IntGaugeVec,
-    events_appended: IntCounter,
-    append_seconds: Histogram,
     queues: Queues,
     process: Process,
 }
@@ -72,11 +68,6 @@ impl Metrics {
             &["api", "endpoint"],
         )?;
         let connections = IntGaugeVec::new(Opts::new("axle_connections", "Open connections."), &["api"])?;
-        let events_appended = IntCounter::new("axle_events_appended_total", "Events appended to room logs.")?;
-        let append_seconds = Histogram::with_opts(
-            HistogramOpts::new("axle_append_seconds", "Time until an append is durable.")
-                .buckets(APPEND_BUCKETS.into()),
-        )?;
         let process = Process {
             cpu_seconds: Gauge::new("process_cpu_seconds_total", "CPU time of this process, user and system.")?,
             resident_bytes: IntGauge::new("process_resident_memory_bytes", "Resident memory of this process.")?,
@@ -93,12 +84,10 @@ impl Metrics {
         };
         let build = IntGaugeVec::new(Opts::new("axle_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let collectors: [Box<dyn Collector>; 13] = [
+        let collectors: [Box<dyn Collector>; 11] = [
             Box::new(requests.clone()),
             Box::new(request_seconds.clone()),
             Box::new(connections.clone()),
-            Box::new(events_appended.clone()),
-            Box::new(append_seconds.clone()),
             Box::new(queues.pending.clone()),
             Box::new(queues.busy.clone()),
             Box::new(queues.failing.clone()),
@@ -109,16 +98,7 @@ impl Metrics {
             Box::new(build),
         ];
         collectors.into_iter().try_for_each(|collector| registry.register(collector))?;
-        Ok(Arc::new(Self {
-            registry,
-            requests,
-            request_seconds,
-            connections,
-            events_appended,
-            append_seconds,
-            queues,
-            process,
-        }))
+        Ok(Arc::new(Self { registry, requests, request_seconds, connections, queues, process }))
     }
 
     /// A request was answered.
@@ -135,19 +115,8 @@ impl Metrics {
         OpenConnection(gauge)
     }
 
-    /// Events became durable in one append.
-    pub fn appended(&self, events: usize, took: Duration) {
-        self.events_appended.inc_by(events as u64);
-        self.append_seconds.observe(took.as_secs_f64());
-    }
-
-    /// Adds a group of metrics that is computed when it is asked for.
-    pub fn register(&self, collector: Box<dyn Collector>) -> Result<(), prometheus::Error> {
-        self.registry.register(collector)
-    }
-
     /// The text to answer. The store tells about the queues.
-    pub async fn render(&self, store: &dyn Store) -> Result<Vec<u8>, MetricsError> {
+    pub async fn render(&self, store: &dyn Store, rooms: &Rooms) -> Result<Vec<u8>, MetricsError> {
         self.queues.set(&store.destinations().await?, store.parked().await?.len());
         if let Some(usage) = process::usage() {
             self.process.cpu_seconds.set(usage.cpu.as_secs_f64());
@@ -156,8 +125,31 @@ impl Metrics {
         }
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        text.extend_from_slice(room_lines(rooms).as_bytes());
         Ok(text)
     }
+}
+
+/// What the rooms count themselves.
+fn room_lines(rooms: &Rooms) -> String {
+    let counters = rooms.counters();
+    let simple = [
+        ("axle_events_appended_total", "counter", "Events that got a place in a room.", counters.events_accepted()),
+        ("axle_hub_faults_total", "counter", "Times that a hub did what it should not.", counters.hub_faults()),
+        ("axle_rooms_loaded", "gauge", "Rooms in memory.", rooms.loaded() as u64),
+    ];
+    let mut text = String::new();
+    for (name, kind, help, value) in simple {
+        text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
+    }
+    let name = "axle_append_seconds";
+    let times = counters.append_times();
+    text += &format!("# HELP {name} Time until an append is durable.\n# TYPE {name} histogram\n");
+    for (bound, count) in &times.buckets {
+        text += &format!("{name}_bucket{{le=\"{}\"}} {count}\n", bound.as_secs_f64());
+    }
+    let (sum, count) = (times.sum.as_secs_f64(), times.count);
+    text + &format!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}\n")
 }
 
 impl Queues {

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::config::Network;
 use crate::listen::refusal;
 use crate::metrics::Metrics;
+use crate::rooms::Rooms;
 
 /// A store that takes longer than this to answer is not well.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,6 +28,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 #[derive(Clone)]
 pub(crate) struct System {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) rooms: Rooms,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) server_name: ServerName,
     pub(crate) metrics_networks: Arc<[Network]>,
@@ -68,7 +70,7 @@ async fn metrics(
     if proxied || !system.metrics_networks.iter().any(|network| network.contains(peer.ip())) {
         return refusal(&MatrixError::forbidden("Metrics are not for this address: see metrics.allowed_networks."));
     }
-    match system.metrics.render(&*system.store).await {
+    match system.metrics.render(&*system.store, &system.rooms).await {
         Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], Body::from(text)).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be shown");

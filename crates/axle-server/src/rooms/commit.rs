@@ -1,6 +1,7 @@
 //! Makes a batch durable, and then, only then, tells whoever waits for it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axle_protocol::ServerName;
 use axle_room::{Delivery, Placed, Room, Status};
@@ -29,7 +30,9 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
             settled_lpdus: change.settled.clone(),
             client_txns,
         };
+        let started = Instant::now();
         let appended = shared.store.append(append).await?;
+        shared.counters.appended(started.elapsed());
         deliver(shared, room, pending, &change.deliveries, &change.events, &appended.streams);
         tell(shared, room, &change.events);
         if change.events.iter().any(|placed| placed.status == Status::Waiting) {

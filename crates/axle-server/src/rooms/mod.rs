@@ -38,7 +38,7 @@ use axle_protocol::{MatrixError, RoomId, RoomVersion, ServerName};
 use axle_room::{Identity, Room, Verified};
 use axle_store::Store;
 
-pub use counters::Counters;
+pub use counters::{AppendTimes, Counters};
 pub use network::{Keys, Outbound, PeerError, Peers, SentJoin};
 pub use notifier::Wakes;
 

@@ -1,0 +1,109 @@
+//! Instead of the network, while federation is off.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axle_federation::{MembershipChange, RoomTemplate};
+use axle_protocol::signing::KeySource;
+use axle_protocol::{
+    Event, EventId, KeyId, MatrixError, RoomId, RoomVersion, ServerName, SigningKey, UserId, VerifyKey,
+};
+use axle_store::PendingEvent;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::rooms::{Keys, Outbound, PeerError, Peers, SentJoin};
+
+/// Knows nobody but this server. What is for others stays in the queues, and goes out once federation is on.
+pub(crate) struct Offline {
+    own: Arc<OwnKey>,
+}
+
+struct OwnKey {
+    server_name: ServerName,
+    keys: HashMap<KeyId, VerifyKey>,
+}
+
+impl Offline {
+    pub(crate) fn new(server_name: ServerName, key: &SigningKey) -> Self {
+        let keys = HashMap::from([(key.id().clone(), key.verify_key())]);
+        Self { own: Arc::new(OwnKey { server_name, keys }) }
+    }
+}
+
+fn off() -> PeerError {
+    PeerError::Refused(MatrixError::forbidden("Federation is off on this server: it reaches no other one."))
+}
+
+#[async_trait]
+impl Keys for Offline {
+    async fn keys_for(&self, _: &[Event]) -> Arc<dyn KeySource + Send + Sync> {
+        self.own.clone()
+    }
+}
+
+impl KeySource for OwnKey {
+    fn verify_key(&self, server: &ServerName, key: &KeyId, _at_ts: i64) -> Option<VerifyKey> {
+        (*server == self.server_name).then(|| self.keys.get(key).cloned()).flatten()
+    }
+}
+
+impl Outbound for Offline {
+    fn deliver(&self, _: &[ServerName], _: &PendingEvent) {}
+
+    fn wake_lpdus(&self, _: &ServerName, _: &RoomId) {}
+}
+
+#[async_trait]
+impl Peers for Offline {
+    async fn make_membership(
+        &self,
+        _: &ServerName,
+        _: MembershipChange,
+        _: &RoomId,
+        _: &UserId,
+        _: &[RoomVersion],
+    ) -> Result<RoomTemplate, PeerError> {
+        Err(off())
+    }
+
+    async fn send_join(&self, _: &ServerName, _: &Event) -> Result<SentJoin, PeerError> {
+        Err(off())
+    }
+
+    async fn send_leave(&self, _: &ServerName, _: &Event) -> Result<(), PeerError> {
+        Err(off())
+    }
+
+    async fn send_knock(&self, _: &ServerName, _: &Event) -> Result<Vec<Value>, PeerError> {
+        Err(off())
+    }
+
+    async fn invite(&self, _: &ServerName, _: &Event, _: &[Value]) -> Result<Box<RawValue>, PeerError> {
+        Err(off())
+    }
+
+    async fn backfill(
+        &self,
+        _: &ServerName,
+        _: &RoomId,
+        _: &EventId,
+        _: usize,
+    ) -> Result<Vec<Box<RawValue>>, PeerError> {
+        Err(off())
+    }
+
+    async fn state(
+        &self,
+        _: &ServerName,
+        _: &RoomId,
+        _: &EventId,
+    ) -> Result<(Vec<Box<RawValue>>, Vec<Box<RawValue>>), PeerError> {
+        Err(off())
+    }
+
+    async fn replays_state(&self, _: &ServerName) -> bool {
+        false
+    }
+}

@@ -1,0 +1,230 @@
+//! A whole server: started from a configuration, stopped without losing anything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration};
+use axle_federation::tls::TlsError;
+use axle_room::Identity;
+use axle_store::sqlite::{Options, SqliteStore};
+use axle_store::{Store, StoreError};
+use axum::{Router, middleware};
+use tokio::sync::watch;
+
+use crate::admin::{self, Admin};
+use crate::config::{Config, RegistrationMode};
+use crate::folder::{DataFolder, FolderError};
+use crate::key_file::{KeyFileError, SigningKeys};
+use crate::listen::{Api, Bound, Certificates, Running, Service, label};
+use crate::metrics::Metrics;
+use crate::network::Offline;
+use crate::rooms::{Rooms, RoomsConfig};
+use crate::system::System;
+
+/// A running server.
+pub struct Server {
+    rooms: Rooms,
+    listeners: Vec<(Api, Running)>,
+    certificates: Arc<Certificates>,
+    stop: watch::Sender<bool>,
+    // Last: the lock of the folder is given back when everything else is gone.
+    _folder: DataFolder,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The signing keys.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// The database.
+    #[error("the database {path}: {error}")]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: StoreError,
+    },
+    /// An address to listen on.
+    #[error("cannot listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// A certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Metrics.
+    #[error("setting up metrics: {0}")]
+    Metrics(String),
+    /// A thread that was to do part of it.
+    #[error("a part of the start failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Server {
+    /// Starts a server. When this returns, it answers. Must be called inside a tokio runtime.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let folder = DataFolder::open(&config.data, &config.server_name)?;
+        let keys = SigningKeys::load_or_create(&folder.signing_keys())?;
+        let certificates = Arc::new(Certificates::default());
+        // Taken before the database is opened: a port in use is told at once.
+        let listeners = Listeners::bind(&config, &certificates).await?;
+        let store = open_store(folder.database()).await?;
+        let rooms = rooms(&config, &keys, store.clone());
+        let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
+        let (stop, stopped) = watch::channel(false);
+
+        let routers = Routers::new(&config, &store, &rooms, &metrics);
+        let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
+        tokio::spawn(certificates.clone().watch(stopped.clone()));
+        let admin = Admin {
+            store,
+            server_name: config.server_name.clone(),
+            signing_keys: folder.signing_keys(),
+            running: true,
+        };
+        let socket = DataFolder::admin_socket(&config.data);
+        if let Err(error) = admin::listen(&socket, admin, stopped).await {
+            tracing::warn!(socket = %socket.display(), %error, "axle admin works only while the server is stopped");
+        }
+        if let Err(error) = rooms.resume().await {
+            return Err(StartError::Store { path: folder.database(), error });
+        }
+        Ok(Self { rooms, listeners, certificates, stop, _folder: folder })
+    }
+
+    /// Where an API listens.
+    pub fn addresses(&self, api: Api) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter(move |(of, _)| *of == api).map(|(_, running)| running.address())
+    }
+
+    /// Reads all certificates again. One that cannot be used leaves the one before in place.
+    pub fn reload_certificates(&self) {
+        self.certificates.reload();
+    }
+
+    /// Stops: no new connections, requests in flight finish within [`crate::config::LimitsConfig::drain`], and what
+    /// was accepted is durable when this returns.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for (_, listener) in self.listeners {
+            listener.finished().await;
+        }
+        self.rooms.close().await;
+    }
+}
+
+async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, StartError> {
+    let file = path.clone();
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(file, Options::default())).await?;
+    Ok(Arc::new(opened.map_err(|error| StartError::Store { path, error })?))
+}
+
+fn rooms(config: &Config, keys: &SigningKeys, store: Arc<dyn Store>) -> Rooms {
+    let offline = Arc::new(Offline::new(config.server_name.clone(), &keys.current));
+    Rooms::new(RoomsConfig {
+        me: Identity { name: config.server_name.clone(), key: keys.current.clone() },
+        default_version: config.rooms.default_version,
+        store,
+        keys: offline.clone(),
+        peers: offline.clone(),
+        outbound: offline,
+    })
+}
+
+/// The endpoints of each kind of listener.
+struct Routers {
+    client: Router,
+    federation: Router,
+}
+
+impl Routers {
+    fn new(config: &Config, store: &Arc<dyn Store>, rooms: &Rooms, metrics: &Arc<Metrics>) -> Self {
+        let system = System {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            metrics: metrics.clone(),
+            server_name: config.server_name.clone(),
+            metrics_networks: config.metrics.allowed_networks.clone().into(),
+            well_known: config.federation.well_known.clone(),
+        };
+        let client = axle_client_api::router(ApiState {
+            store: store.clone(),
+            rooms: Arc::new(rooms.clone()),
+            notifier: rooms.wakes(),
+            config: client_config(config),
+        });
+        let labelled = |router: Router| router.layer(middleware::from_fn(label));
+        Self { client: labelled(system.clone().router().merge(client)), federation: labelled(system.router()) }
+    }
+}
+
+fn client_config(config: &Config) -> ClientApiConfig {
+    let mut client = ClientApiConfig::new(config.server_name.clone());
+    client.registration = match config.registration.mode {
+        RegistrationMode::Open => Registration::Open,
+        RegistrationMode::Token => Registration::Token,
+        RegistrationMode::Closed => Registration::Closed,
+    };
+    client.default_room_version = config.rooms.default_version;
+    client.public_base_url = config.client.public_url.clone();
+    if !config.rate_limits.enabled {
+        client.limits = RateLimits::off();
+    }
+    client
+}
+
+/// The sockets, before they are served.
+struct Listeners(Vec<(Api, Bound, Option<Arc<rustls::ServerConfig>>)>);
+
+impl Listeners {
+    async fn bind(config: &Config, certificates: &Certificates) -> Result<Self, StartError> {
+        let (client, federation) = (&config.client, &config.federation);
+        let tls = |certificate: &Option<PathBuf>, key: &Option<PathBuf>| match (certificate, key) {
+            (Some(certificate), Some(key)) => certificates.add(certificate, key).map(Some),
+            _ => Ok(None),
+        };
+        let mut bound = Vec::new();
+        let client_tls = tls(&client.tls_certificate, &client.tls_key)?;
+        let federation_tls = tls(&federation.tls_certificate, &federation.tls_key)?;
+        let clients = client.listen.iter().map(|address| (Api::Client, *address, &client_tls));
+        let federations = federation.listen.iter().map(|address| (Api::Federation, *address, &federation_tls));
+        for (api, address, tls) in clients.chain(federations) {
+            let socket = Bound::bind(address).await.map_err(|error| StartError::Bind { address, error })?;
+            bound.push((api, socket, tls.clone()));
+        }
+        Ok(Self(bound))
+    }
+
+    fn serve(
+        self,
+        config: &Config,
+        routers: &Routers,
+        metrics: &Arc<Metrics>,
+        stop: &watch::Receiver<bool>,
+    ) -> Vec<(Api, Running)> {
+        let serve = |(api, bound, tls): (Api, Bound, Option<Arc<rustls::ServerConfig>>)| {
+            let (router, trusted_proxies) = match api {
+                Api::Client => (routers.client.clone(), config.client.trusted_proxies.clone()),
+                Api::Federation => (routers.federation.clone(), Vec::new()),
+            };
+            let limits = config.limits.clone();
+            let service = Service { api, router, tls, limits, trusted_proxies, metrics: metrics.clone() };
+            (api, bound.serve(service, stop.clone()))
+        };
+        self.0.into_iter().map(serve).collect()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}

@@ -80,8 +80,8 @@ fn brief(event: &StoredEvent) -> Result<Brief, StoreError> {
     #[derive(Deserialize)]
     struct Fields {
         #[serde(rename = "type")]
-        event_type: String,
-        state_key: Option<String>,
+        event_type: Box<str>,
+        state_key: Option<Box<str>>,
         sender: UserId,
     }
     let fields: Fields = serde_json::from_str(&event.json)

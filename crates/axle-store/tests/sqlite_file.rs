@@ -1,0 +1,294 @@
+//! What is particular to a database in a file: reopening, refusing, backups, damage.
+
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axle_protocol::auth::Membership;
+use axle_protocol::{RoomId, RoomVersion};
+use axle_store::sqlite::{Options, SqliteStore};
+use axle_store::{
+    Append, ClientTxnKey, ClientTxnState, Direction, EventStatus, InboundResponse, NewEvent, Operator as _, OutOfRoom,
+    PendingLpdu, Store, StoreError,
+};
+use rusqlite::Connection;
+use suite::fixtures::*;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("axle.db")
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(self.file(), Options::default()).unwrap())
+    }
+
+    fn refusal(&self) -> StoreError {
+        SqliteStore::open(self.file(), Options::default()).err().expect("refused")
+    }
+
+    /// Changes the file behind the store's back.
+    fn tamper(&self, sql: &str) {
+        Connection::open(self.file()).unwrap().execute_batch(sql).unwrap();
+    }
+}
+
+async fn fill(store: &Arc<dyn Store>) -> RoomId {
+    let room_id = make_room(store, "one").await;
+    let events = vec![message("join", 2), message("a", 3), state("topic", 4, "m.room.topic", "")];
+    let deliveries = vec![start("b.example", 2), start("c.example", 2)];
+    store.append(Append { deliveries, ..append(&room_id, Some(1), events) }).await.unwrap();
+    put(store, &room_id, vec![message("b", 5), member("bob", 6, &user("bob"), Membership::Join)]).await;
+    put(store, &room_id, vec![unplaced(message("w", 0), EventStatus::Waiting)]).await;
+    room_id
+}
+
+async fn pending(store: &Arc<dyn Store>, name: &str) -> Vec<String> {
+    let events = store.pending_events(&server(name), 0, 100).await.unwrap();
+    names(events.iter().map(|event| &event.event_id))
+}
+
+fn txn_key() -> ClientTxnKey {
+    ClientTxnKey { user_id: user("alice"), device_id: "D".into(), scope: "s".into(), txn_id: "1".into() }
+}
+
+#[tokio::test]
+async fn everything_is_there_after_reopening() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = fill(&store).await;
+    let lpdu = PendingLpdu {
+        id: 0,
+        room_id: room_id.clone(),
+        lpdu_hash: [9; 32],
+        json: "{}".into(),
+        client_txn: Some(txn_key()),
+    };
+    let lpdu_id = store.queue_lpdu(lpdu).await.unwrap();
+    let redaction = NewEvent { redacts: Some(id("later")), ..message("r", 7) };
+    put(&store, &room_id, vec![redaction]).await;
+    let acknowledged = store.event(&id("a")).await.unwrap().unwrap().stream;
+    store.acknowledge(&server("b.example"), acknowledged);
+    store.record_attempt(&server("c.example"), 77, Some("down".into()));
+    store.record_inbound(&server("b.example"), "send", "t", InboundResponse { status: 200, body: "{}".into() });
+    let max = store.max_stream().await.unwrap();
+    drop(store);
+
+    let store = folder.open();
+    assert_eq!(store.max_stream().await.unwrap(), max);
+    let loaded = store.load_room(&room_id).await.unwrap().unwrap();
+    assert_eq!((loaded.head.unwrap().position, loaded.state.len(), loaded.waiting.len()), (7, 4, 1));
+    assert_eq!(pending(&store, "b.example").await, ["topic", "b", "bob", "r"], "acknowledgements are written");
+    assert_eq!(pending(&store, "c.example").await, ["a", "topic", "b", "bob", "r"]);
+    let status = store.destinations().await.unwrap();
+    assert_eq!((status[0].pending, status[1].pending), (4, 5));
+    assert_eq!((status[1].failing_since, status[1].last_error.as_deref()), (Some(77), Some("down")));
+    let response = store.inbound_response(&server("b.example"), "send", "t").await.unwrap();
+    assert_eq!(response.unwrap().status, 200);
+    assert_eq!(store.pending_lpdus(None).await.unwrap()[0].id, lpdu_id);
+    let txn = store.client_txn(&txn_key()).await.unwrap();
+    assert!(matches!(txn, Some(ClientTxnState::Pending { .. })), "{txn:?}");
+    let later = put(&store, &room_id, vec![message("later", 8)]).await;
+    assert_eq!(later.streams, [max + 1]);
+    assert_eq!(store.event(&id("later")).await.unwrap().unwrap().redacted_by, Some(id("r")));
+    // Old and new together, once what is old has been looked up.
+    assert_eq!(pending(&store, "b.example").await, ["topic", "b", "bob", "r", "later"]);
+    assert!(store.check().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn stream_positions_are_never_given_twice() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let entry = OutOfRoom {
+        user_id: user("alice"),
+        room_id: room("far"),
+        room_version: RoomVersion::I1,
+        membership: Membership::Invite,
+        event_id: id("invite"),
+        json: "{}".into(),
+        stripped_state: "[]".into(),
+        via: Vec::new(),
+        stream: 0,
+    };
+    let stream = store.put_out_of_room(entry).await.unwrap();
+    store.remove_out_of_room(&user("alice"), &room("far")).await.unwrap();
+    drop(store);
+    assert_eq!(folder.open().max_stream().await.unwrap(), stream);
+}
+
+#[tokio::test]
+async fn destinations_that_have_everything_stay_so_after_reopening() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = fill(&store).await;
+    store.acknowledge(&server("b.example"), store.max_stream().await.unwrap());
+    drop(store);
+    let store = folder.open();
+    assert_eq!(store.pending_destinations().await.unwrap(), [server("c.example")]);
+    assert!(pending(&store, "b.example").await.is_empty());
+    put(&store, &room_id, vec![message("new", 7)]).await;
+    assert_eq!(pending(&store, "b.example").await, ["new"]);
+    assert_eq!(pending(&store, "c.example").await, ["a", "topic", "b", "bob", "new"]);
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_away() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let refusal = folder.refusal().to_string();
+    assert!(refusal.contains("in use by another process"), "{refusal}");
+    drop(store);
+    folder.open();
+}
+
+#[tokio::test]
+async fn reading_beside_a_running_server() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = fill(&store).await;
+    let options = Options { read_only: true, ..Options::default() };
+    let reader = SqliteStore::open(folder.file(), options).unwrap();
+    put(&store, &room_id, vec![message("new", 7)]).await;
+    let reader: Arc<dyn Store> = Arc::new(reader);
+    assert_eq!(head(&reader, &room_id).await, Some(7));
+    assert_eq!(reader.max_stream().await.unwrap(), store.max_stream().await.unwrap());
+    assert!(reader.check().await.unwrap().is_empty());
+    let refused = try_put(&reader, &room_id, vec![message("x", 8)]).await;
+    assert!(refused.unwrap_err().to_string().contains("reading only"));
+    let missing = SqliteStore::open(folder.0.path().join("none.db"), Options { read_only: true, ..Options::default() });
+    assert!(missing.is_err());
+    assert!(!folder.0.path().join("none.db").exists());
+}
+
+#[tokio::test]
+async fn schemas_that_are_not_ours_are_refused() {
+    let folder = Folder::new();
+    drop(folder.open());
+    folder.tamper("PRAGMA user_version = 99");
+    let newer = folder.refusal();
+    assert!(matches!(newer, StoreError::Schema(_)) && newer.to_string().contains("has schema 99"), "{newer}");
+
+    let other = Folder::new();
+    other.tamper("CREATE TABLE notes (text)");
+    let before = std::fs::read(other.file()).unwrap();
+    let refusal = other.refusal();
+    assert!(refusal.to_string().contains("another program"), "{refusal}");
+    assert_eq!(std::fs::read(other.file()).unwrap(), before, "nothing is changed in a database that is refused");
+
+    let text = Folder::new();
+    std::fs::write(text.file(), "not a database, but long enough to be looked at ".repeat(100)).unwrap();
+    let refusal = text.refusal().to_string();
+    assert!(refusal.contains("not a database"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_in_plain_words() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = make_room(&store, "one").await;
+    let large: Arc<str> = "x".repeat(2000).into();
+    let event = |position| NewEvent { json: large.clone(), ..message(&format!("m{position}"), position) };
+    put(&store, &room_id, (2..400).map(event).collect()).await;
+    drop(store);
+    // A page in the middle of the events; opening reads the last one.
+    let mut bytes = std::fs::read(folder.file()).unwrap();
+    let holds_event = |page: &&mut [u8]| page.windows(1000).any(|part| part == &large.as_bytes()[..1000]);
+    bytes.chunks_mut(4096).filter(holds_event).nth(100).unwrap().fill(0xa5);
+    std::fs::write(folder.file(), bytes).unwrap();
+    let store = folder.open();
+    let found = store.check().await.unwrap_or_else(|error| vec![error.to_string()]);
+    assert!(!found.is_empty());
+    let told = store.timeline(&room_id, None, Direction::Forward, 1000).await.unwrap_err().to_string();
+    assert!(told.contains("damaged") && told.contains("backup"), "{told}");
+    // Half of the file is gone: it does not even open.
+    std::fs::File::options().write(true).open(folder.file()).unwrap().set_len(5000).unwrap();
+    drop(store);
+    let refusal = folder.refusal().to_string();
+    assert!(refusal.contains("damaged") && refusal.contains("backup"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_while_others_write() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = fill(&store).await;
+    let writer = {
+        let (store, room_id) = (store.clone(), room_id.clone());
+        tokio::spawn(async move {
+            for position in 7..300 {
+                put(&store, &room_id, vec![message(&format!("m{position}"), position)]).await;
+            }
+        })
+    };
+    while head(&store, &room_id).await < Some(50) {
+        tokio::task::yield_now().await;
+    }
+    let copy = folder.0.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    writer.await.unwrap();
+    let again = store.backup(&copy).await;
+    assert!(matches!(again, Err(StoreError::Exists(_))), "{again:?}");
+    let restored: Arc<dyn Store> = Arc::new(SqliteStore::open(&copy, Options::default()).unwrap());
+    assert!(restored.check().await.unwrap().is_empty());
+    let head_then = head(&restored, &room_id).await.unwrap();
+    assert!((50..300).contains(&head_then), "{head_then}");
+    let events = restored.timeline(&room_id, None, Direction::Forward, 1000).await.unwrap();
+    assert_eq!(events.len() as i64, head_then + 1);
+    put(&restored, &room_id, vec![message("here", head_then + 1)]).await;
+    assert!(!partial(&copy).exists());
+    let nowhere = store.backup(&folder.0.path().join("no/such/folder/copy.db")).await;
+    assert!(matches!(nowhere, Err(StoreError::Io(_))), "{nowhere:?}");
+}
+
+fn partial(copy: &Path) -> PathBuf {
+    copy.with_extension("db.partial")
+}
+
+/// Plants damage in a store's file and returns what the check says.
+async fn findings_after(sql: &str) -> Vec<String> {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = fill(&store).await;
+    let redaction = NewEvent { redacts: Some(id("a")), ..message("r", 7) };
+    put(&store, &room_id, vec![redaction, message("gap", 10)]).await;
+    assert!(store.check().await.unwrap().is_empty());
+    drop(store);
+    folder.tamper(sql);
+    let store = SqliteStore::open(folder.file(), Options::default()).unwrap();
+    store.check().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_check_finds_planted_damage() {
+    let cases = [
+        ("DELETE FROM event WHERE event_id = '$b'", "lacks what was between positions 4 and 6"),
+        ("DELETE FROM event WHERE event_id = '$b'", "8 events with a position, 9 were stored"),
+        ("DELETE FROM event WHERE event_id = '$gap'", "ends at 7, not at 10"),
+        ("DELETE FROM gap", "lacks what was between positions 7 and 10"),
+        ("DELETE FROM event WHERE event_id = '$topic'", "m.room.topic"),
+        ("DELETE FROM current_state WHERE event_type = 'm.room.topic'", "its changes say $topic"),
+        (
+            "UPDATE current_state SET event_id = '$a' WHERE event_type = 'm.room.topic'",
+            "from $a, its changes say $topic",
+        ),
+        ("DELETE FROM state_change WHERE event_id = '$one_alice'", "lacks its parent"),
+        ("UPDATE current_state SET membership = 'ban' WHERE state_key LIKE '@bob%'", "as ban"),
+        ("UPDATE event SET status = 3 WHERE event_id = '$b'", "was not accepted"),
+        ("UPDATE event SET stream = 99 WHERE event_id = '$b'", "is newer than its room"),
+        ("UPDATE event SET redacted_by = '$none' WHERE event_id = '$a'", "redacted by $none"),
+        ("DELETE FROM destination", "is not there"),
+        ("DELETE FROM room", "in a room that is not there"),
+    ];
+    for (sql, expected) in cases {
+        let findings = findings_after(sql).await;
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "{sql}: {findings:#?}");
+    }
+}

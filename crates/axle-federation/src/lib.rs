@@ -1,9 +1,11 @@
 //! Server-to-server: name resolution, TLS, request authentication, outbound queues, and the endpoints of the draft's
 //! "Transport" chapter. What a request means for a room is decided behind [`FederationService`].
 
+mod blocked;
 pub mod client;
 mod clock;
 mod connect;
+pub mod endpoints;
 pub mod keys;
 pub mod resolve;
 pub mod sender;

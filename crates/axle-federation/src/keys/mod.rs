@@ -25,6 +25,7 @@ use tokio::time::timeout;
 pub use known::{FIRST_RETRY_MS, MAX_RETRY_MS};
 pub use notary::MAX_RESPONSES_PER_SERVER;
 pub use own::{OWN_VALIDITY_MS, OwnKeys, RESIGN_EVERY_MS};
+pub(crate) use set::CurrentKeys;
 pub use set::KeySet;
 
 use crate::client::Client;

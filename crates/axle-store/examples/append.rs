@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p axle-store --example append [EVENTS] [ROOMS]`
 
+#![allow(clippy::expect_used, reason = "the names it makes up are well-formed")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
 //! Where Axle keeps rooms, accounts and queues: one trait in the words of the domain, and its implementations.
 //!
-//! [`Store`] is the whole of it. [`sqlite`] is what a server runs on.
+//! [`Store`] is the whole of it. [`sqlite`] is what a server runs on; [`memory`] keeps everything in memory and injects
+//! faults, for tests. Both pass the same suite.
 //!
 //! Three orders are kept apart: *stream* order is arrival at this server, over all rooms, and grows only; *position* is
 //! a room's own order, signed by its hub, below zero for history fetched later; DAG edges are in the events themselves.
@@ -12,6 +13,7 @@ mod keys;
 mod log;
 mod operator;
 
+pub mod memory;
 pub mod sqlite;
 
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};

@@ -18,12 +18,12 @@ pub(crate) mod sync;
 /// something that cleans up when dropped.
 #[macro_export]
 macro_rules! suite {
-    ($open:path; $($module:ident: $($name:ident),+ $(,)?;)+) => {
+    ($open:ident; $($module:ident: $($name:ident),+ $(,)?;)+) => {
         $(mod $module {
             $(#[tokio::test]
             async fn $name() {
-                let (store, _guard) = $open().await;
-                super::suite::$module::$name(store.clone()).await;
+                let (store, _guard) = super::$open().await;
+                $crate::suite::$module::$name(store.clone()).await;
                 let findings = store.check().await.unwrap();
                 assert!(findings.is_empty(), "{findings:#?}");
             })+
@@ -34,7 +34,7 @@ macro_rules! suite {
 /// All tests, for one kind of store.
 #[macro_export]
 macro_rules! full_suite {
-    ($open:path) => {
+    ($open:ident) => {
         $crate::suite! {
             $open;
             append: streams_grow, head_must_match, same_id_is_stored_once, same_id_twice_in_one_append,

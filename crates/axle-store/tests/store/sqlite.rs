@@ -1,7 +1,5 @@
 //! The suite on SQLite.
 
-mod suite;
-
 use std::sync::Arc;
 
 use axle_store::Store;
@@ -14,4 +12,4 @@ async fn open() -> (Arc<dyn Store>, TempDir) {
     (Arc::new(store), folder)
 }
 
-full_suite!(crate::open);
+crate::full_suite!(open);

@@ -1,10 +1,9 @@
 //! What is particular to a database in a file: reopening, refusing, backups, damage.
 
-mod suite;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::suite::fixtures::*;
 use axle_protocol::auth::Membership;
 use axle_protocol::{RoomId, RoomVersion};
 use axle_store::sqlite::{Options, SqliteStore};
@@ -13,7 +12,6 @@ use axle_store::{
     PendingLpdu, Store, StoreError,
 };
 use rusqlite::Connection;
-use suite::fixtures::*;
 
 struct Folder(tempfile::TempDir);
 

@@ -1,0 +1,157 @@
+//! Local users.
+
+use async_trait::async_trait;
+use axle_protocol::event::Hash;
+use axle_protocol::{EventId, UserId};
+
+use super::MemoryStore;
+use super::data::Data;
+use crate::{Accounts, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, StoreError, User};
+
+#[async_trait]
+impl Accounts for MemoryStore {
+    async fn create_user(&self, user: User, token: Option<&str>) -> Result<bool, StoreError> {
+        let token = token.map(str::to_owned);
+        self.write(move |data| data.create_user(user, token.as_deref())).await
+    }
+
+    async fn user(&self, user_id: &UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.lock().data.users.get(user_id).cloned())
+    }
+
+    async fn users(&self) -> Result<Vec<User>, StoreError> {
+        Ok(self.lock().data.users.values().cloned().collect())
+    }
+
+    async fn set_password(&self, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError> {
+        let (user_id, password_hash) = (user_id.clone(), password_hash.to_owned());
+        self.write(move |data| {
+            let user = data.users.get_mut(&user_id);
+            Ok(user.map(|user| user.password_hash = Some(password_hash)).is_some())
+        })
+        .await
+    }
+
+    async fn put_device(&self, device: Device) -> Result<(), StoreError> {
+        self.write(move |data| data.put_device(device)).await
+    }
+
+    async fn device_by_token(&self, token_hash: &Hash) -> Result<Option<Device>, StoreError> {
+        Ok(self.lock().data.devices.values().find(|device| device.token_hash == *token_hash).cloned())
+    }
+
+    async fn devices(&self, user_id: &UserId) -> Result<Vec<Device>, StoreError> {
+        Ok(self.lock().data.devices.values().filter(|device| device.user_id == *user_id).cloned().collect())
+    }
+
+    async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
+        let (user_id, device_id) = (user_id.clone(), device_id.map(str::to_owned));
+        self.write(move |data| {
+            let gone = |user: &UserId, device: &str| {
+                *user == user_id && device_id.as_deref().is_none_or(|device_id| device_id == device)
+            };
+            data.devices.retain(|(user, device), _| !gone(user, device));
+            data.txns.retain(|key, _| !gone(&key.user_id, &key.device_id));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn profile(&self, user_id: &UserId) -> Result<Profile, StoreError> {
+        Ok(self.lock().data.profiles.get(user_id).cloned().unwrap_or_default())
+    }
+
+    async fn put_profile(&self, user_id: &UserId, profile: Profile) -> Result<(), StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |data| {
+            data.profiles.insert(user_id, profile);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_registration_token(&self, token: RegistrationToken) -> Result<(), StoreError> {
+        self.write(move |data| {
+            data.tokens.insert(token.token, token.uses_left);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn registration_tokens(&self) -> Result<Vec<RegistrationToken>, StoreError> {
+        let inner = self.lock();
+        let token = |(token, uses_left): (&String, &Option<u32>)| RegistrationToken {
+            token: token.clone(),
+            uses_left: *uses_left,
+        };
+        Ok(inner.data.tokens.iter().map(token).collect())
+    }
+
+    async fn client_txn(&self, key: &ClientTxnKey) -> Result<Option<ClientTxnState>, StoreError> {
+        Ok(self.lock().data.txns.get(key).cloned())
+    }
+
+    async fn device_txn_ids(
+        &self,
+        user_id: &UserId,
+        device_id: &str,
+        event_ids: &[EventId],
+    ) -> Result<Vec<(EventId, String)>, StoreError> {
+        let inner = self.lock();
+        let of_device = inner.data.txns.iter().filter(|(key, _)| key.user_id == *user_id && key.device_id == device_id);
+        let made = of_device.filter_map(|(key, state)| match state {
+            ClientTxnState::Done(event_id) if event_ids.contains(event_id) => {
+                Some((event_id.clone(), key.txn_id.clone()))
+            }
+            _ => None,
+        });
+        Ok(made.collect())
+    }
+
+    async fn put_filter(&self, user_id: &UserId, filter: &str) -> Result<String, StoreError> {
+        let filter = (user_id.clone(), filter.to_owned());
+        self.write(move |data| {
+            let index = data.filters.iter().position(|known| *known == filter).unwrap_or(data.filters.len());
+            if index == data.filters.len() {
+                data.filters.push(filter);
+            }
+            Ok(index.to_string())
+        })
+        .await
+    }
+
+    async fn filter(&self, user_id: &UserId, filter_id: &str) -> Result<Option<String>, StoreError> {
+        let Ok(index) = filter_id.parse::<usize>() else { return Ok(None) };
+        let inner = self.lock();
+        let found = inner.data.filters.get(index).filter(|(owner, _)| owner == user_id);
+        Ok(found.map(|(_, filter)| filter.clone()))
+    }
+}
+
+impl Data {
+    fn create_user(&mut self, user: User, token: Option<&str>) -> Result<bool, StoreError> {
+        if self.users.contains_key(&user.user_id) {
+            return Err(StoreError::Exists(user.user_id.to_string()));
+        }
+        match token.map(|token| self.tokens.get_mut(token)) {
+            Some(None | Some(Some(0))) => return Ok(false),
+            Some(Some(Some(uses_left))) => *uses_left -= 1,
+            Some(Some(None)) | None => {}
+        }
+        self.users.insert(user.user_id.clone(), user);
+        Ok(true)
+    }
+
+    fn put_device(&mut self, mut device: Device) -> Result<(), StoreError> {
+        let key = (device.user_id.clone(), device.device_id.clone());
+        if self.devices.iter().any(|(other, known)| *other != key && known.token_hash == device.token_hash) {
+            return Err(StoreError::Exists("the access token".into()));
+        }
+        if let Some(known) = self.devices.get(&key) {
+            device.display_name = device.display_name.or_else(|| known.display_name.clone());
+            device.created_ts = known.created_ts;
+        }
+        self.devices.insert(key, device);
+        Ok(())
+    }
+}

@@ -1,0 +1,8 @@
+//! What stores must do, and how they fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod file;
+mod memory;
+mod sqlite;
+mod suite;

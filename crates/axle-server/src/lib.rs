@@ -15,4 +15,5 @@ pub mod rooms;
 mod server;
 mod system;
 
+pub use network::NetworkError;
 pub use server::{Server, StartError};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration};
 use axle_federation::tls::TlsError;
-use axle_room::Identity;
 use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{Store, StoreError};
 use axum::{Router, middleware};
@@ -18,13 +17,14 @@ use crate::folder::{DataFolder, FolderError};
 use crate::key_file::{KeyFileError, SigningKeys};
 use crate::listen::{Api, Bound, Certificates, Running, Service, label};
 use crate::metrics::Metrics;
-use crate::network::Offline;
-use crate::rooms::{Rooms, RoomsConfig};
+use crate::network::{self, Network, NetworkError};
+use crate::rooms::Rooms;
 use crate::system::System;
 
 /// A running server.
 pub struct Server {
     rooms: Rooms,
+    network: Option<Network>,
     listeners: Vec<(Api, Running)>,
     certificates: Arc<Certificates>,
     stop: watch::Sender<bool>,
@@ -60,6 +60,9 @@ pub enum StartError {
     /// A certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The way to other servers.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// Metrics.
     #[error("setting up metrics: {0}")]
     Metrics(String),
@@ -77,11 +80,11 @@ impl Server {
         // Taken before the database is opened: a port in use is told at once.
         let listeners = Listeners::bind(&config, &certificates).await?;
         let store = open_store(folder.database()).await?;
-        let rooms = rooms(&config, &keys, store.clone());
+        let (rooms, network) = network::connect(&config, &keys, &store)?;
         let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
         let (stop, stopped) = watch::channel(false);
 
-        let routers = Routers::new(&config, &store, &rooms, &metrics);
+        let routers = Routers::new(&config, &store, &rooms, network.as_ref(), &metrics);
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
@@ -94,10 +97,8 @@ impl Server {
         if let Err(error) = admin::listen(&socket, admin, stopped).await {
             tracing::warn!(socket = %socket.display(), %error, "axle admin works only while the server is stopped");
         }
-        if let Err(error) = rooms.resume().await {
-            return Err(StartError::Store { path: folder.database(), error });
-        }
-        Ok(Self { rooms, listeners, certificates, stop, _folder: folder })
+        resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
+        Ok(Self { rooms, network, listeners, certificates, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -118,6 +119,18 @@ impl Server {
             listener.finished().await;
         }
         self.rooms.close().await;
+        if let Some(network) = self.network {
+            network.stop().await;
+        }
+    }
+}
+
+/// Goes on with what the end of the process before interrupted.
+async fn resume(rooms: &Rooms, network: Option<&Network>) -> Result<(), StoreError> {
+    rooms.resume().await?;
+    match network {
+        Some(network) => network.resume().await,
+        None => Ok(()),
     }
 }
 
@@ -127,18 +140,6 @@ async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, StartError> {
     Ok(Arc::new(opened.map_err(|error| StartError::Store { path, error })?))
 }
 
-fn rooms(config: &Config, keys: &SigningKeys, store: Arc<dyn Store>) -> Rooms {
-    let offline = Arc::new(Offline::new(config.server_name.clone(), &keys.current));
-    Rooms::new(RoomsConfig {
-        me: Identity { name: config.server_name.clone(), key: keys.current.clone() },
-        default_version: config.rooms.default_version,
-        store,
-        keys: offline.clone(),
-        peers: offline.clone(),
-        outbound: offline,
-    })
-}
-
 /// The endpoints of each kind of listener.
 struct Routers {
     client: Router,
@@ -146,23 +147,34 @@ struct Routers {
 }
 
 impl Routers {
-    fn new(config: &Config, store: &Arc<dyn Store>, rooms: &Rooms, metrics: &Arc<Metrics>) -> Self {
-        let system = System {
-            store: store.clone(),
-            rooms: rooms.clone(),
-            metrics: metrics.clone(),
-            server_name: config.server_name.clone(),
-            metrics_networks: config.metrics.allowed_networks.clone().into(),
-            well_known: config.federation.well_known.clone(),
-        };
+    fn new(
+        config: &Config,
+        store: &Arc<dyn Store>,
+        rooms: &Rooms,
+        network: Option<&Network>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         let client = axle_client_api::router(ApiState {
             store: store.clone(),
             rooms: Arc::new(rooms.clone()),
             notifier: rooms.wakes(),
             config: client_config(config),
         });
+        let shared = config.client.serve_federation;
+        let system = System {
+            store: store.clone(),
+            rooms: rooms.clone(),
+            metrics: metrics.clone(),
+            server_name: config.server_name.clone(),
+            metrics_networks: config.metrics.allowed_networks.clone().into(),
+            // Where federation is served, it answers this itself.
+            well_known: config.federation.well_known.clone().filter(|_| !shared),
+        };
+        let federation = network.map(Network::router).unwrap_or_default();
+        let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
-        Self { client: labelled(system.clone().router().merge(client)), federation: labelled(system.router()) }
+        let plain = System { well_known: None, ..system.clone() };
+        Self { client: labelled(system.router().merge(client)), federation: labelled(plain.router().merge(federation)) }
     }
 }
 

@@ -184,6 +184,13 @@ pub enum LogFormat {
     Json,
 }
 
+impl Config {
+    /// Whether other servers can reach this one.
+    pub fn serves_federation(&self) -> bool {
+        self.client.serve_federation || !self.federation.listen.is_empty()
+    }
+}
+
 impl LimitsConfig {
     /// [`Self::header_timeout_seconds`].
     pub fn header_timeout(&self) -> Duration {

@@ -78,11 +78,12 @@ impl Client {
     pub async fn send_knock(&self, to: &ServerName, txn_id: &str, lpdu: &Event) -> Result<Vec<Value>, ClientError> {
         #[derive(Deserialize)]
         struct Answer {
-            #[serde(default, alias = "knock_room_state")]
-            stripped_state: Vec<Value>,
+            stripped_state: Option<Vec<Value>>,
+            knock_room_state: Option<Vec<Value>>,
         }
         let answer: Answer = answer::json(&self.send_membership(to, "send_knock", txn_id, lpdu).await?)?;
-        Ok(answer.stripped_state)
+        // Matrix's name for it; some servers answer with both.
+        Ok(answer.stripped_state.or(answer.knock_room_state).unwrap_or_default())
     }
 
     async fn send_membership(

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axle_protocol::signing::server_keys::ServerKeys;
-use axle_protocol::{Event, KeyId, ServerName};
+use axle_protocol::{Event, KeyId, ServerName, UserId};
 use axle_store::ServerKeys as KeyStore;
 use lru::LruCache;
 use tokio::sync::{OnceCell, Semaphore};
@@ -119,15 +119,16 @@ impl KeyRing {
     pub async fn keys_for(&self, events: &[Event]) -> KeySet {
         let mut needs: HashMap<ServerName, Vec<(KeyId, i64)>> = HashMap::new();
         for event in events {
-            for needed in event.required_signatures() {
-                if needed.server == self.0.own.keys.server_name {
+            let required = event.required_signatures().into_iter().map(|needed| needed.server);
+            for server in required.chain(invited_server(event)) {
+                if server == self.0.own.keys.server_name {
                     continue;
                 }
-                let ids = event.signing_keys(needed.server.as_str()).filter_map(|id| KeyId::parse(id).ok());
+                let ids = event.signing_keys(server.as_str()).filter_map(|id| KeyId::parse(id).ok());
                 let ids: Vec<_> = ids.map(|id| (id, event.origin_server_ts())).collect();
                 // A signature that is not there needs no key.
                 if !ids.is_empty() {
-                    needs.entry(needed.server).or_default().extend(ids);
+                    needs.entry(server).or_default().extend(ids);
                 }
             }
         }
@@ -271,4 +272,12 @@ impl Slot {
 
 fn has_all(known: &Known, ids: &[(KeyId, i64)]) -> bool {
     ids.iter().all(|(id, at_ts)| known.event_key(id, *at_ts).is_some())
+}
+
+/// The server of an invited user: it signs the invite that it takes, and its hub checks that.
+fn invited_server(event: &Event) -> Option<ServerName> {
+    if event.membership() != Some("invite") {
+        return None;
+    }
+    Some(UserId::parse(event.state_key()?).ok()?.server_name())
 }

@@ -11,6 +11,7 @@ mod error;
 mod event_content;
 mod event_filter;
 mod ids;
+mod json_request;
 mod json_response;
 mod limiter;
 mod members;
@@ -46,6 +47,8 @@ use state::Api;
 /// The router has no fallback of its own, so that it can be merged with others.
 pub fn router(state: ApiState) -> Router {
     endpoints::routes()
+        .route("/_matrix/client", any(endpoint::unrecognized))
+        .route("/_matrix/client/", any(endpoint::unrecognized))
         .route("/_matrix/client/{*path}", any(endpoint::unrecognized))
         .layer(cors())
         .with_state(Api::new(state))

@@ -73,6 +73,11 @@ impl Access {
         self.last_joined != LastJoined::Never
     }
 
+    /// Whether the user has left the room by an event after this position.
+    pub(crate) fn left_after(&self, position: Option<i64>) -> bool {
+        matches!(self.last_joined, LastJoined::Until(left) if position.is_none_or(|position| left > position))
+    }
+
     /// Refuses everyone who may read nothing of the room.
     pub(crate) async fn require_some(&self, api: &Api) -> ApiResult<()> {
         if self.ever_joined() || self.world_readable(api).await? {

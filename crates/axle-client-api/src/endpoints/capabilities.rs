@@ -1,36 +1,69 @@
 //! `GET /_matrix/client/v3/capabilities`
 
-use axle_protocol::RoomVersion;
-use ruma::RoomVersionId;
-use ruma::api::client::discovery::get_capabilities::v3::{
-    Capabilities, ChangePasswordCapability, Request, Response, RoomVersionStability, RoomVersionsCapability,
-    ThirdPartyIdChangesCapability,
-};
+use std::collections::BTreeMap;
 
-use crate::error::{ApiError, ApiResult};
+use axle_protocol::RoomVersion;
+use ruma::api::client::discovery::get_capabilities::v3::Request;
+use serde::Serialize;
+
+use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
 use crate::session::Session;
 use crate::state::Api;
 
-pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<Response> {
-    let available = RoomVersion::ALL.into_iter().map(|version| Ok((version_id(version)?, stability(version))));
-    let available = available.collect::<ApiResult<_>>()?;
-    let mut capabilities = Capabilities::new();
-    capabilities.change_password = ChangePasswordCapability::new(false);
-    capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
-    capabilities.room_versions = RoomVersionsCapability::new(version_id(api.config.default_room_version)?, available);
-    Ok(Response::new(capabilities))
+/// Matrix allows room versions of so many characters, and clients refuse a list with a longer one in it.
+const MAX_LISTED_BYTES: usize = 32;
+
+pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<JsonResponse<Response>> {
+    let default = api.config.default_room_version;
+    let listed = |version: &RoomVersion| *version == default || version.as_str().len() <= MAX_LISTED_BYTES;
+    let available = RoomVersion::ALL.into_iter().filter(listed);
+    let available = available.map(|version| (version.as_str(), stability(version))).collect();
+    Ok(JsonResponse(Response {
+        capabilities: Capabilities {
+            change_password: Enabled { enabled: false },
+            thirdparty_id_changes: Enabled { enabled: false },
+            set_displayname: Enabled { enabled: true },
+            set_avatar_url: Enabled { enabled: true },
+            room_versions: RoomVersions { default: default.as_str(), available },
+        },
+    }))
 }
 
-fn version_id(version: RoomVersion) -> ApiResult<RoomVersionId> {
-    RoomVersionId::try_from(version.as_str()).map_err(|error| {
-        tracing::error!(%error, "a room version of this server is not one for ruma");
-        ApiError::Matrix(axle_protocol::MatrixError::unknown("The server has an unnameable room version."))
-    })
+/// ruma's type holds no room version as long as those of drafts are.
+#[derive(Serialize)]
+pub(crate) struct Response {
+    capabilities: Capabilities,
 }
 
-fn stability(version: RoomVersion) -> RoomVersionStability {
+#[derive(Serialize)]
+struct Capabilities {
+    #[serde(rename = "m.change_password")]
+    change_password: Enabled,
+    #[serde(rename = "m.3pid_changes")]
+    thirdparty_id_changes: Enabled,
+    #[serde(rename = "m.set_displayname")]
+    set_displayname: Enabled,
+    #[serde(rename = "m.set_avatar_url")]
+    set_avatar_url: Enabled,
+    #[serde(rename = "m.room_versions")]
+    room_versions: RoomVersions,
+}
+
+#[derive(Serialize)]
+struct Enabled {
+    enabled: bool,
+}
+
+#[derive(Serialize)]
+struct RoomVersions {
+    default: &'static str,
+    available: BTreeMap<&'static str, &'static str>,
+}
+
+fn stability(version: RoomVersion) -> &'static str {
     match version {
-        RoomVersion::I1 => RoomVersionStability::Stable,
-        RoomVersion::Unstable02 => RoomVersionStability::Unstable,
+        RoomVersion::I1 => "stable",
+        RoomVersion::Unstable02 => "unstable",
     }
 }

@@ -1,13 +1,18 @@
 //! `POST /_matrix/client/v3/createRoom`
 
 use axle_protocol::{MatrixError, RoomVersion, UserId};
+use ruma::api::auth_scheme::AccessToken;
 use ruma::api::client::room::Visibility;
-use ruma::api::client::room::create_room::v3::{Request, Response, RoomPreset};
+use ruma::api::client::room::create_room::v3 as ruma_create_room;
+use ruma::api::client::room::create_room::v3::{Response, RoomPreset};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
+use crate::json_request::json_request;
 use crate::members::invitee_content;
 use crate::new_room::{self, Preset};
 use crate::profile;
@@ -20,18 +25,40 @@ const MAX_INVITES: usize = 100;
 /// State events that come with a new room.
 const MAX_INITIAL_STATE: usize = 500;
 
+/// ruma's own request type knows no room version as long as those of drafts are.
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    creation_content: Option<Box<RawValue>>,
+    #[serde(default)]
+    initial_state: Vec<Box<RawValue>>,
+    #[serde(default)]
+    invite: Vec<String>,
+    #[serde(default)]
+    invite_3pid: Vec<Value>,
+    #[serde(default)]
+    is_direct: bool,
+    name: Option<String>,
+    power_level_content_override: Option<Box<RawValue>>,
+    preset: Option<RoomPreset>,
+    room_alias_name: Option<String>,
+    room_version: Option<String>,
+    topic: Option<String>,
+    #[serde(default)]
+    visibility: Visibility,
+}
+
 pub(crate) async fn create_room(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     check(&request)?;
     let room_version = room_version(&api, &request)?;
     let invites = request.invite.iter().map(ids::user).collect::<Result<Vec<_>, _>>()?;
     let creation_content = match &request.creation_content {
-        Some(content) => new_room::creation_content(event_content::parse(content.json())?)?,
+        Some(content) => new_room::creation_content(event_content::parse(content)?)?,
         None => Map::new(),
     };
     let preset = preset(&request);
     let initial_state = new_room::State::of(preset, &session.user_id, &invites)
-        .override_power_levels(request.power_level_content_override.as_ref().map(|raw| raw.json()))?
-        .add_initial(request.initial_state.iter().map(|raw| raw.json()))?
+        .override_power_levels(request.power_level_content_override.as_deref())?
+        .add_initial(request.initial_state.iter().map(|event| &**event))?
         .set_text("m.room.name", "name", request.name.as_deref())
         .set_text("m.room.topic", "topic", request.topic.as_deref())
         .into_events();
@@ -63,7 +90,7 @@ fn check(request: &Request) -> Result<(), MatrixError> {
 
 fn room_version(api: &Api, request: &Request) -> Result<RoomVersion, MatrixError> {
     let Some(wanted) = &request.room_version else { return Ok(api.config.default_room_version) };
-    RoomVersion::parse(wanted.as_str()).ok_or_else(|| {
+    RoomVersion::parse(wanted).ok_or_else(|| {
         MatrixError::unsupported_room_version(format!("This server does not know the room version {wanted}."))
     })
 }
@@ -95,3 +122,5 @@ async fn invite_contents(
     }
     Ok(contents)
 }
+
+json_request!(Request, like ruma_create_room::Request, authentication: AccessToken, response: Response);

@@ -1,16 +1,14 @@
 //! `POST /_matrix/client/v3/login`
 
 use axle_protocol::{MatrixError, UserId};
-use http::Method;
 use ruma::OwnedDeviceId;
 use ruma::api::auth_scheme::NoAccessToken;
 use ruma::api::client::session::login::v3 as ruma_login;
-use ruma::api::error::DeserializationError;
-use ruma::api::{IncomingRequest, Metadata};
 use serde::Deserialize;
 
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
+use crate::json_request::json_request;
 use crate::limiter::address_key;
 use crate::session;
 use crate::state::Api;
@@ -84,22 +82,4 @@ fn wrong() -> MatrixError {
     MatrixError::forbidden("The user name or the password is wrong.")
 }
 
-impl Metadata for Request {
-    const METHOD: Method = ruma_login::Request::METHOD;
-    const RATE_LIMITED: bool = ruma_login::Request::RATE_LIMITED;
-    type Authentication = NoAccessToken;
-    type PathBuilder = <ruma_login::Request as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = ruma_login::Request::PATH_BUILDER;
-}
-
-impl IncomingRequest for Request {
-    type EndpointError = ruma::api::error::Error;
-    type OutgoingResponse = ruma_login::Response;
-
-    fn try_from_http_request_inner(
-        request: http::Request<&[u8]>,
-        _path_args: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(serde_json::from_slice(request.body())?)
-    }
-}
+json_request!(Request, like ruma_login::Request, authentication: NoAccessToken, response: ruma_login::Response);

@@ -20,7 +20,11 @@ pub(super) async fn read(
     before: Option<&Member>,
 ) -> ApiResult<LeftRoom> {
     let access = Access::of(sync.api, &sync.session.user_id, room_id).await?;
-    if !access.ever_joined() {
+    let was_in_since = match before {
+        Some(before) if before.membership != Membership::Join => access.left_after(before.event.position),
+        _ => access.ever_joined(),
+    };
+    if !was_in_since {
         return only_the_end(sync, now.event.clone()).await;
     }
     let was_in = before.is_some_and(|before| before.membership == Membership::Join);

@@ -1,0 +1,28 @@
+//! Requests for which ruma has no type that fits.
+
+/// Makes a type that is deserialised from a JSON body a request on the method and paths of one of ruma's.
+macro_rules! json_request {
+    ($request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty) => {
+        impl ruma::api::Metadata for $request {
+            const METHOD: http::Method = <$ruma as ruma::api::Metadata>::METHOD;
+            const RATE_LIMITED: bool = <$ruma as ruma::api::Metadata>::RATE_LIMITED;
+            type Authentication = $authentication;
+            type PathBuilder = <$ruma as ruma::api::Metadata>::PathBuilder;
+            const PATH_BUILDER: Self::PathBuilder = <$ruma as ruma::api::Metadata>::PATH_BUILDER;
+        }
+
+        impl ruma::api::IncomingRequest for $request {
+            type EndpointError = ruma::api::error::Error;
+            type OutgoingResponse = $response;
+
+            fn try_from_http_request_inner(
+                request: http::Request<&[u8]>,
+                _path_args: &[&str],
+            ) -> Result<Self, ruma::api::error::DeserializationError> {
+                Ok(serde_json::from_slice(request.body())?)
+            }
+        }
+    };
+}
+
+pub(crate) use json_request;

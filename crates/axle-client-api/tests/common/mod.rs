@@ -1,0 +1,241 @@
+//! A server for the tests: the whole API on a real socket, a real store, and rooms that are kept by a small fold.
+
+// Each test binary uses another part of this.
+#![allow(dead_code, unreachable_pub)]
+
+pub mod rooms;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration, router};
+use axle_protocol::{RoomId, ServerName, UserId};
+use axle_store::Store;
+use axle_store::sqlite::{Options, SqliteStore, Synchronous};
+use reqwest::{Method, StatusCode};
+use ruma::api::{IncomingResponse, IncomingResponseExt};
+use serde_json::{Value, json};
+
+use rooms::TestRooms;
+
+pub const SERVER: &str = "example.org";
+
+/// Stops with the test that made it.
+pub struct TestServer {
+    pub base: String,
+    pub store: Arc<dyn Store>,
+    pub rooms: Arc<TestRooms>,
+    pub http: reqwest::Client,
+    task: tokio::task::JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body, if the request succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.body);
+        self.body
+    }
+
+    /// Checks that it failed like this.
+    #[track_caller]
+    pub fn fails(&self, status: u16, errcode: &str) {
+        assert_eq!((self.status.as_u16(), self.body["errcode"].as_str()), (status, Some(errcode)), "{}", self.body);
+        assert!(self.body["error"].is_string(), "{}", self.body);
+    }
+}
+
+/// A person at a client.
+#[derive(Clone)]
+pub struct Person {
+    pub user_id: UserId,
+    pub device_id: String,
+    pub token: String,
+    pub http: reqwest::Client,
+    pub base: String,
+}
+
+/// A configuration without limits and with open registration.
+pub fn config() -> ClientApiConfig {
+    ClientApiConfig {
+        registration: Registration::Open,
+        limits: RateLimits::off(),
+        ..ClientApiConfig::new(ServerName::parse(SERVER).unwrap())
+    }
+}
+
+pub async fn server() -> TestServer {
+    server_with(config()).await
+}
+
+pub async fn server_with(config: ClientApiConfig) -> TestServer {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { synchronous: Synchronous::Off, ..Options::default() };
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("axle.db"), options).unwrap());
+    let rooms = Arc::new(TestRooms::new(Arc::clone(&store), config.server_name.clone()));
+    let app = router(ApiState {
+        store: Arc::clone(&store),
+        rooms: Arc::clone(&rooms) as _,
+        notifier: Arc::clone(&rooms) as _,
+        config,
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        axum::serve(listener, app).await.unwrap();
+    });
+    // Nothing here speaks TLS, but the client wants to know how it would. It may be there from another test.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+    TestServer { base, store, rooms, http, task, _folder: folder }
+}
+
+impl TestServer {
+    /// Registers somebody and logs them in.
+    pub async fn person(&self, name: &str) -> Person {
+        let body = json!({
+            "username": name,
+            "password": "correct horse",
+            "auth": {"type": "m.login.dummy"},
+            "initial_device_display_name": "test"
+        });
+        let answer = self.anonymous(Method::POST, "/_matrix/client/v3/register", Some(&body)).await.ok();
+        self.person_from(&answer)
+    }
+
+    /// Somebody out of the answer to a login or registration.
+    pub fn person_from(&self, answer: &Value) -> Person {
+        Person {
+            user_id: UserId::parse(answer["user_id"].as_str().unwrap()).unwrap(),
+            device_id: answer["device_id"].as_str().unwrap().into(),
+            token: answer["access_token"].as_str().unwrap().into(),
+            http: self.http.clone(),
+            base: self.base.clone(),
+        }
+    }
+
+    /// A request without a token.
+    pub async fn anonymous(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        request(&self.http, &self.base, None, method, path, body).await
+    }
+}
+
+impl Person {
+    pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        request(&self.http, &self.base, Some(&self.token), method, path, body).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::POST, path, Some(&body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::PUT, path, Some(&body)).await
+    }
+
+    pub async fn create_room(&self, body: Value) -> RoomId {
+        let answer = self.post("/_matrix/client/v3/createRoom", body).await.ok();
+        RoomId::parse(answer["room_id"].as_str().unwrap()).unwrap()
+    }
+
+    pub async fn join(&self, room: &RoomId) -> Answer {
+        self.post(&format!("/_matrix/client/v3/join/{room}"), json!({})).await
+    }
+
+    pub async fn leave(&self, room: &RoomId) -> Answer {
+        self.post(&format!("/_matrix/client/v3/rooms/{room}/leave"), json!({})).await
+    }
+
+    /// Invites, kicks, bans or unbans somebody.
+    pub async fn moderate(&self, what: &str, room: &RoomId, whom: &UserId) -> Answer {
+        self.post(&format!("/_matrix/client/v3/rooms/{room}/{what}"), json!({"user_id": whom})).await
+    }
+
+    /// Sends a message; its event id.
+    pub async fn say(&self, room: &RoomId, text: &str) -> String {
+        let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{text}");
+        let answer = self.put(&path, json!({"msgtype": "m.text", "body": text})).await.ok();
+        answer["event_id"].as_str().unwrap().into()
+    }
+
+    pub async fn set_state(&self, room: &RoomId, event_type: &str, content: Value) -> String {
+        let answer = self.put(&format!("/_matrix/client/v3/rooms/{room}/state/{event_type}"), content).await.ok();
+        answer["event_id"].as_str().unwrap().into()
+    }
+
+    /// The texts of a page of messages, in the order of the answer.
+    pub async fn texts(&self, room: &RoomId, query: &str) -> Vec<String> {
+        bodies(&self.get(&format!("/_matrix/client/v3/rooms/{room}/messages?{query}")).await.ok()["chunk"])
+    }
+
+    pub async fn sync(&self, query: &str) -> Value {
+        self.get(&format!("/_matrix/client/v3/sync?{query}")).await.ok()
+    }
+
+    /// The token of an empty-handed sync.
+    pub async fn now(&self) -> String {
+        self.sync("").await["next_batch"].as_str().unwrap().into()
+    }
+}
+
+/// `content.body` of those events that have one.
+pub fn bodies(events: &Value) -> Vec<String> {
+    let events = events.as_array().unwrap().iter();
+    events.filter_map(|event| event["content"]["body"].as_str().map(str::to_owned)).collect()
+}
+
+/// Types of events.
+pub fn types(events: &Value) -> Vec<&str> {
+    events.as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+/// What ruma's client reads out of an answer: the shape is right if it can.
+#[track_caller]
+pub fn as_ruma<R: IncomingResponse>(body: &Value) -> R {
+    let bytes = serde_json::to_vec(body).unwrap();
+    let response = http::Response::builder().status(200).body(&*bytes).unwrap();
+    R::try_from_http_response(response).map_err(|error| format!("{error:?}: {body}")).unwrap()
+}
+
+async fn request(
+    http: &reqwest::Client,
+    base: &str,
+    token: Option<&str>,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Answer {
+    let mut request = http.request(method, format!("{base}{path}"));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let bytes = response.bytes().await.unwrap();
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Answer { status, headers, body }
+}

@@ -1,0 +1,215 @@
+//! What holds for every endpoint: authentication, CORS, unknown paths, garbage.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Person, TestServer, server};
+use reqwest::Method;
+use serde_json::json;
+
+/// Every endpoint that needs a token. `!room:example.org` is a room that the asker is not in.
+fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
+    let rooms = format!("/_matrix/client/v3/rooms/{room}");
+    let user = "/_matrix/client/v3/user/@alice:example.org/filter";
+    let profile = "/_matrix/client/v3/profile/@alice:example.org";
+    let get = |path: String| (Method::GET, path);
+    let post = |path: String| (Method::POST, path);
+    let put = |path: String| (Method::PUT, path);
+    vec![
+        get("/_matrix/client/v3/account/whoami".into()),
+        get("/_matrix/client/v3/capabilities".into()),
+        get("/_matrix/client/v3/devices".into()),
+        get("/_matrix/client/v3/devices/X".into()),
+        get("/_matrix/client/v3/pushrules/".into()),
+        get("/_matrix/client/v3/joined_rooms".into()),
+        get("/_matrix/client/v3/sync".into()),
+        get(format!("{user}/1")),
+        post(user.into()),
+        put(format!("{profile}/displayname")),
+        put(format!("{profile}/avatar_url")),
+        post("/_matrix/client/v3/createRoom".into()),
+        post(format!("/_matrix/client/v3/join/{room}")),
+        post(format!("/_matrix/client/v3/knock/{room}")),
+        post(format!("{rooms}/join")),
+        post(format!("{rooms}/leave")),
+        post(format!("{rooms}/invite")),
+        post(format!("{rooms}/kick")),
+        post(format!("{rooms}/ban")),
+        post(format!("{rooms}/unban")),
+        put(format!("{rooms}/send/m.room.message/1")),
+        put(format!("{rooms}/redact/{event}/1")),
+        put(format!("{rooms}/state/m.room.topic")),
+        put(format!("{rooms}/state/m.room.topic/")),
+        put(format!("{rooms}/state/m.room.topic/key")),
+        get(format!("{rooms}/state/m.room.topic")),
+        get(format!("{rooms}/state/m.room.topic/")),
+        get(format!("{rooms}/state/m.room.topic/key")),
+        get(format!("{rooms}/state")),
+        get(format!("{rooms}/members")),
+        get(format!("{rooms}/joined_members")),
+        get(format!("{rooms}/messages?dir=b")),
+        get(format!("{rooms}/event/{event}")),
+        post("/_matrix/client/v3/logout".into()),
+        post("/_matrix/client/v3/logout/all".into()),
+    ]
+}
+
+async fn private_room(server: &TestServer) -> (Person, String, String) {
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({"name": "Secret", "topic": "Secret"})).await;
+    let event = alice.say(&room, "secret").await;
+    (alice, room.to_string(), event)
+}
+
+#[tokio::test]
+async fn without_a_token_or_with_a_wrong_one_nothing_is_told() {
+    let server = server().await;
+    let (alice, room, event) = private_room(&server).await;
+    for (method, path) in endpoints(&room, &event) {
+        // An unreadable body changes nothing: the token is looked at first.
+        let missing = server.anonymous(method.clone(), &path, None).await;
+        missing.fails(401, "M_MISSING_TOKEN");
+        let mut stranger = alice.clone();
+        stranger.token = "not-a-token".into();
+        let wrong = stranger.request(method.clone(), &path, Some(&json!({}))).await;
+        wrong.fails(401, "M_UNKNOWN_TOKEN");
+        for answer in [missing, wrong] {
+            assert_eq!(answer.headers["access-control-allow-origin"], "*", "{path}");
+            assert!(!answer.body.to_string().contains("ecret"), "{path}");
+        }
+        // Knocking is younger than the old paths.
+        if !path.contains("/knock/") {
+            let old = path.replacen("/v3/", "/r0/", 1);
+            server.anonymous(method, &old, None).await.fails(401, "M_MISSING_TOKEN");
+        }
+    }
+    alice.get("/_matrix/client/v3/account/whoami").await.ok();
+}
+
+#[tokio::test]
+async fn who_is_not_in_a_room_cannot_tell_it_from_one_that_does_not_exist() {
+    let server = server().await;
+    let (_, room, event) = private_room(&server).await;
+    let mallory = server.person("mallory").await;
+    let nowhere = "!nowhere:example.org";
+    for (method, path) in endpoints(&room, &event).into_iter().filter(|(_, path)| path.contains("/rooms/")) {
+        if path.ends_with("/join") || path.ends_with("/leave") {
+            continue;
+        }
+        let body = json!({"user_id": "@mallory:example.org"});
+        let body = (method != Method::GET).then_some(&body);
+        let here = mallory.request(method.clone(), &path, body).await;
+        let there = mallory.request(method, &path.replace(&room, nowhere), body).await;
+        assert!(here.status.is_client_error(), "{path}: {}", here.body);
+        assert_eq!((here.status, &here.body), (there.status, &there.body), "{path}");
+        assert!(!here.body.to_string().contains("ecret"), "{path}");
+    }
+    let rooms = mallory.get("/_matrix/client/v3/joined_rooms").await.ok();
+    assert_eq!(rooms, json!({"joined_rooms": []}));
+    let sync = mallory.sync("").await;
+    assert!(!sync.to_string().contains("ecret"));
+}
+
+#[tokio::test]
+async fn every_path_has_cors() {
+    let server = server().await;
+    let mut paths: Vec<String> = endpoints("!r:example.org", "$e").into_iter().map(|(_, path)| path).collect();
+    paths.extend(["/_matrix/client/versions", "/_matrix/client/v3/login", "/_matrix/client/nosuch"].map(String::from));
+    for path in paths {
+        let answer = server.anonymous(Method::OPTIONS, &path, None).await;
+        assert_eq!(answer.status, 200, "{path}");
+        for (header, expected) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "GET,POST,PUT,DELETE,OPTIONS"),
+            ("access-control-allow-headers", "x-requested-with,content-type,authorization"),
+        ] {
+            assert_eq!(answer.headers[header].to_str().unwrap().replace(", ", ","), expected, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_recognised() {
+    let server = server().await;
+    for path in [
+        "/_matrix/client/",
+        "/_matrix/client/v3/nosuch",
+        "/_matrix/client/v3/rooms/!r:x/nosuch",
+        "/_matrix/client/v3/sync/x",
+    ] {
+        let answer = server.anonymous(Method::GET, path, None).await;
+        answer.fails(404, "M_UNRECOGNIZED");
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+    }
+    for (method, path) in [
+        (Method::DELETE, "/_matrix/client/v3/sync"),
+        (Method::GET, "/_matrix/client/v3/createRoom"),
+        (Method::PATCH, "/_matrix/client/v3/rooms/!r:example.org/state/a/b"),
+    ] {
+        let answer = server.anonymous(method, path, None).await;
+        answer.fails(405, "M_UNRECOGNIZED");
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_refused_and_breaks_nothing() {
+    let server = server().await;
+    let (alice, room, event) = private_room(&server).await;
+    let bodies: [&[u8]; 8] = [
+        b"{",
+        b"[]",
+        b"7",
+        b"null",
+        b"\"text\"",
+        b"\xff\xfe",
+        b"{\"user_id\": 7, \"name\": [], \"filter\": 1}",
+        b"{}{}",
+    ];
+    let open = ["register", "login"].map(|path| (Method::POST, format!("/_matrix/client/v3/{path}")));
+    let logouts = |path: &str| path.contains("/logout");
+    let all = endpoints(&room, &event).into_iter().chain(open).filter(|(_, path)| !logouts(path));
+    for (method, path) in all.filter(|(method, _)| method != Method::GET) {
+        for body in bodies {
+            let request = alice.http.request(method.clone(), format!("{}{path}", alice.base));
+            let answer = request.bearer_auth(&alice.token).body(body.to_vec()).send().await.unwrap();
+            assert!(!answer.status().is_server_error(), "{path} {:?}", String::from_utf8_lossy(body));
+        }
+    }
+    for path in [
+        "/_matrix/client/v3/sync?since=x",
+        "/_matrix/client/v3/sync?since=t1_1",
+        "/_matrix/client/v3/sync?filter={",
+        "/_matrix/client/v3/sync?filter=nosuch",
+        "/_matrix/client/v3/sync?timeout=-1",
+        "/_matrix/client/v3/sync?full_state=maybe",
+        "/_matrix/client/v3/rooms/%ff/state",
+        "/_matrix/client/v3/rooms/notaroom/state",
+        "/_matrix/client/v3/rooms/!a:b!/messages?dir=b",
+        "/_matrix/client/v3/rooms/!r0:example.org/messages?dir=x",
+        "/_matrix/client/v3/profile/nobody",
+        "/_matrix/client/v3/rooms/!r0:example.org/state/%00/%00",
+    ] {
+        let answer = alice.get(path).await;
+        assert!(answer.status.is_client_error(), "{path}: {} {}", answer.status, answer.body);
+        assert!(answer.body["errcode"].is_string(), "{path}");
+    }
+    let big = format!("{{\"body\":\"{}\"}}", "x".repeat(2 << 20));
+    let path = format!("{}/_matrix/client/v3/rooms/{room}/send/m.room.message/big", alice.base);
+    let answer = alice.http.put(path).bearer_auth(&alice.token).body(big).send().await.unwrap();
+    assert_eq!(answer.status(), 413);
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
+    let path = format!("{}/_matrix/client/v3/rooms/{room}/send/m.room.message/deep", alice.base);
+    let answer = alice.http.put(path).bearer_auth(&alice.token).body(deep).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    alice.get("/_matrix/client/v3/account/whoami").await.ok();
+}
+
+#[tokio::test]
+async fn a_token_in_the_query_is_accepted_from_old_clients() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let path = format!("/_matrix/client/r0/account/whoami?access_token={}", alice.token);
+    server.anonymous(Method::GET, &path, None).await.ok();
+}

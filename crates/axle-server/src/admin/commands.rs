@@ -1,6 +1,5 @@
 //! What each command does, except the long one, [`super::verify`].
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -133,14 +132,7 @@ async fn backup(admin: &Admin, file: &Path) -> Result<Value, AdminError> {
     if !file.is_absolute() {
         return Err(AdminError("the file of a backup must be named by its whole path".into()));
     }
-    // Taken first, so that a backup never overwrites anything, and is private from the first byte.
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let taken = OpenOptions::new().write(true).create_new(true).mode(crate::folder::FILE_MODE).open(file);
-    taken.map_err(|error| AdminError(format!("{}: {error}", file.display())))?;
-    if let Err(error) = admin.store.backup(file).await {
-        let _ = std::fs::remove_file(file);
-        return Err(failed(error));
-    }
+    admin.store.backup(file).await.map_err(failed)?;
     answer(std::fs::metadata(file).map_err(failed)?.len())
 }
 

@@ -1,5 +1,6 @@
 //! What an operator does.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -111,6 +112,8 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
         if partial.try_exists().map_err(failed)? {
             std::fs::remove_file(&partial).map_err(failed)?;
         }
+        // Made here, so that nobody else may read it at any time: SQLite would ask the umask.
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
         let mut copy = Connection::open(&partial)?;
         // In one step: what is written meanwhile would make it begin again.
         let backup = rusqlite::backup::Backup::new(from, &mut copy)?;

@@ -1,0 +1,71 @@
+//! Real servers for tests: processes of the binary, with names, keys, databases and certificates of their own.
+
+mod authority;
+mod client;
+mod server;
+mod stranger;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) use authority::Authority;
+pub(crate) use client::{Answer, User, escape, http};
+pub(crate) use server::{Server, Setup};
+pub(crate) use stranger::Stranger;
+
+/// Longer than anything here should take, also on a machine that is busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at something that is to change.
+const POLL: Duration = Duration::from_millis(25);
+
+/// Looks until there is something to see.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Servers that reach each other and trust each other's certificates.
+pub(crate) struct Network {
+    /// In the order of the names.
+    pub(crate) servers: Vec<Server>,
+    pub(crate) authority: Authority,
+    _folder: tempfile::TempDir,
+}
+
+impl Network {
+    /// Starts a server for each name; ready when this returns.
+    pub(crate) fn start<const N: usize>(names: [&str; N]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path());
+        let addresses: Vec<(String, SocketAddr)> = names.map(|name| (name.to_owned(), free_address())).into();
+        let start = |name: &str| {
+            let mut server = Server::new(Setup::federated(folder.path(), name, &authority, &addresses));
+            server.start();
+            server
+        };
+        let servers = names.map(start).into();
+        Self { servers, authority, _folder: folder }
+    }
+}
+
+/// An address that nobody listens on. Not one of those that the kernel gives to outgoing connections: a server that is
+/// started again must find its port free.
+pub(crate) fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Several test processes may run at once.
+    let offset = (std::process::id() % 100) as u16 * 200;
+    loop {
+        let port = 10_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

@@ -156,6 +156,19 @@ async fn a_body_has_a_deadline() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_body_is_not_read_is_announced_to_close() {
+    let server = Server::start(LimitsConfig::default()).await;
+    let mut connection = server.connect().await;
+    connection.send("POST /fast HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n12345").await;
+    let answer = connection.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("connection: close"), "{answer}");
+    let mut connection = server.connect().await;
+    connection.send("POST /body HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n12345").await;
+    assert!(!connection.until("\r\n\r\n5").await.contains("connection: close"));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_address_has_its_share_of_connections() {
     let server = Server::start(LimitsConfig { max_connections_per_address: 1, ..Default::default() }).await;
     let mut first = server.connect().await;

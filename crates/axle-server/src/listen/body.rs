@@ -1,6 +1,8 @@
 //! A request body that must arrive in time.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ pub(super) struct TimedBody {
     inner: Incoming,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    arrived: Arc<AtomicBool>,
 }
 
 /// The body took too long.
@@ -22,7 +25,13 @@ pub(super) struct BodyTimeout;
 
 impl TimedBody {
     pub(super) fn new(inner: Incoming, timeout: Duration) -> Self {
-        Self { inner, timeout, deadline: None }
+        let arrived = Arc::new(AtomicBool::new(inner.is_end_stream()));
+        Self { inner, timeout, deadline: None, arrived }
+    }
+
+    /// Tells, now and later, whether the whole body has arrived.
+    pub(super) fn arrived(&self) -> Arc<AtomicBool> {
+        self.arrived.clone()
     }
 }
 
@@ -32,6 +41,9 @@ impl Body for TimedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            if frame.is_none() || self.inner.is_end_stream() {
+                self.arrived.store(true, Relaxed);
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         // Made when it is needed first: most bodies are there at once.

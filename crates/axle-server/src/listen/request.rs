@@ -9,8 +9,8 @@ use axle_protocol::MatrixError;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, MatchedPath};
 use futures_util::FutureExt as _;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
@@ -63,12 +63,16 @@ pub(super) async fn answer(shared: &Shared, peer: SocketAddr, request: Request<I
 /// The router's answer, or one that says why there is none.
 async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
     let waits_for_news = request.method() == Method::GET && request.uri().path().ends_with("/sync");
-    let mut request = request.map(|body| Body::new(TimedBody::new(body, shared.limits.body_timeout())));
+    let reuses_connection = request.version() < Version::HTTP_2;
+    let (parts, body) = request.into_parts();
+    let body = TimedBody::new(body, shared.limits.body_timeout());
+    let arrived = body.arrived();
+    let mut request = Request::from_parts(parts, Body::new(body));
     let client = client_address(peer, request.headers(), &shared.trusted_proxies);
     request.extensions_mut().insert(ConnectInfo(client));
     let answer = AssertUnwindSafe(shared.router.clone().oneshot(request)).catch_unwind();
     let mut stop = shared.stop.clone();
-    tokio::select! {
+    let mut response = tokio::select! {
         outcome = answer => match outcome {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
@@ -85,7 +89,12 @@ async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
             tracing::error!("a request took too long");
             refusal(&MatrixError::gateway_timeout("The request took too long."))
         }
+    };
+    // What is left of the body is not read, which ends the connection: the client must not send another request on it.
+    if reuses_connection && !arrived.load(Ordering::Relaxed) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
 }
 
 /// An error as a response.

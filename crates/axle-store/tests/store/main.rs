@@ -4,5 +4,7 @@
 
 mod file;
 mod memory;
+#[cfg(unix)]
+mod power_loss;
 mod sqlite;
 mod suite;

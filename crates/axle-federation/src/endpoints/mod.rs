@@ -7,6 +7,7 @@ mod backfill;
 mod body;
 mod event;
 mod invite;
+mod lines;
 mod make_membership;
 mod params;
 mod query_keys;

@@ -2,24 +2,31 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axle_protocol::{MatrixError, ServerName};
 use axle_room::inbound::{Begin, MAX_PEERS, Transactions};
 use axle_store::{Delivery, InboundResponse};
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Failure};
+use super::lines::Lines;
 
 /// The endpoint of transactions, in the store's words.
 const SEND: &str = "send";
 /// Larger answers are not kept: a repeated request is processed again, which its event survives, being known already.
 const MAX_KEPT_ANSWER_BYTES: usize = 256 * 1024;
 
+/// How long a transaction waits for another one of the same server before it is answered `M_BAD_STATE`.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+
 /// Answers given, and requests in work.
 pub(super) struct Inbound {
     store: Arc<dyn Delivery + Send + Sync>,
     sends: Mutex<Sends>,
     send_ended: Notify,
+    lines: Lines,
     others: Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>>>,
 }
 
@@ -35,29 +42,34 @@ type Outcome = Result<Answer, MatrixError>;
 
 impl Inbound {
     pub(super) fn new(store: Arc<dyn Delivery + Send + Sync>) -> Arc<Self> {
-        Arc::new(Self { store, sends: Mutex::default(), send_ended: Notify::new(), others: Mutex::default() })
+        let (sends, send_ended, lines, others) = Default::default();
+        Arc::new(Self { store, sends, send_ended, lines, others })
     }
 
-    /// `PUT /send/:txnId`: one at a time from each origin.
+    /// `PUT /send/:txnId`: one at a time from each origin. Another one is given a moment for the first to end, in the
+    /// order of arrival, before it is refused: some servers send without waiting, and never again what was refused.
     pub(super) async fn send<F>(self: &Arc<Self>, origin: &ServerName, txn_id: &str, work: F) -> Result<Answer, Failure>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         self.recall(origin, txn_id).await?;
+        let bad_state = || MatrixError::bad_state("Another transaction of this server is in work.");
+        let deadline = Instant::now() + PATIENCE;
+        let line = self.lines.join(origin).ok_or_else(bad_state)?;
+        let turn = timeout_at(deadline, line.turn()).await.map_err(|_| bad_state())?;
         loop {
             let mut ended = std::pin::pin!(self.send_ended.notified());
             // Registered before looking, so that an end in between is not missed.
             ended.as_mut().enable();
-            match self.sends().transactions.begin(origin, SEND, txn_id) {
+            let begun = self.sends().transactions.begin(origin, SEND, txn_id);
+            match begun {
                 Begin::Answered(answer) => return Ok(answer),
-                Begin::BadState => {
-                    return Err(MatrixError::bad_state("Another transaction of this server is in work.").into());
-                }
+                Begin::BadState => timeout_at(deadline, ended).await.map_err(|_| bad_state())?,
                 Begin::Process => break,
-                Begin::Wait => {}
+                Begin::Wait => ended.await,
             }
-            ended.await;
         }
+        drop(turn);
         let ticket = Ticket { inbound: self.clone(), origin: origin.clone(), txn_id: txn_id.to_owned(), answer: None };
         // In a task of its own: it goes on when the sender has gone.
         let task = tokio::spawn(ticket.process(work));

@@ -127,7 +127,9 @@ impl Room {
         {
             return Err(FaultKind::WrongHub(server.clone()));
         }
-        if let Some(first) = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known)) {
+        // An event that has waited for its parents is in the store already, and so is its LPDU.
+        let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
+        if let Some(first) = first.filter(|first| first != event.event_id()) {
             return Err(FaultKind::ReplayedLpdu(first));
         }
         let resolve = |id: &EventId| {

@@ -237,7 +237,12 @@ def eigenserver_is_the_hub(axle, peer):
     if sorted(dumped) != sorted(ours):
         raise AssertionError(f"the hub has {dumped}, Axle {ours}")
     step(f"same messages on both sides ({'same' if dumped == ours else 'other'} order)")
-    axle.call("POST", axle.room(room_id, "leave"), {})
+    # The hub does not echo the leave of a server's last user, so the client's request may end in a timeout.
+    try:
+        axle.call("POST", axle.room(room_id, "leave"), {})
+    except AssertionError as error:
+        if ": 504 " not in str(error):
+            raise
     gone = lambda: any(
         event.get("state_key") == axle.user and event.get("content", {}).get("membership") == "leave"
         for event in events_of(carol.dump(room_id))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axle_federation::sender::Sender;
 use axle_store::{DestinationStatus, Store, StoreError};
 use prometheus::core::Collector;
 use prometheus::{
@@ -116,7 +117,12 @@ impl Metrics {
     }
 
     /// The text to answer. The store tells about the queues.
-    pub async fn render(&self, store: &dyn Store, rooms: &Rooms) -> Result<Vec<u8>, MetricsError> {
+    pub async fn render(
+        &self,
+        store: &dyn Store,
+        rooms: &Rooms,
+        queues: Option<&Sender>,
+    ) -> Result<Vec<u8>, MetricsError> {
         self.queues.set(&store.destinations().await?, store.parked().await?.len());
         if let Some(usage) = process::usage() {
             self.process.cpu_seconds.set(usage.cpu.as_secs_f64());
@@ -126,6 +132,7 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         text.extend_from_slice(room_lines(rooms).as_bytes());
+        text.extend_from_slice(queues.map(queue_lines).unwrap_or_default().as_bytes());
         Ok(text)
     }
 }
@@ -133,15 +140,11 @@ impl Metrics {
 /// What the rooms count themselves.
 fn room_lines(rooms: &Rooms) -> String {
     let counters = rooms.counters();
-    let simple = [
+    let mut text = simple_lines(&[
         ("axle_events_appended_total", "counter", "Events that got a place in a room.", counters.events_accepted()),
         ("axle_hub_faults_total", "counter", "Times that a hub did what it should not.", counters.hub_faults()),
         ("axle_rooms_loaded", "gauge", "Rooms in memory.", rooms.loaded() as u64),
-    ];
-    let mut text = String::new();
-    for (name, kind, help, value) in simple {
-        text += &format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
-    }
+    ]);
     let name = "axle_append_seconds";
     let times = counters.append_times();
     text += &format!("# HELP {name} Time until an append is durable.\n# TYPE {name} histogram\n");
@@ -150,6 +153,30 @@ fn room_lines(rooms: &Rooms) -> String {
     }
     let (sum, count) = (times.sum.as_secs_f64(), times.count);
     text + &format!("{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}\n")
+}
+
+/// What the queues towards other servers count themselves.
+fn queue_lines(queues: &Sender) -> String {
+    let counters = queues.counters();
+    let name = "axle_outbound_transactions_total";
+    let mut text = format!("# HELP {name} Transactions sent to other servers.\n# TYPE {name} counter\n");
+    for (outcome, count) in [("taken", counters.transactions_taken()), ("failed", counters.transactions_failed())] {
+        text += &format!("{name}{{outcome=\"{outcome}\"}} {count}\n");
+    }
+    text + &simple_lines(&[(
+        "axle_outbound_events_total",
+        "counter",
+        "Events that other servers have taken.",
+        counters.events_sent(),
+    )])
+}
+
+/// Name, kind, what it is, value.
+fn simple_lines(metrics: &[(&str, &str, &str, u64)]) -> String {
+    let line = |(name, kind, help, value): &(&str, &str, &str, u64)| {
+        format!("# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n")
+    };
+    metrics.iter().map(line).collect()
 }
 
 impl Queues {

@@ -164,6 +164,7 @@ impl Routers {
         let system = System {
             store: store.clone(),
             rooms: rooms.clone(),
+            queues: network.map(Network::queues),
             metrics: metrics.clone(),
             server_name: config.server_name.clone(),
             metrics_networks: config.metrics.allowed_networks.clone().into(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axle_federation::sender::Sender;
 use axle_protocol::{MatrixError, ServerName};
 use axle_store::Store;
 use axum::Router;
@@ -29,6 +30,7 @@ const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4";
 pub(crate) struct System {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) rooms: Rooms,
+    pub(crate) queues: Option<Sender>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) server_name: ServerName,
     pub(crate) metrics_networks: Arc<[Network]>,
@@ -70,7 +72,7 @@ async fn metrics(
     if proxied || !system.metrics_networks.iter().any(|network| network.contains(peer.ip())) {
         return refusal(&MatrixError::forbidden("Metrics are not for this address: see metrics.allowed_networks."));
     }
-    match system.metrics.render(&*system.store, &system.rooms).await {
+    match system.metrics.render(&*system.store, &system.rooms, system.queues.as_ref()).await {
         Ok(text) => ([(CONTENT_TYPE, PROMETHEUS_TEXT)], Body::from(text)).into_response(),
         Err(error) => {
             tracing::error!(%error, "metrics cannot be shown");

@@ -3,6 +3,7 @@
 //! What is to be delivered is in the store, in order; the tasks only read it. A wake is therefore cheap, and one that
 //! is lost costs nothing but time.
 
+mod counters;
 mod queue;
 
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ use axle_protocol::event::Hash;
 use axle_protocol::{RoomId, ServerName};
 use axle_store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
+
+pub use counters::Counters;
 
 use crate::client::Client;
 use crate::clock::{Clock, system_clock};
@@ -41,6 +44,7 @@ struct Inner {
     /// Differs from one start of this server to the next.
     boot: String,
     clock: Clock,
+    counters: Arc<Counters>,
     queues: Mutex<HashMap<ServerName, Arc<Signal>>>,
     stop: watch::Sender<bool>,
     /// Every task holds a receiver: when there is none, all have ended.
@@ -79,8 +83,8 @@ impl Sender {
     pub fn new(client: Client, store: Arc<dyn Store>, rooms: Arc<dyn QueuedRooms>, boot: String) -> Self {
         let (stop, _) = watch::channel(false);
         let (alive, _) = watch::channel(());
-        let queues = Mutex::default();
-        Self(Arc::new(Inner { client, store, rooms, boot, clock: system_clock(), queues, stop, alive }))
+        let (queues, counters) = (Mutex::default(), Arc::default());
+        Self(Arc::new(Inner { client, store, rooms, boot, clock: system_clock(), counters, queues, stop, alive }))
     }
 
     /// Goes on with everything that a restart interrupted.
@@ -100,6 +104,11 @@ impl Sender {
             }
         }
         Ok(())
+    }
+
+    /// What was sent since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Something is queued for this destination, durable since now.

@@ -167,11 +167,18 @@ impl Queue {
 
     fn transmit(&self, txn_id: Arc<str>, items: Arc<[Item]>) -> Request {
         let (client, name) = (self.sender.0.client.clone(), self.name.clone());
+        let counters = self.sender.0.counters.clone();
         Box::pin(async move {
             let body = transaction_body(items.iter().map(|item| &*item.json), &[]);
             match client.send_transaction(&name, &txn_id, body).await {
-                Ok(answer) => Response::Ok { failed: answer.failed.into_iter().collect() },
-                Err(error) => refusal(error),
+                Ok(answer) => {
+                    counters.taken(items.len());
+                    Response::Ok { failed: answer.failed.into_iter().collect() }
+                }
+                Err(error) => {
+                    counters.failed();
+                    refusal(error)
+                }
             }
         })
     }

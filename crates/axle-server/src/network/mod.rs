@@ -98,6 +98,11 @@ impl Network {
         routes(federation.on_heard_from(Box::new(move |server| sender.heard_of(server))))
     }
 
+    /// The queues towards other servers.
+    pub(crate) fn queues(&self) -> Sender {
+        self.sender.clone()
+    }
+
     /// Goes on with what a restart interrupted.
     pub(crate) async fn resume(&self) -> Result<(), StoreError> {
         self.sender.resume().await

@@ -214,6 +214,7 @@ fn a_rotated_key_is_used_and_the_old_one_still_vouches() {
     alice.say(&room, "signed with the old key");
     assert!(!network.servers[0].admin(&["rotate-key"], "").status.success(), "not while the server runs");
     network.servers[0].stop();
+    assert!(!network.servers[0].data().join("axle.db-wal").exists(), "the database was closed in an orderly way");
     let keys = network.servers[0].admin_ok(&["rotate-key"], "");
     assert_eq!(keys.as_array().unwrap().len(), 2);
     assert!(keys[0]["expired_ts"].is_null() && keys[1]["expired_ts"].is_i64());
@@ -283,6 +284,9 @@ fn metrics_count_what_happens() {
     assert_eq!(hub.metric("axle_events_appended_total"), before + 2.0);
     assert!(hub.metric("axle_append_seconds_count") >= 2.0);
     until("everything is delivered", || (hub.metric("axle_outbound_pending_events") == 0.0).then_some(()));
+    assert!(
+        hub.metric_sum("axle_outbound_transactions_total") >= 1.0 && hub.metric("axle_outbound_events_total") >= 2.0
+    );
     assert!(hub.metric("process_resident_memory_bytes") > 1e6);
     assert!(hub.metric_sum("axle_requests_total") > 5.0);
     let url = format!("{}/_axle/metrics", hub.url());

@@ -1,6 +1,6 @@
 //! Listeners: limits, timeouts, draining, and certificates that change while the server runs.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

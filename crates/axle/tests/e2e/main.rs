@@ -5,6 +5,7 @@
 mod conversation;
 mod crash;
 mod garbage;
+mod kill;
 mod moderation;
 mod operations;
 mod support;

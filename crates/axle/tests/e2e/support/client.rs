@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::Method;
-use reqwest::blocking::{Client, Response};
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, until};
@@ -42,6 +42,13 @@ impl Answer {
         Self { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
+    /// An answer, if all of it arrives: the server may be killed meanwhile.
+    fn of_any(response: reqwest::Result<Response>) -> Option<Self> {
+        let response = response.ok()?;
+        let status = response.status().as_u16();
+        Some(Self { status, body: serde_json::from_str(&response.text().ok()?).ok()? })
+    }
+
     /// The body of an answer that must be 200.
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.body);
@@ -70,11 +77,15 @@ impl User {
     }
 
     pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        Answer::of(self.request(method, path, body).send().unwrap())
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> RequestBuilder {
         let mut request = http().request(method, format!("{}/_matrix/client/v3/{path}", self.url));
         if let Some(body) = body {
             request = request.json(body);
         }
-        Answer::of(request.bearer_auth(&self.token).send().unwrap())
+        request.bearer_auth(&self.token)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
@@ -115,8 +126,17 @@ impl User {
 
     /// Sends a message under a transaction id.
     pub(crate) fn send_as(&self, room: &str, text: &str, txn: &str) -> Answer {
+        Answer::of(self.sending(room, text, txn).send().unwrap())
+    }
+
+    /// The same towards a server that may not answer.
+    pub(crate) fn try_send_as(&self, room: &str, text: &str, txn: &str) -> Option<Answer> {
+        Answer::of_any(self.sending(room, text, txn).send())
+    }
+
+    fn sending(&self, room: &str, text: &str, txn: &str) -> RequestBuilder {
         let path = format!("rooms/{}/send/m.room.message/{txn}", escape(room));
-        self.call(Method::PUT, &path, Some(&json!({ "msgtype": "m.text", "body": text })))
+        self.request(Method::PUT, &path, Some(&json!({ "msgtype": "m.text", "body": text })))
     }
 
     /// Sends a message, which must succeed; its event id.

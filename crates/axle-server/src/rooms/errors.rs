@@ -1,6 +1,7 @@
 //! Refusals of a room in the words of the APIs.
 
 use axle_protocol::MatrixError;
+use axle_protocol::event::{BuildError, EventError};
 use axle_room::Refusal;
 use axle_store::StoreError;
 
@@ -14,6 +15,7 @@ pub(crate) fn refused(refusal: Refusal) -> MatrixError {
         Refusal::Forbidden(_) => MatrixError::forbidden(reason),
         Refusal::NotHub(_) => MatrixError::wrong_server(reason),
         Refusal::NoRoom | Refusal::NotParticipating => MatrixError::not_found(reason),
+        Refusal::Build(BuildError::Event(EventError::TooLarge)) => MatrixError::too_large(reason),
         Refusal::Unfit(_) | Refusal::Build(_) => MatrixError::bad_json(reason),
         Refusal::Busy => MatrixError::limit_exceeded(BUSY_RETRY_MS),
     }

@@ -25,30 +25,56 @@ pub(crate) enum Format {
     Sync,
 }
 
+/// How events are shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    format: Format,
+    /// Whether state events say what they replaced.
+    previous: bool,
+    /// The position from which on the reader sees nothing.
+    end: Option<i64>,
+}
+
+impl View {
+    /// Events as they happened: state events say what they replaced. `end`: see [`Access::end`].
+    ///
+    /// [`Access::end`]: crate::visibility::Access::end
+    pub(crate) fn timeline(format: Format, end: Option<i64>) -> Self {
+        Self { format, previous: true, end }
+    }
+
+    /// Events as they hold.
+    pub(crate) fn state(format: Format, end: Option<i64>) -> Self {
+        Self { format, previous: false, end }
+    }
+}
+
 /// Renders events for a session, in their order.
 pub(crate) async fn render<T>(
     api: &Api,
     session: &Session,
     events: &[StoredEvent],
-    format: Format,
+    view: View,
 ) -> ApiResult<Vec<Raw<T>>> {
     let txn_ids = txn_ids(api, session, events).await?;
-    let redactions = redactions(api, events).await?;
+    let redactions = redactions(api, events, view.end).await?;
+    let previous = if view.previous { previous_contents(api, events).await? } else { HashMap::new() };
     let now = now_ms();
     let render = |event: &StoredEvent| {
         let unsigned = Unsigned {
             age: Some(now.saturating_sub(origin_server_ts(event)?)),
+            prev_content: previous.get(&event.event_id).map(|json| &**json),
             transaction_id: txn_ids.get(&event.event_id).map(String::as_str),
             redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
         };
-        Ok(Raw::from_json(render_one(event, format, &unsigned)?))
+        Ok(Raw::from_json(render_one(event, view.format, &unsigned)?))
     };
     events.iter().map(render).collect()
 }
 
 /// One event.
-pub(crate) async fn render_event<T>(api: &Api, session: &Session, event: StoredEvent) -> ApiResult<Raw<T>> {
-    let rendered = render(api, session, &[event], Format::Full).await?.pop();
+pub(crate) async fn render_event<T>(api: &Api, session: &Session, event: StoredEvent, view: View) -> ApiResult<Raw<T>> {
+    let rendered = render(api, session, &[event], view).await?.pop();
     rendered.ok_or_else(|| MatrixError::unknown("The event could not be rendered.").into())
 }
 
@@ -114,6 +140,8 @@ struct Unsigned<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    prev_content: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<&'a str>,
@@ -176,18 +204,36 @@ async fn txn_ids(api: &Api, session: &Session, events: &[StoredEvent]) -> ApiRes
 }
 
 /// The redactions of those events that are redacted, rendered.
-async fn redactions(api: &Api, events: &[StoredEvent]) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
+async fn redactions(api: &Api, events: &[StoredEvent], end: Option<i64>) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
     let ids: Vec<EventId> = events.iter().filter_map(|event| event.redacted_by.clone()).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
     let accepted = |event: &StoredEvent| event.status == EventStatus::Accepted;
     let found = api.store.events(&ids).await?.into_iter().filter(accepted);
-    let rendered = found.map(|event| {
+    let rendered = found.map(|mut event| {
+        // Of a redaction that the reader does not see, the reason is not shown either.
+        if end.is_some_and(|end| event.position.is_none_or(|position| position >= end)) {
+            event.redacted_by = Some(event.event_id.clone());
+        }
         let json = render_one(&event, Format::Full, &Unsigned::default())?;
         Ok((event.event_id, json))
     });
     rendered.collect()
+}
+
+/// What the state events among these replaced, as far as that is here.
+async fn previous_contents(api: &Api, events: &[StoredEvent]) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
+    let mut contents = HashMap::new();
+    for event in events {
+        let source = parse(&event.json)?;
+        let (Some(position), Some(key)) = (event.position, source.state_key) else { continue };
+        let before = api.store.state_event_before(&event.room_id, position, &source.event_type, &key).await?;
+        if let Some(before) = before {
+            contents.insert(event.event_id.clone(), content(&before)?);
+        }
+    }
+    Ok(contents)
 }
 
 fn broken(error: serde_json::Error) -> MatrixError {

@@ -27,6 +27,7 @@ const MAX_DEVICE_NAME_BYTES: usize = 256;
 pub(crate) struct Session {
     pub(crate) user_id: UserId,
     pub(crate) device_id: String,
+    token_hash: Hash,
 }
 
 /// A device that has just been logged in.
@@ -44,9 +45,12 @@ pub(crate) fn token(request: &Request<Body>) -> Result<String, MatrixError> {
 
 /// Finds out who makes a request.
 pub(crate) async fn authenticate(api: &Api, token: String) -> ApiResult<Session> {
-    let device = api.store.device_by_token(&token_hash(&token)).await?;
-    let device = device.ok_or_else(|| MatrixError::unknown_token("The access token is not valid."))?;
-    Ok(Session { user_id: device.user_id, device_id: device.device_id })
+    of_token(api, token_hash(&token)).await
+}
+
+/// Whether a session that was kept waiting is still logged in.
+pub(crate) async fn check(api: &Api, session: &Session) -> ApiResult<()> {
+    of_token(api, session.token_hash).await.map(|_| ())
 }
 
 /// Logs a device in: a new one, or the one with this id under a new token.
@@ -100,6 +104,12 @@ pub(crate) fn random_token(bytes: usize) -> Result<String, MatrixError> {
 /// What is kept of an access token.
 pub(crate) fn token_hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
+}
+
+async fn of_token(api: &Api, token_hash: Hash) -> ApiResult<Session> {
+    let device = api.store.device_by_token(&token_hash).await?;
+    let device = device.ok_or_else(|| MatrixError::unknown_token("The access token is not valid."))?;
+    Ok(Session { user_id: device.user_id, device_id: device.device_id, token_hash })
 }
 
 fn random_device_id() -> Result<String, MatrixError> {

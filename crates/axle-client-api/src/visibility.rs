@@ -63,6 +63,11 @@ impl Access {
         self.membership == Some(Membership::Join)
     }
 
+    /// Whether the room has a member event of the user by which they are in it or at its door.
+    pub(crate) fn has_to_do(&self) -> bool {
+        matches!(self.membership, Some(Membership::Join | Membership::Invite | Membership::Knock))
+    }
+
     /// Refuses everyone who is not in the room. One answer for all: it does not tell whether the room exists.
     pub(crate) fn require_joined(&self) -> Result<(), MatrixError> {
         if self.joined() { Ok(()) } else { Err(not_in_room()) }
@@ -101,7 +106,7 @@ impl Access {
     pub(crate) async fn state_event(&self, api: &Api, event_type: &str, key: &str) -> ApiResult<Option<StoredEvent>> {
         match self.last_joined {
             LastJoined::Until(_) if !self.world_readable(api).await? => {
-                let is_it = |event: &StoredEvent| Header::of(event).is_some_and(|header| header.is(event_type, key));
+                let is_it = |event: &StoredEvent| StateKey::of(event).is_some_and(|found| found.is(event_type, key));
                 Ok(self.state(api).await?.into_iter().find(is_it))
             }
             _ => {
@@ -116,10 +121,10 @@ impl Access {
         let mut state = api.store.state_before(&self.room_id, position).await?;
         let event = api.store.timeline(&self.room_id, Some(position), Direction::Backward, 1).await?.pop();
         let applies = |event: &StoredEvent| {
-            event.position == Some(position) && event.status == EventStatus::Accepted && Header::of(event).is_some()
+            event.position == Some(position) && event.status == EventStatus::Accepted && StateKey::of(event).is_some()
         };
         if let Some(event) = event.filter(applies) {
-            state.retain(|entry| Header::of(entry) != Header::of(&event));
+            state.retain(|entry| StateKey::of(entry) != StateKey::of(&event));
             state.push(event);
         }
         Ok(state)
@@ -166,8 +171,8 @@ impl Access {
             return Ok(!self.filter(api, vec![event.clone()]).await?.is_empty());
         }
         // State that came with a join has no place in the room's order. Who is in the room reads it as state.
-        let Some(header) = Header::of(event).filter(|_| self.joined()) else { return Ok(false) };
-        let current = api.store.state_event(&self.room_id, &header.event_type, &header.state_key).await?;
+        let Some(key) = StateKey::of(event).filter(|_| self.joined()) else { return Ok(false) };
+        let current = api.store.state_event(&self.room_id, &key.event_type, &key.state_key).await?;
         Ok(current.is_some_and(|current| current.event_id == event.event_id))
     }
 
@@ -179,7 +184,7 @@ impl Access {
         };
         let presence = |walk: Walk| Presence::of(walk.membership.unwrap_or(Membership::Leave), since);
         // What happened to one's own membership is always one's business.
-        let own = Header::of(event).is_some_and(|header| header.is("m.room.member", self.user_id.as_str()));
+        let own = StateKey::of(event).is_some_and(|key| key.is("m.room.member", self.user_id.as_str()));
         if own || presence(before).joined {
             return true;
         }
@@ -214,10 +219,10 @@ struct Walk {
 
 impl Walk {
     fn apply(&mut self, event: &StoredEvent, user_id: &str) {
-        let Some(header) = Header::of(event) else { return };
-        if header.is("m.room.history_visibility", "") {
+        let Some(key) = StateKey::of(event) else { return };
+        if key.is("m.room.history_visibility", "") {
             self.visibility = visibility_of(event);
-        } else if header.is("m.room.member", user_id) {
+        } else if key.is("m.room.member", user_id) {
             self.membership = membership(event);
         }
     }
@@ -225,16 +230,16 @@ impl Walk {
 
 /// The key of a state event.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Header<'a> {
+pub(crate) struct StateKey<'a> {
     #[serde(rename = "type", borrow)]
-    event_type: Cow<'a, str>,
+    pub(crate) event_type: Cow<'a, str>,
     #[serde(borrow)]
-    state_key: Cow<'a, str>,
+    pub(crate) state_key: Cow<'a, str>,
 }
 
-impl<'a> Header<'a> {
+impl<'a> StateKey<'a> {
     /// `None`: not a state event.
-    fn of(event: &'a StoredEvent) -> Option<Self> {
+    pub(crate) fn of(event: &'a StoredEvent) -> Option<Self> {
         serde_json::from_str(&event.json).ok()
     }
 
@@ -254,8 +259,8 @@ pub(crate) fn membership(event: &StoredEvent) -> Option<Membership> {
 
 /// Whose membership an event is, and what it is; `None` for other events.
 pub(crate) fn member_of(event: &StoredEvent) -> Option<(Cow<'_, str>, Membership)> {
-    let header = Header::of(event).filter(|header| header.event_type == "m.room.member")?;
-    Some((header.state_key, membership(event)?))
+    let key = StateKey::of(event).filter(|key| key.event_type == "m.room.member")?;
+    Some((key.state_key, membership(event)?))
 }
 
 /// What a client is answered who is not in a room, or whose room does not exist.

@@ -349,6 +349,47 @@ async fn the_sending_device_is_told_its_transaction() {
 }
 
 #[tokio::test]
+async fn state_events_say_what_they_replaced() {
+    let server = server().await;
+    let (alice, _, room) = two_in_a_room(&server).await;
+    let since = next(&alice.sync("").await);
+    alice.set_state(&room, "m.room.topic", json!({"topic": "first"})).await;
+    alice.set_state(&room, "m.room.topic", json!({"topic": "second"})).await;
+    let news = alice.sync(&since).await;
+    let events = &of(&news, "join", &room)["timeline"]["events"];
+    assert!(events[0]["unsigned"].get("prev_content").is_none());
+    assert_eq!(events[1]["unsigned"]["prev_content"], json!({"topic": "first"}));
+    let page = alice.get(&format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=1")).await.ok();
+    assert_eq!(page["chunk"][0]["unsigned"]["prev_content"], json!({"topic": "first"}));
+    let first = events[0]["event_id"].as_str().unwrap();
+    alice.put(&format!("/_matrix/client/v3/rooms/{room}/redact/{first}/1"), json!({})).await.ok();
+    let page = alice.get(&format!("/_matrix/client/v3/rooms/{room}/messages?dir=b")).await.ok();
+    assert!(!page.to_string().contains("first"), "what was redacted is not shown as what was replaced");
+}
+
+#[tokio::test]
+async fn a_sync_ends_with_its_session() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let since = next(&alice.sync("").await);
+    let waiting = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.get(&format!("/_matrix/client/v3/sync?{since}&timeout=30000")).await }
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !server.rooms.is_waited_for() {
+        assert!(Instant::now() < deadline, "the sync does not wait");
+        tokio::task::yield_now().await;
+    }
+    alice.post("/_matrix/client/v3/logout", json!({})).await.ok();
+    while !waiting.is_finished() {
+        server.rooms.wake();
+        tokio::task::yield_now().await;
+    }
+    waiting.await.unwrap().fails(401, "M_UNKNOWN_TOKEN");
+}
+
+#[tokio::test]
 async fn a_token_from_a_lost_future_starts_anew() {
     let server = server().await;
     let (alice, _, room) = two_in_a_room(&server).await;

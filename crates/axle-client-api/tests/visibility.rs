@@ -115,6 +115,20 @@ async fn who_left_reads_the_state_of_then() {
 }
 
 #[tokio::test]
+async fn who_left_is_not_told_why_something_was_redacted_later() {
+    let server = server().await;
+    let (alice, bob, room, events) = story(&server, "shared").await;
+    let redact = format!("/_matrix/client/v3/rooms/{room}/redact/{}/1", events[0]);
+    alice.put(&redact, json!({"reason": "later"})).await.ok();
+    let path = format!("/_matrix/client/v3/rooms/{room}/event/{}", events[0]);
+    let seen = bob.get(&path).await.ok();
+    assert_eq!(seen["content"], json!({}));
+    let because = &seen["unsigned"]["redacted_because"];
+    assert_eq!((&because["type"], &because["content"]), (&json!("m.room.redaction"), &json!({})));
+    assert_eq!(alice.get(&path).await.ok()["unsigned"]["redacted_because"]["content"]["reason"], "later");
+}
+
+#[tokio::test]
 async fn who_is_invited_sees_no_more_than_what_an_invite_shows() {
     let server = server().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);

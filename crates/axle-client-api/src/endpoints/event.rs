@@ -4,7 +4,7 @@ use ruma::api::client::room::get_room_event::v3::{Request, Response};
 
 use crate::error::ApiResult;
 use crate::ids;
-use crate::render::render_event;
+use crate::render::{Format, View, render_event};
 use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::Access;
@@ -15,7 +15,8 @@ pub(crate) async fn event(api: Api, session: Session, request: Request) -> ApiRe
     let access = Access::of(&api, &session.user_id, &room_id).await?;
     match api.store.event(&event_id).await? {
         Some(event) if access.sees(&api, &event).await? => {
-            Ok(Response::new(render_event(&api, &session, event).await?))
+            let view = View::timeline(Format::Full, access.end(&api).await?);
+            Ok(Response::new(render_event(&api, &session, event, view).await?))
         }
         // One answer for what is not there and for what is hidden.
         _ => Err(ids::unknown_event().into()),

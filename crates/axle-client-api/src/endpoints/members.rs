@@ -5,7 +5,7 @@ use ruma::api::client::membership::get_member_events::v3::{Request, Response};
 
 use crate::error::ApiResult;
 use crate::ids;
-use crate::render::{Format, render};
+use crate::render::{Format, View, render};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Token;
@@ -14,12 +14,13 @@ use crate::visibility::{Access, member_of};
 pub(crate) async fn members(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     let room_id = ids::room(&request.room_id)?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
+    let end = access.end(&api).await?;
     let mut state = match &request.at {
         None => access.state(&api).await?,
         Some(at) => {
             access.require_some(&api).await?;
             let position = Token::parse(at)?.position(&api, &room_id).await?;
-            let bounded = access.end(&api).await?.map_or(position, |end| end.min(position));
+            let bounded = end.map_or(position, |end| end.min(position));
             access.state_at(&api, bounded.saturating_sub(1)).await?
         }
     };
@@ -29,5 +30,5 @@ pub(crate) async fn members(api: Api, session: Session, request: Request) -> Api
             && request.membership.as_ref().is_none_or(|wanted| is(event, wanted.as_str()))
             && request.not_membership.as_ref().is_none_or(|unwanted| !is(event, unwanted.as_str()))
     });
-    Ok(Response::new(render(&api, &session, &state, Format::Full).await?))
+    Ok(Response::new(render(&api, &session, &state, View::state(Format::Full, end)).await?))
 }

@@ -10,7 +10,7 @@ use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
 use crate::page::{self, Wanted};
-use crate::render::{Format, render, sender};
+use crate::render::{Format, View, render, sender};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Token;
@@ -38,7 +38,8 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
     };
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
     // Who left need not page through what came after.
-    let bounded = match access.end(&api).await? {
+    let end = access.end(&api).await?;
+    let bounded = match end {
         Some(end) if direction == Direction::Backward => from.min(end),
         _ => from,
     };
@@ -49,9 +50,9 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
     response.end = page.end.map(|end| Token::Position(end).to_string());
     if filter.lazy_loads_members() {
         let members = senders(&api, &room_id, &page.events).await?;
-        response.state = render(&api, &session, &members, Format::Full).await?;
+        response.state = render(&api, &session, &members, View::state(Format::Full, end)).await?;
     }
-    response.chunk = render(&api, &session, &page.events, Format::Full).await?;
+    response.chunk = render(&api, &session, &page.events, View::timeline(Format::Full, end)).await?;
     Ok(response)
 }
 

@@ -6,7 +6,7 @@ use ruma::events::AnyStateEvent;
 
 use crate::error::ApiResult;
 use crate::ids;
-use crate::render::{content, render_event};
+use crate::render::{Format, View, content, render_event};
 use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::Access;
@@ -17,7 +17,10 @@ pub(crate) async fn state_event_get(api: Api, session: Session, request: Request
     let event = access.state_event(&api, &request.event_type.to_string(), &request.state_key).await?;
     let event = event.ok_or_else(|| MatrixError::not_found("The room has no such state."))?;
     let json = match request.format {
-        StateEventFormat::Event => render_event::<AnyStateEvent>(&api, &session, event).await?.into_json(),
+        StateEventFormat::Event => {
+            let view = View::state(Format::Full, access.end(&api).await?);
+            render_event::<AnyStateEvent>(&api, &session, event, view).await?.into_json()
+        }
         _ => content(&event)?,
     };
     Ok(Response::new(json))

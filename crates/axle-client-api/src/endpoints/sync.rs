@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::endpoints::filter_get::stored;
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::state::Api;
 use crate::sync::{self, News, SyncResponse};
 use crate::token::Token;
@@ -37,5 +37,7 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         if !response.is_empty() || since.is_none() || timeout_at(deadline, changed).await.is_err() {
             return Ok(JsonResponse(response));
         }
+        // Whoever logged out meanwhile is told nothing more.
+        session::check(&api, &session).await?;
     }
 }

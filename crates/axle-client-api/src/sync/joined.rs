@@ -10,7 +10,7 @@ use super::response::{Events, JoinedRoom, Summary};
 use super::timeline::{Known, Part};
 use crate::error::ApiResult;
 use crate::ids;
-use crate::render::{Format, render, sender};
+use crate::render::{Format, View, render, sender};
 use crate::visibility::{Access, member_of};
 
 /// Members that stand for a room without a name.
@@ -34,8 +34,8 @@ pub(super) async fn read(
     let state = part.state(sync, room_id, all).await?;
     let members_changed = all || part.events.iter().chain(&state).any(|event| member_of(event).is_some());
     let mut room = JoinedRoom::default();
-    room.state = Events { events: render(sync.api, sync.session, &state, Format::Sync).await? };
-    room.timeline = part.render(sync).await?;
+    room.state = Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? };
+    room.timeline = part.render(sync, None).await?;
     if room.is_empty() && !all {
         return Ok(room);
     }

@@ -9,7 +9,7 @@ use super::membership::Member;
 use super::response::{Events, LeftRoom, Timeline};
 use super::timeline::{Known, Part};
 use crate::error::ApiResult;
-use crate::render::{Format, render};
+use crate::render::{Format, View, render};
 use crate::token::Token;
 use crate::visibility::Access;
 
@@ -34,9 +34,10 @@ pub(super) async fn read(
     };
     let part = Part::read(sync, room_id, known, now.stream, Some(&access)).await?;
     let state = part.state(sync, room_id, !was_in).await?;
+    let end = access.end(sync.api).await?;
     Ok(LeftRoom {
-        state: Events { events: render(sync.api, sync.session, &state, Format::Sync).await? },
-        timeline: part.render(sync).await?,
+        state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await? },
+        timeline: part.render(sync, end).await?,
         ..LeftRoom::default()
     })
 }
@@ -59,6 +60,7 @@ pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResu
 /// A room of which the user saw nothing but what ended.
 async fn only_the_end(sync: &Sync<'_>, event: StoredEvent) -> ApiResult<LeftRoom> {
     let prev_batch = Token::Stream(event.stream).to_string();
-    let events = render(sync.api, sync.session, &[event], Format::Sync).await?;
+    let view = View::timeline(Format::Sync, event.position);
+    let events = render(sync.api, sync.session, &[event], view).await?;
     Ok(LeftRoom { timeline: Timeline { events, limited: false, prev_batch }, ..LeftRoom::default() })
 }

@@ -8,9 +8,9 @@ use axle_store::StoredEvent;
 use super::Sync;
 use super::response::Timeline;
 use crate::error::ApiResult;
-use crate::render::{Format, render, sender};
+use crate::render::{Format, View, render, sender};
 use crate::token::{BEFORE_EVERYTHING, Token};
-use crate::visibility::{Access, member_of};
+use crate::visibility::{Access, StateKey, member_of};
 
 /// Events of a room in one answer, if the client does not say.
 const DEFAULT_LIMIT: usize = 20;
@@ -69,7 +69,7 @@ impl Part {
         let mut state = match (all, self.after, self.first) {
             (false, Some(after), Some((_, stream))) => store.state_changes(room_id, after, stream - 1).await?,
             (false, Some(after), None) => store.state_changes(room_id, after, self.until).await?,
-            (_, _, Some((position, _))) => store.state_before(room_id, position).await?,
+            (_, _, Some(first)) => self.state_before(sync, room_id, first).await?,
             (_, _, None) => store.current_state(room_id).await?,
         };
         if lazy {
@@ -83,14 +83,34 @@ impl Part {
         Ok(state)
     }
 
+    /// The state before the first event: today's, but for what changed since. Much less is read than a whole state of
+    /// the past.
+    async fn state_before(
+        &self,
+        sync: &Sync<'_>,
+        room_id: &RoomId,
+        (position, stream): (i64, i64),
+    ) -> ApiResult<Vec<StoredEvent>> {
+        let store = &sync.api.store;
+        let mut state = store.current_state(room_id).await?;
+        // Read afterwards: what changes in between is put back, too.
+        for change in store.state_changes(room_id, stream - 1, i64::MAX).await? {
+            let Some(key) = StateKey::of(&change) else { continue };
+            state.retain(|entry| StateKey::of(entry).as_ref() != Some(&key));
+            state.extend(store.state_event_before(room_id, position, &key.event_type, &key.state_key).await?);
+        }
+        Ok(state)
+    }
+
     /// As the client gets it.
-    pub(super) async fn render(self, sync: &Sync<'_>) -> ApiResult<Timeline> {
+    pub(super) async fn render(self, sync: &Sync<'_>, end: Option<i64>) -> ApiResult<Timeline> {
+        let view = View::timeline(Format::Sync, end);
         let place = match self.first {
             Some((position, _)) => Token::Position(position),
             None => Token::Stream(self.after.unwrap_or(self.until)),
         };
         Ok(Timeline {
-            events: render(sync.api, sync.session, &self.events, Format::Sync).await?,
+            events: render(sync.api, sync.session, &self.events, view).await?,
             limited: self.limited,
             prev_batch: place.to_string(),
         })

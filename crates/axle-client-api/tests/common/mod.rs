@@ -27,13 +27,15 @@ pub struct TestServer {
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
     pub http: reqwest::Client,
-    task: tokio::task::JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    task: Task,
+    folder: Option<tempfile::TempDir>,
 }
 
-impl Drop for TestServer {
+struct Task(tokio::task::JoinHandle<()>);
+
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -87,7 +89,12 @@ pub async fn server() -> TestServer {
 pub async fn server_with(config: ClientApiConfig) -> TestServer {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { synchronous: Synchronous::Off, ..Options::default() };
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path().join("axle.db"), options).unwrap());
+    let store = SqliteStore::open(folder.path().join("axle.db"), options).unwrap();
+    TestServer { folder: Some(folder), ..server_on(Arc::new(store), config).await }
+}
+
+/// A server on this store.
+pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestServer {
     let rooms = Arc::new(TestRooms::new(Arc::clone(&store), config.server_name.clone()));
     let app = router(ApiState {
         store: Arc::clone(&store),
@@ -104,7 +111,7 @@ pub async fn server_with(config: ClientApiConfig) -> TestServer {
     // Nothing here speaks TLS, but the client wants to know how it would. It may be there from another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-    TestServer { base, store, rooms, http, task, _folder: folder }
+    TestServer { base, store, rooms, http, task: Task(task), folder: None }
 }
 
 impl TestServer {

@@ -71,6 +71,11 @@ impl TestRooms {
         self.wake();
     }
 
+    /// Whether somebody waits for news.
+    pub fn is_waited_for(&self) -> bool {
+        self.wake.receiver_count() > 0
+    }
+
     pub fn wake(&self) {
         self.wake.send_replace(());
     }

@@ -6,7 +6,8 @@
 mod counters;
 mod queue;
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use tokio::sync::{Notify, watch};
 
 pub use counters::Counters;
 
+use crate::blocked::BlockList;
 use crate::client::Client;
 use crate::clock::{Clock, system_clock};
 
@@ -37,6 +39,8 @@ pub trait QueuedRooms: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Sender(Arc<Inner>);
 
+type Queues = HashMap<ServerName, Arc<Signal>>;
+
 struct Inner {
     client: Client,
     store: Arc<dyn Store>,
@@ -45,13 +49,15 @@ struct Inner {
     boot: String,
     clock: Clock,
     counters: Arc<Counters>,
-    queues: Mutex<HashMap<ServerName, Arc<Signal>>>,
+    queues: Mutex<Queues>,
+    blocked: BlockList,
     stop: watch::Sender<bool>,
     /// Every task holds a receiver: when there is none, all have ended.
     alive: watch::Sender<()>,
 }
 
-/// How a task is told that there is something to do.
+/// How a task is told that there is something to do. Raised under the lock of the queues only: so a task that ends
+/// under that lock has missed nothing.
 #[derive(Default)]
 struct Signal {
     state: Mutex<Woken>,
@@ -60,10 +66,18 @@ struct Signal {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Woken {
-    /// Something was queued.
-    queued: bool,
+    /// A finished event was queued.
+    events: bool,
+    /// An LPDU was queued.
+    lpdus: bool,
     /// The destination was heard of.
     heard: bool,
+}
+
+impl Woken {
+    fn is_queued(self) -> bool {
+        self.events || self.lpdus
+    }
 }
 
 impl Signal {
@@ -83,24 +97,19 @@ impl Sender {
     pub fn new(client: Client, store: Arc<dyn Store>, rooms: Arc<dyn QueuedRooms>, boot: String) -> Self {
         let (stop, _) = watch::channel(false);
         let (alive, _) = watch::channel(());
-        let (queues, counters) = (Mutex::default(), Arc::default());
-        Self(Arc::new(Inner { client, store, rooms, boot, clock: system_clock(), counters, queues, stop, alive }))
+        let (queues, counters, blocked) = (Mutex::default(), Arc::default(), BlockList::new(store.clone()));
+        let clock = system_clock();
+        Self(Arc::new(Inner { client, store, rooms, boot, clock, counters, queues, blocked, stop, alive }))
     }
 
     /// Goes on with everything that a restart interrupted.
     pub async fn resume(&self) -> Result<(), StoreError> {
-        for destination in self.0.store.pending_destinations().await? {
-            self.wake(&destination);
-        }
-        let mut rooms: Vec<RoomId> = Vec::new();
-        for lpdu in self.0.store.pending_lpdus(None).await? {
-            if !rooms.contains(&lpdu.room_id) {
-                rooms.push(lpdu.room_id);
-            }
-        }
+        self.wake(&self.0.store.pending_destinations().await?);
+        let lpdus = self.0.store.pending_lpdus(None).await?;
+        let rooms: HashSet<RoomId> = lpdus.into_iter().map(|lpdu| lpdu.room_id).collect();
         for room_id in rooms {
             if let Some(hub) = self.0.rooms.hub(&room_id).await {
-                self.wake(&hub);
+                self.wake_lpdus(&hub);
             }
         }
         Ok(())
@@ -111,15 +120,23 @@ impl Sender {
         &self.0.counters
     }
 
-    /// Something is queued for this destination, durable since now.
-    pub fn wake(&self, destination: &ServerName) {
-        self.signal(destination).raise(|woken| woken.queued = true);
+    /// An event is queued for these destinations, durable since now.
+    pub fn wake<'a>(&self, destinations: impl IntoIterator<Item = &'a ServerName>) {
+        let mut queues = self.queues();
+        for destination in destinations {
+            self.signal(&mut queues, destination).raise(|woken| woken.events = true);
+        }
+    }
+
+    /// An LPDU is queued for a room with this hub, durable since now.
+    pub fn wake_lpdus(&self, hub: &ServerName) {
+        let mut queues = self.queues();
+        self.signal(&mut queues, hub).raise(|woken| woken.lpdus = true);
     }
 
     /// This server was heard of: if it could not be reached, it is tried again now.
     pub fn heard_of(&self, destination: &ServerName) {
-        let signal = self.queues().get(destination).cloned();
-        if let Some(signal) = signal {
+        if let Some(signal) = self.queues().get(destination) {
             signal.raise(|woken| woken.heard = true);
         }
     }
@@ -133,31 +150,32 @@ impl Sender {
         }
     }
 
-    fn signal(&self, destination: &ServerName) -> Arc<Signal> {
-        let mut queues = self.queues();
-        if let Some(signal) = queues.get(destination) {
-            return signal.clone();
+    /// The signal of a destination's task, which is started if there is none.
+    fn signal<'a>(&self, queues: &'a mut Queues, destination: &ServerName) -> &'a Arc<Signal> {
+        match queues.entry(destination.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let signal = Arc::new(Signal::default());
+                // Boxed: the task can start others, so its type would contain itself.
+                let task: Pin<Box<dyn Future<Output = ()> + Send>> =
+                    Box::pin(queue::run(self.clone(), destination.clone(), signal.clone()));
+                tokio::spawn(task);
+                entry.insert(signal)
+            }
         }
-        let signal = Arc::new(Signal::default());
-        queues.insert(destination.clone(), signal.clone());
-        drop(queues);
-        let task: Pin<Box<dyn Future<Output = ()> + Send>> =
-            Box::pin(queue::run(self.clone(), destination.clone(), signal.clone()));
-        tokio::spawn(task);
-        signal
     }
 
     /// Ends a queue that has nothing to do, unless it was woken meanwhile.
     fn retire(&self, destination: &ServerName, signal: &Signal) -> bool {
         let mut queues = self.queues();
-        let woken = signal.state.lock().unwrap_or_else(PoisonError::into_inner).queued;
+        let woken = signal.state.lock().unwrap_or_else(PoisonError::into_inner).is_queued();
         if !woken {
             queues.remove(destination);
         }
         !woken
     }
 
-    fn queues(&self) -> MutexGuard<'_, HashMap<ServerName, Arc<Signal>>> {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
         // Nothing panics while it is held; were it to, the map is still whole.
         self.0.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -29,7 +29,8 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
     let mut stop = sender.0.stop.subscribe();
     let seed = RandomState::new().hash_one(name.as_str());
     let machine = Destination::new(name.clone(), &sender.0.boot, seed);
-    let mut queue = Queue { sender, name, machine, start: Instant::now(), lpdus: HashMap::new() };
+    let start = Instant::now();
+    let mut queue = Queue { sender, name, machine, start, lpdus: HashMap::new(), lpdus_queued: true };
     let mut request: Option<Request> = None;
     let mut timer: Option<Instant> = None;
     let mut reload: Option<Instant> = None;
@@ -45,12 +46,14 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
                 let now = queue.now();
                 queue.machine.handle_response(response, now);
             }
-            () = signal.notify.notified() => {
+            // While a transaction is under way what is queued waits, and is then read all at once.
+            () = signal.notify.notified(), if request.is_none() => {
                 let woken = signal.take();
                 if woken.heard {
                     queue.machine.handle_alive();
                 }
-                if woken.queued {
+                queue.lpdus_queued |= woken.lpdus;
+                if woken.is_queued() {
                     queue.machine.handle_wake();
                 }
             }
@@ -61,6 +64,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
             }
             () = until(reload) => {
                 reload = None;
+                queue.lpdus_queued = true;
                 queue.machine.handle_wake();
             }
             () = tokio::time::sleep(IDLE), if idle => {
@@ -80,6 +84,8 @@ struct Queue {
     start: Instant,
     /// Hashes of the LPDUs that were read, by their place in the queue.
     lpdus: HashMap<i64, Hash>,
+    /// There may be LPDUs that were not read yet. Most destinations are no hub, and need not look.
+    lpdus_queued: bool,
 }
 
 impl Queue {
@@ -125,7 +131,7 @@ impl Queue {
             .into_iter()
             .map(|event| Item { source: Source::Event(event.stream), event_id: event.event_id, json: event.json })
             .collect();
-        if items.len() < limit {
+        if self.lpdus_queued && items.len() < limit {
             self.load_lpdus(after.lpdu, limit, &mut items).await?;
         }
         Ok(items)
@@ -133,9 +139,12 @@ impl Queue {
 
     async fn load_lpdus(&mut self, after: i64, limit: usize, items: &mut Vec<Item>) -> Result<(), StoreError> {
         let mut hubs: HashMap<RoomId, bool> = HashMap::new();
-        for lpdu in self.sender.0.store.pending_lpdus(None).await? {
-            if lpdu.id <= after || items.len() >= limit {
-                continue;
+        // Taken back before reading: what is queued from here on raises it again.
+        self.lpdus_queued = false;
+        for lpdu in self.sender.0.store.pending_lpdus(None).await?.into_iter().filter(|lpdu| lpdu.id > after) {
+            if items.len() >= limit {
+                self.lpdus_queued = true;
+                break;
             }
             let is_hub = match hubs.get(&lpdu.room_id) {
                 Some(is_hub) => *is_hub,
@@ -166,17 +175,19 @@ impl Queue {
     }
 
     fn transmit(&self, txn_id: Arc<str>, items: Arc<[Item]>) -> Request {
-        let (client, name) = (self.sender.0.client.clone(), self.name.clone());
-        let counters = self.sender.0.counters.clone();
+        let (sender, name) = (self.sender.clone(), self.name.clone());
         Box::pin(async move {
+            if sender.0.blocked.contains(&name).await {
+                return Response::Unreachable("blocked by the operator".into());
+            }
             let body = transaction_body(items.iter().map(|item| &*item.json), &[]);
-            match client.send_transaction(&name, &txn_id, body).await {
+            match sender.0.client.send_transaction(&name, &txn_id, body).await {
                 Ok(answer) => {
-                    counters.taken(items.len());
+                    sender.0.counters.taken(items.len());
                     Response::Ok { failed: answer.failed.into_iter().collect() }
                 }
                 Err(error) => {
-                    counters.failed();
+                    sender.0.counters.failed();
                     refusal(error)
                 }
             }

@@ -29,13 +29,13 @@ impl FederationOutbound {
 impl Outbound for FederationOutbound {
     fn deliver(&self, destinations: &[ServerName], _: &PendingEvent) {
         if let Some(sender) = &*self.0.load() {
-            destinations.iter().for_each(|destination| sender.wake(destination));
+            sender.wake(destinations);
         }
     }
 
     fn wake_lpdus(&self, hub: &ServerName, _: &RoomId) {
         if let Some(sender) = &*self.0.load() {
-            sender.wake(hub);
+            sender.wake_lpdus(hub);
         }
     }
 }

@@ -152,6 +152,27 @@ fn weak_keys_are_no_keys() {
     }
 }
 
+/// Published edge cases on which libraries differ ("Taming the Many EdDSAs", Chalkias et al., 2020): the answers are
+/// libsodium's, since those are Synapse's.
+#[test]
+fn edge_cases_are_decided_as_libsodium_does() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/ed25519_edge_cases.json");
+    let cases: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let bytes = |case: &serde_json::Value, field: &str| -> Vec<u8> {
+        let hex = case[field].as_str().unwrap();
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect()
+    };
+    let mut valid = 0;
+    for case in cases.as_array().unwrap() {
+        let key = VerifyKey::from_base64(&base64::encode(bytes(case, "pub_key")));
+        let signature = base64::encode(bytes(case, "signature"));
+        let verified = key.is_some_and(|key| key.verify(&bytes(case, "message"), &signature));
+        assert_eq!(verified, case["valid"].as_bool().unwrap(), "{}", case["is"]);
+        valid += usize::from(verified);
+    }
+    assert_eq!((cases.as_array().unwrap().len(), valid), (10, 1));
+}
+
 /// The order of the group added to s: the same equation, another encoding.
 #[test]
 fn malleable_signatures_are_refused() {

@@ -8,9 +8,9 @@ use axle_protocol::{MatrixError, RoomId, ServerName};
 use axle_store::{Store, StoreError};
 
 /// How soon a block takes effect at the latest. The administration writes to the store, from another process even.
-const REFRESH: Duration = Duration::from_secs(5);
+const REFRESH: Duration = Duration::from_secs(2);
 
-/// What is blocked, read again from the store every few seconds.
+/// What is blocked, read again from the store every two seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     last: Mutex<Option<(Instant, Arc<Blocked>)>>,

@@ -1,6 +1,11 @@
 //! Rooms over several servers, connected in one process: workers, queues, dedupe, gaps, restarts.
 
+#![allow(clippy::unwrap_used)]
+
+mod adversaries;
+mod failures;
 mod net;
 mod one_server;
 mod participants;
+mod reads;
 mod talk;

@@ -28,41 +28,42 @@ const TRANSACTION: usize = 50;
 
 /// The network: who is on it, and who cannot be reached.
 #[derive(Default)]
-pub struct Net {
+pub(crate) struct Net {
     servers: Mutex<HashMap<ServerName, Rooms>>,
     down: Mutex<HashSet<ServerName>>,
+    cut: Mutex<HashSet<(ServerName, ServerName)>>,
     replaying: Mutex<HashSet<ServerName>>,
-    lost: Mutex<HashSet<(ServerName, EventId)>>,
+    losing: Mutex<HashSet<ServerName>>,
 }
 
 /// One server. Dropping it is pulling its plug.
-pub struct Server {
-    pub name: ServerName,
-    pub rooms: Rooms,
-    pub store: Arc<dyn Store>,
-    pub folder: PathBuf,
+pub(crate) struct Server {
+    pub(crate) name: ServerName,
+    pub(crate) rooms: Rooms,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) folder: PathBuf,
     net: Arc<Net>,
     wire: Arc<Wire>,
     sender: tokio::task::JoinHandle<()>,
 }
 
-pub fn name(text: &str) -> ServerName {
+pub(crate) fn name(text: &str) -> ServerName {
     ServerName::parse(text).unwrap()
 }
 
 /// A server's key: made from its name, so that everybody knows it.
-pub fn key(server: &ServerName) -> SigningKey {
+pub(crate) fn key(server: &ServerName) -> SigningKey {
     let seed = axle_protocol::event::sha256(server.as_str());
     SigningKey::from_seed(KeyId::parse("ed25519:1").unwrap(), &seed)
 }
 
 impl Net {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
     /// Makes a server unreachable, or reachable again.
-    pub fn set_down(&self, server: &ServerName, down: bool) {
+    pub(crate) fn set_down(&self, server: &ServerName, down: bool) {
         let mut all = self.down.lock().unwrap();
         if down {
             all.insert(server.clone())
@@ -71,19 +72,35 @@ impl Net {
         };
     }
 
+    /// Cuts the way from one server to another.
+    pub(crate) fn cut(&self, from: &ServerName, to: &ServerName) {
+        self.cut.lock().unwrap().insert((from.clone(), to.clone()));
+    }
+
     /// A server that replays the state of a join as a timeline.
-    pub fn set_replaying(&self, server: &ServerName) {
+    pub(crate) fn set_replaying(&self, server: &ServerName) {
         self.replaying.lock().unwrap().insert(server.clone());
     }
 
-    /// Loses one event on its way to a server, as if it had been acknowledged.
-    pub fn lose(&self, destination: &ServerName, event_id: &EventId) {
-        self.lost.lock().unwrap().insert((destination.clone(), event_id.clone()));
+    /// Mends every cut.
+    pub(crate) fn mend(&self) {
+        self.cut.lock().unwrap().clear();
+    }
+
+    /// Loses everything on its way to a server, as if it had been acknowledged.
+    pub(crate) fn lose_all(&self, destination: &ServerName, lost: bool) {
+        let mut all = self.losing.lock().unwrap();
+        if lost {
+            all.insert(destination.clone())
+        } else {
+            all.remove(destination)
+        };
     }
 
     fn reach(&self, from: &ServerName, to: &ServerName) -> Result<Rooms, PeerError> {
         let down = self.down.lock().unwrap();
-        if down.contains(to) || down.contains(from) {
+        let cut = self.cut.lock().unwrap().contains(&(from.clone(), to.clone()));
+        if cut || down.contains(to) || down.contains(from) {
             return Err(PeerError::Unreachable(format!("{to} is down")));
         }
         let servers = self.servers.lock().unwrap();
@@ -91,7 +108,7 @@ impl Net {
     }
 
     /// Starts a server on a folder, with these users.
-    pub async fn start(self: &Arc<Self>, server: &str, folder: PathBuf, users: &[&str]) -> Server {
+    pub(crate) async fn start(self: &Arc<Self>, server: &str, folder: PathBuf, users: &[&str]) -> Server {
         let name = name(server);
         let store = SqliteStore::open(folder.join("axle.db"), Options::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -109,7 +126,7 @@ impl Net {
     }
 
     /// Starts a server on a store.
-    pub async fn start_on(self: &Arc<Self>, name: ServerName, folder: PathBuf, store: Arc<dyn Store>) -> Server {
+    pub(crate) async fn start_on(self: &Arc<Self>, name: ServerName, folder: PathBuf, store: Arc<dyn Store>) -> Server {
         let wire =
             Arc::new(Wire { net: self.clone(), us: name.clone(), wake: Notify::new(), dead: AtomicBool::new(false) });
         let rooms = Rooms::new(RoomsConfig {
@@ -130,7 +147,7 @@ impl Net {
 impl Server {
     /// Pulls the plug: nothing of it reaches anybody any more, and what is on the disk now is what is left. Returns a
     /// new folder with that.
-    pub fn kill(self) -> PathBuf {
+    pub(crate) fn kill(self) -> PathBuf {
         self.wire.dead.store(true, SeqCst);
         let left = self.folder.join("left");
         std::fs::create_dir(&left).unwrap();
@@ -140,7 +157,7 @@ impl Server {
         left
     }
 
-    pub fn user(&self, localpart: &str) -> UserId {
+    pub(crate) fn user(&self, localpart: &str) -> UserId {
         UserId::parse(format!("@{localpart}:{}", self.name)).unwrap()
     }
 }
@@ -160,10 +177,9 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
         for destination in store.pending_destinations().await.unwrap_or_default() {
             let events = store.pending_events(&destination, 0, TRANSACTION).await.unwrap();
             let Some(last) = events.last().map(|event| event.stream) else { continue };
-            let lost = wire.net.lost.lock().unwrap().clone();
-            let kept = events.iter().filter(|event| !lost.contains(&(destination.clone(), event.event_id.clone())));
-            let pdus = kept.map(|event| raw(&event.json)).collect();
-            if wire.transaction(&destination, pdus).await.is_some() {
+            let pdus = events.iter().map(|event| raw(&event.json)).collect();
+            let loses = wire.net.losing.lock().unwrap().contains(&destination);
+            if loses || wire.transaction(&destination, pdus).await.is_some() {
                 store.acknowledge(&destination, last);
             }
         }
@@ -181,7 +197,7 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
     }
 }
 
-pub fn raw(json: &str) -> Box<RawValue> {
+pub(crate) fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 

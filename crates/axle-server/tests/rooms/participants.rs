@@ -1,5 +1,7 @@
 //! Hub and participants: joins, messages in all directions, invites, kicks, bans, knocks.
 
+use std::sync::Arc;
+
 use axle_client_api::RoomService as _;
 use axle_protocol::auth::Membership;
 use serde_json::Map;
@@ -8,21 +10,21 @@ use crate::net::{Net, Server};
 use crate::talk::{ids, until_agree};
 
 /// A hub and two participants.
-pub struct Three {
-    pub net: std::sync::Arc<Net>,
-    pub hub: Server,
-    pub b: Server,
-    pub c: Server,
-    _folders: [tempfile::TempDir; 3],
+pub(crate) struct Three {
+    pub(crate) net: Arc<Net>,
+    pub(crate) hub: Server,
+    pub(crate) b: Server,
+    pub(crate) c: Server,
+    pub(crate) folders: [tempfile::TempDir; 3],
 }
 
-pub async fn three() -> Three {
+pub(crate) async fn three() -> Three {
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let net = Net::new();
     let hub = net.start("hub.test", folders[0].path().into(), &["alice", "anna"]).await;
     let b = net.start("b.test", folders[1].path().into(), &["bob", "beth"]).await;
     let c = net.start("c.test", folders[2].path().into(), &["carol", "cem"]).await;
-    Three { net, hub, b, c, _folders: folders }
+    Three { net, hub, b, c, folders }
 }
 
 #[tokio::test]
@@ -71,7 +73,7 @@ async fn history_from_before_the_join_is_fetched() {
 
 #[tokio::test]
 async fn invites_reach_servers_outside_and_inside_the_room() {
-    let Three { hub, b, c, .. } = &three().await;
+    let Three { net, hub, b, c, .. } = &three().await;
     let (alice, bob, beth, carol) = (hub.user("alice"), b.user("bob"), b.user("beth"), c.user("carol"));
     let room = hub.create(&alice, "invite").await;
     assert_eq!(b.join(&bob, &room, hub).await.unwrap_err().status, 403);
@@ -91,12 +93,24 @@ async fn invites_reach_servers_outside_and_inside_the_room() {
     b.set_member(&bob, &room, &beth, "invite").await.unwrap();
     b.until_membership(&room, &beth, Membership::Invite).await;
     b.rooms.join(&beth, &room, &[], Map::new()).await.unwrap();
-    // Who cannot reach the hub by what it knows joins through who invited.
+    // Who cannot reach the hub joins through who invited.
+    net.cut(&c.name, &hub.name);
     c.rooms.join(&carol, &room, std::slice::from_ref(&b.name), Map::new()).await.unwrap();
-    let last = c.say(&carol, &room, "thanks").await.unwrap();
-    b.until_has(&room, &last).await;
     until_agree(hub, b, &room).await;
     until_agree(hub, c, &room).await;
+}
+
+#[tokio::test]
+async fn only_who_was_invited_by_its_users_is_helped_by_a_participant() {
+    let Three { net, hub, b, c, .. } = &three().await;
+    let (alice, bob, carol) = (hub.user("alice"), b.user("bob"), c.user("carol"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    hub.set_member(&alice, &room, &carol, "invite").await.unwrap();
+    net.cut(&c.name, &hub.name);
+    let refused = c.join(&carol, &room, b).await.unwrap_err();
+    assert!(refused.status == 400 && refused.errcode == "M_WRONG_SERVER" || refused.status == 502, "{refused}");
+    assert_eq!(hub.membership(&room, &carol).await, Some(Membership::Invite));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::net::Server;
 /// How long something may take before a test fails.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-pub fn map(value: Value) -> Map<String, Value> {
+pub(crate) fn map(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         other => panic!("{other} is not an object"),
@@ -21,7 +21,7 @@ pub fn map(value: Value) -> Map<String, Value> {
 }
 
 /// Waits until this holds.
-pub async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
+pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     let deadline = Instant::now() + DEADLINE;
     while !holds().await {
         assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
@@ -30,7 +30,7 @@ pub async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
 }
 
 impl Server {
-    pub async fn create(&self, creator: &UserId, join_rule: &str) -> RoomId {
+    pub(crate) async fn create(&self, creator: &UserId, join_rule: &str) -> RoomId {
         let levels = json!({"users": {creator.as_str(): 100}});
         let state = |kind: &str, content| (kind.to_owned(), String::new(), map(content));
         let request = CreateRoom {
@@ -48,11 +48,11 @@ impl Server {
         self.rooms.create_room(request).await.unwrap()
     }
 
-    pub async fn say(&self, user: &UserId, room: &RoomId, body: &str) -> Result<EventId, MatrixError> {
+    pub(crate) async fn say(&self, user: &UserId, room: &RoomId, body: &str) -> Result<EventId, MatrixError> {
         self.say_as(user, room, body, None).await
     }
 
-    pub async fn say_as(
+    pub(crate) async fn say_as(
         &self,
         user: &UserId,
         room: &RoomId,
@@ -76,7 +76,7 @@ impl Server {
         self.rooms.send(event).await
     }
 
-    pub async fn set(
+    pub(crate) async fn set(
         &self,
         user: &UserId,
         room: &RoomId,
@@ -95,7 +95,7 @@ impl Server {
         self.rooms.send(event).await
     }
 
-    pub async fn set_member(
+    pub(crate) async fn set_member(
         &self,
         user: &UserId,
         room: &RoomId,
@@ -105,17 +105,17 @@ impl Server {
         self.set(user, room, "m.room.member", target.as_str(), json!({"membership": membership})).await
     }
 
-    pub async fn join(&self, user: &UserId, room: &RoomId, via: &Server) -> Result<(), MatrixError> {
+    pub(crate) async fn join(&self, user: &UserId, room: &RoomId, via: &Server) -> Result<(), MatrixError> {
         self.rooms.join(user, room, std::slice::from_ref(&via.name), Map::new()).await
     }
 
     /// The room as this server has it, oldest first.
-    pub async fn timeline(&self, room: &RoomId) -> Vec<StoredEvent> {
+    pub(crate) async fn timeline(&self, room: &RoomId) -> Vec<StoredEvent> {
         self.store.timeline(room, None, Direction::Forward, 100_000).await.unwrap()
     }
 
     /// The texts of its messages.
-    pub async fn texts(&self, room: &RoomId) -> Vec<String> {
+    pub(crate) async fn texts(&self, room: &RoomId) -> Vec<String> {
         let timeline = self.timeline(room).await;
         let texts = timeline.iter().filter_map(|event| {
             let event: Value = serde_json::from_str(&event.json).unwrap();
@@ -124,42 +124,42 @@ impl Server {
         texts.collect()
     }
 
-    pub async fn has(&self, room: &RoomId, event_id: &EventId) -> bool {
+    pub(crate) async fn has(&self, room: &RoomId, event_id: &EventId) -> bool {
         self.timeline(room).await.iter().any(|event| event.event_id == *event_id)
     }
 
-    pub async fn until_has(&self, room: &RoomId, event_id: &EventId) {
+    pub(crate) async fn until_has(&self, room: &RoomId, event_id: &EventId) {
         until(&format!("{} has {event_id}", self.name), async || self.has(room, event_id).await).await;
     }
 
-    pub async fn membership(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
+    pub(crate) async fn membership(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
         let rooms = self.store.user_rooms(user).await.unwrap();
         rooms.into_iter().find(|entry| entry.room_id == *room).map(|entry| entry.membership)
     }
 
-    pub async fn until_membership(&self, room: &RoomId, user: &UserId, membership: Membership) {
+    pub(crate) async fn until_membership(&self, room: &RoomId, user: &UserId, membership: Membership) {
         let what = format!("{user} is {membership:?} on {}", self.name);
         until(&what, async || self.membership(room, user).await == Some(membership)).await;
     }
 
-    pub async fn outside(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
+    pub(crate) async fn outside(&self, room: &RoomId, user: &UserId) -> Option<Membership> {
         let entry = self.store.out_of_room_in(user, room).await.unwrap();
         entry.map(|entry| entry.membership)
     }
 
-    pub async fn until_outside(&self, room: &RoomId, user: &UserId, membership: Membership) {
+    pub(crate) async fn until_outside(&self, room: &RoomId, user: &UserId, membership: Membership) {
         let what = format!("{user} is {membership:?} outside of the room on {}", self.name);
         until(&what, async || self.outside(room, user).await == Some(membership)).await;
     }
 }
 
 /// The ids of a timeline.
-pub fn ids(timeline: &[StoredEvent]) -> Vec<EventId> {
+pub(crate) fn ids(timeline: &[StoredEvent]) -> Vec<EventId> {
     timeline.iter().map(|event| event.event_id.clone()).collect()
 }
 
 /// Waits until a participant's log is the end of its hub's.
-pub async fn until_agree(hub: &Server, participant: &Server, room: &RoomId) {
+pub(crate) async fn until_agree(hub: &Server, participant: &Server, room: &RoomId) {
     let what = format!("{} agrees with {}", participant.name, hub.name);
     until(&what, async || {
         let (all, part) = (ids(&hub.timeline(room).await), ids(&participant.timeline(room).await));

@@ -139,6 +139,8 @@ impl Hub {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
+        // A provider that is installed already serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::blocking::Client::builder().timeout(START_PATIENCE).build()?;
         let client = format!("http://{client}");
         let mut hub =

@@ -40,8 +40,9 @@ impl Room {
         if join.lpdu_hash() != answer.lpdu.lpdu_hash() || answer.event.content_changed() {
             return Err(Refusal::Unfit("the answer is not the join that was sent".into()));
         }
-        if self.is_settled(join.event_id(), known) {
-            return Err(Refusal::Unfit("the join has been here before".into()));
+        if self.is_kept(join.event_id(), known) {
+            // Its echo was faster, and the gap before it has been filled.
+            return Ok(self.change());
         }
         self.check_state(&answer.state, &answer.auth_chain).map_err(unfit)?;
         let mut before = RoomState::default();

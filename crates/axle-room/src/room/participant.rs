@@ -149,9 +149,16 @@ impl Room {
         if hub != *origin {
             return Err(Refusal::NotHub(hub));
         }
-        if !self.is_participating() {
+        if !self.is_participating() && self.waiting() == 0 && !self.is_return(event) {
             return Err(Refusal::NotParticipating);
         }
         Ok(())
+    }
+
+    /// A user of ours joins by `/send` while the end of our last stay is on its way to us: what lies between is missing
+    /// and will be fetched.
+    fn is_return(&self, event: &Event) -> bool {
+        let is_ours = event.sender().server_str() == self.us.as_str();
+        is_ours && event.membership() == Some("join") && self.head.is_some()
     }
 }

@@ -195,3 +195,25 @@ fn who_has_left_is_not_told_more() {
     assert!(matches!(one.receive(&after), Received::Refused(Refusal::NotParticipating)));
     assert!(matches!(one.room.make_lpdu(&one.me, message(BOB, "am I?")), Err(Refusal::NotParticipating)));
 }
+
+#[test]
+fn a_join_by_send_that_crossed_our_end_fetches_what_lies_between() {
+    let (mut hub, mut one) = pair();
+    let other = "@bert:one.example";
+    let join = one.lpdu(member(other, other, "join"));
+    let kick = hub.send(member(ALICE, BOB, "leave")).unwrap();
+    let between = hub.send(message(ALICE, "they do not hear this")).unwrap();
+    let back = hub.append(&join);
+    let after = hub.send(message(ALICE, "they hear this")).unwrap();
+    one.receive(&kick);
+    assert!(!one.room.is_participating());
+    let Received::Waiting { missing, .. } = one.receive(&back) else { panic!() };
+    assert_eq!(missing, *between.event_id());
+    assert!(matches!(one.receive(&after), Received::Waiting { .. }));
+    let page = hub.backfill(&missing, 2);
+    let known = one.known(&one.room.lookup([&between, &kick]));
+    let axle_room::Filled::Closed(change) = one.room.fill_gap(&page, &known) else { panic!() };
+    one.store(&change);
+    assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
+    assert!(one.room.is_participating());
+}

@@ -1,0 +1,301 @@
+//! What survives a crash: a model of the store, with writes that are durable only when a flush has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axle_protocol::event::Hash;
+use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName};
+use axle_room::outbound::{Cursor, Item, Source};
+use axle_room::{Brief, Change, Delivery, Head, Known, Lookup, Placed, Snapshot, StateItem, Status};
+
+/// How many events one backfill answers.
+const BACKFILL_LIMIT: usize = 10;
+
+/// A stored event.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// As the room placed it.
+    pub placed: Placed,
+    /// Its place in the order of arrival.
+    pub stream: i64,
+}
+
+/// One room.
+#[derive(Debug, Clone)]
+pub struct RoomLog {
+    /// Its version.
+    pub version: RoomVersion,
+    /// By id.
+    pub events: BTreeMap<EventId, Stored>,
+    /// By position.
+    pub timeline: BTreeMap<i64, EventId>,
+    /// Current state.
+    pub state: BTreeMap<(String, String), EventId>,
+}
+
+/// From when to when a server gets a room's events.
+#[derive(Debug, Clone)]
+struct Interval {
+    room_id: RoomId,
+    destination: ServerName,
+    after: i64,
+    until: Option<i64>,
+}
+
+/// Something to be written.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A change of a room.
+    Change(RoomId, RoomVersion, Change),
+    /// An LPDU joins the queue.
+    QueueLpdu(i64, Event),
+    /// The hub refused an LPDU.
+    RefuseLpdu(i64),
+    /// The last position that a destination has got.
+    Acknowledge(ServerName, i64),
+    /// An event was set aside.
+    Park(ServerName, EventId),
+    /// An invite of one of our users.
+    Invited(RoomId, String),
+    /// Nothing: whoever waits for it waits for everything before.
+    Barrier,
+}
+
+/// The durable part of a disk.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    /// The rooms.
+    pub rooms: BTreeMap<RoomId, RoomLog>,
+    /// LPDUs without an echo, by queue id.
+    pub lpdus: BTreeMap<i64, Event>,
+    /// Events set aside.
+    pub parked: BTreeSet<(ServerName, EventId)>,
+    /// Invites of our users.
+    pub invites: BTreeSet<(RoomId, String)>,
+    acknowledged: BTreeMap<ServerName, i64>,
+    intervals: Vec<Interval>,
+    streams: BTreeMap<i64, (RoomId, i64)>,
+    next_stream: i64,
+}
+
+impl Disk {
+    /// Makes a write durable. `Err` says what in it contradicts what is stored.
+    pub fn apply(&mut self, write: &Write) -> Result<(), String> {
+        match write {
+            Write::Change(room_id, version, change) => return self.apply_change(room_id, *version, change),
+            Write::QueueLpdu(id, lpdu) => {
+                self.lpdus.insert(*id, lpdu.clone());
+            }
+            Write::RefuseLpdu(id) => {
+                self.lpdus.remove(id);
+            }
+            Write::Acknowledge(destination, stream) => {
+                let last = self.acknowledged.entry(destination.clone()).or_insert(0);
+                *last = (*last).max(*stream);
+            }
+            Write::Park(destination, event_id) => {
+                self.parked.insert((destination.clone(), event_id.clone()));
+            }
+            Write::Invited(room_id, user) => {
+                self.invites.insert((room_id.clone(), user.clone()));
+            }
+            Write::Barrier => {}
+        }
+        Ok(())
+    }
+
+    /// A room as it is stored.
+    pub fn snapshot(&self, room_id: &RoomId) -> Option<Snapshot> {
+        let log = self.rooms.get(room_id)?;
+        let head = log.timeline.last_key_value();
+        let head = head.map(|(position, event_id)| Head { position: *position, event_id: event_id.clone() });
+        let state = log.state.iter().filter_map(|((event_type, state_key), event_id)| {
+            let stored = log.events.get(event_id)?;
+            let membership = stored.placed.membership;
+            Some(StateItem {
+                event_type: event_type.clone(),
+                state_key: state_key.clone(),
+                event_id: event_id.clone(),
+                membership,
+                event: membership.is_none().then(|| stored.placed.event.clone()),
+            })
+        });
+        let mut waiting: Vec<_> =
+            log.events.values().filter(|stored| stored.placed.status == Status::Waiting).collect();
+        waiting.sort_by_key(|stored| stored.stream);
+        let waiting = waiting.into_iter().map(|stored| stored.placed.event.clone()).collect();
+        Some(Snapshot { room_id: room_id.clone(), version: log.version, head, state: state.collect(), waiting })
+    }
+
+    /// Answers a lookup.
+    pub fn known(&self, room_id: &RoomId, lookup: &Lookup) -> Known {
+        let mut known = Known::default();
+        let Some(log) = self.rooms.get(room_id) else { return known };
+        for id in &lookup.events {
+            if let Some(stored) = log.events.get(id) {
+                let settled = matches!(stored.placed.status, Status::Accepted | Status::Rejected);
+                known.events.insert(id.clone(), Brief::of(&stored.placed.event, settled));
+            }
+        }
+        let wanted: BTreeSet<&Hash> = lookup.lpdus.iter().collect();
+        let accepted = log.events.values().filter(|stored| stored.placed.status == Status::Accepted);
+        for event in accepted.map(|stored| &stored.placed.event) {
+            if let Some(hash) = event.lpdu_hash().filter(|hash| wanted.contains(hash)) {
+                known.lpdus.insert(*hash, event.event_id().clone());
+            }
+        }
+        known
+    }
+
+    /// What a destination is still to get, in order.
+    pub fn pending(&self, destination: &ServerName, after: Cursor, limit: usize) -> Vec<Item> {
+        let from = after.event.max(self.acknowledged.get(destination).copied().unwrap_or(0));
+        let events = self.streams.range(from + 1..).filter_map(|(stream, (room_id, position))| {
+            let covers = |interval: &&Interval| {
+                interval.room_id == *room_id
+                    && interval.destination == *destination
+                    && interval.after < *position
+                    && interval.until.is_none_or(|until| *position <= until)
+            };
+            self.intervals.iter().find(covers)?;
+            let log = self.rooms.get(room_id)?;
+            let event = &log.events.get(log.timeline.get(position)?)?.placed.event;
+            Some(item(Source::Event(*stream), event))
+        });
+        let lpdus = self.lpdus.range(after.lpdu + 1..).filter(|(_, lpdu)| lpdu.hub_server() == Some(destination));
+        let lpdus = lpdus.map(|(id, lpdu)| item(Source::Lpdu(*id), lpdu));
+        events.take(limit).chain(lpdus.take(limit)).take(limit).collect()
+    }
+
+    /// Marks everything that there is as delivered.
+    pub fn forget_queues(&mut self, destinations: impl Iterator<Item = ServerName>) {
+        self.acknowledged = destinations.map(|destination| (destination, self.next_stream)).collect();
+    }
+
+    /// The last position in the order of arrival.
+    pub fn last_stream(&self) -> i64 {
+        self.next_stream
+    }
+
+    /// Events up to and including one, oldest first.
+    pub fn backfill(&self, room_id: &RoomId, from: &EventId) -> Option<Vec<Event>> {
+        let log = self.rooms.get(room_id)?;
+        let position = log.events.get(from)?.placed.position?;
+        let ids = log.timeline.range(..=position).rev().take(BACKFILL_LIMIT);
+        let mut events: Vec<Event> = ids.filter_map(|(_, id)| log.event(id).cloned()).collect();
+        events.reverse();
+        Some(events)
+    }
+
+    /// The state before an event, in order.
+    pub fn state_before(&self, room_id: &RoomId, event_id: &EventId) -> Option<Vec<Event>> {
+        let log = self.rooms.get(room_id)?;
+        let position = log.events.get(event_id)?.placed.position?;
+        let mut state: BTreeMap<(&str, &str), (i64, &Event)> = BTreeMap::new();
+        for (at, id) in log.timeline.range(..position) {
+            let Some(event) = log.event(id) else { continue };
+            if let Some(key) = event.state_key() {
+                state.insert((event.event_type(), key), (*at, event));
+            }
+        }
+        let mut state: Vec<_> = state.into_values().collect();
+        state.sort_by_key(|(at, _)| *at);
+        Some(state.into_iter().map(|(_, event)| event.clone()).collect())
+    }
+
+    /// The auth events of these events, recursively, without the events themselves.
+    pub fn auth_chain(&self, room_id: &RoomId, events: &[Event]) -> Vec<Event> {
+        let Some(log) = self.rooms.get(room_id) else { return Vec::new() };
+        let mut seen: BTreeSet<EventId> = events.iter().map(|event| event.event_id().clone()).collect();
+        let mut open: Vec<Event> = events.to_vec();
+        let mut chain = Vec::new();
+        while let Some(event) = open.pop() {
+            for id in event.auth_events() {
+                if seen.insert(id.clone())
+                    && let Some(event) = log.event(id)
+                {
+                    chain.push(event.clone());
+                    open.push(event.clone());
+                }
+            }
+        }
+        chain
+    }
+
+    fn apply_change(&mut self, room_id: &RoomId, version: RoomVersion, change: &Change) -> Result<(), String> {
+        let new = || RoomLog { version, events: BTreeMap::new(), timeline: BTreeMap::new(), state: BTreeMap::new() };
+        let log = self.rooms.entry(room_id.clone()).or_insert_with(new);
+        let head = log.timeline.last_key_value().map(|(position, _)| *position);
+        if head != change.expected_head {
+            return Err(format!("{room_id}: a write expects the head {:?}, it is {head:?}", change.expected_head));
+        }
+        for placed in &change.events {
+            self.next_stream += 1;
+            let log = self.rooms.entry(room_id.clone()).or_insert_with(new);
+            log.place(placed, self.next_stream)?;
+            if let Some(position) = placed.position {
+                self.streams.insert(self.next_stream, (room_id.clone(), position));
+            }
+        }
+        change.deliveries.iter().for_each(|delivery| self.deliver(room_id, delivery));
+        let settled: BTreeSet<&Hash> = change.settled.iter().collect();
+        self.lpdus.retain(|_, lpdu| !lpdu.lpdu_hash().is_some_and(|hash| settled.contains(hash)));
+        Ok(())
+    }
+
+    fn deliver(&mut self, room_id: &RoomId, delivery: &Delivery) {
+        match delivery {
+            Delivery::Start { destination, after } => self.intervals.push(Interval {
+                room_id: room_id.clone(),
+                destination: destination.clone(),
+                after: *after,
+                until: None,
+            }),
+            Delivery::Stop { destination, at } => {
+                let open = self.intervals.iter_mut().filter(|interval| interval.until.is_none());
+                open.filter(|interval| interval.room_id == *room_id && interval.destination == *destination)
+                    .for_each(|interval| interval.until = Some(*at));
+            }
+        }
+    }
+}
+
+impl RoomLog {
+    /// An event of the room.
+    pub fn event(&self, id: &EventId) -> Option<&Event> {
+        self.events.get(id).map(|stored| &stored.placed.event)
+    }
+
+    /// The events with a position, in order.
+    pub fn ordered(&self) -> impl Iterator<Item = (i64, &Event)> {
+        self.timeline.iter().filter_map(|(position, id)| Some((*position, self.event(id)?)))
+    }
+
+    fn place(&mut self, placed: &Placed, stream: i64) -> Result<(), String> {
+        let event = &placed.event;
+        let id = event.event_id().clone();
+        let old = self.events.get(&id).and_then(|stored| stored.placed.position);
+        if let (Some(old), Some(new)) = (old, placed.position) {
+            return Err(format!("{id} is at {old} and is to be placed at {new}"));
+        }
+        if let Some(position) = placed.position
+            && let Some(other) = self.timeline.insert(position, id.clone())
+        {
+            return Err(format!("{other} and {id} are both to be at {position}"));
+        }
+        if placed.sets_state
+            && let Some(state_key) = event.state_key()
+        {
+            self.state.insert((event.event_type().into(), state_key.into()), id.clone());
+        }
+        if old.is_none() {
+            self.events.insert(id, Stored { placed: placed.clone(), stream });
+        }
+        Ok(())
+    }
+}
+
+/// An event as an item of a queue.
+pub fn item(source: Source, event: &Event) -> Item {
+    Item { source, event_id: event.event_id().clone(), json: Arc::from(event.json()) }
+}

@@ -1,0 +1,237 @@
+//! Our own requests, and what their answers do.
+
+use std::sync::Arc;
+
+use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName};
+use axle_room::{Filled, JoinAnswer, PreparedInvite, Room, Verified};
+
+use super::{Ctx, Effect, Node, Out, Timer, bytes, verified_all};
+use crate::plan::Sabotage;
+use crate::wire::{NodeId, Request, Response};
+
+/// How long an answer is waited for.
+pub(super) const TIMEOUT_MS: u64 = 15_000;
+/// How long until a gap is tried again.
+const BACKFILL_RETRY_MS: u64 = 2_000;
+
+/// What an answer is for.
+#[derive(Debug)]
+pub enum Call {
+    /// A transaction.
+    Transaction(ServerName),
+    /// The events of a gap.
+    Backfill(RoomId),
+    /// The state behind a gap that cannot be filled.
+    Bridge(RoomId),
+    /// A join.
+    Join {
+        /// The room.
+        room_id: RoomId,
+        /// Its version.
+        version: RoomVersion,
+        /// What was sent.
+        lpdu: Event,
+    },
+    /// A signature under an invite.
+    Invite {
+        /// The room.
+        room_id: RoomId,
+        /// The invite.
+        prepared: Box<PreparedInvite>,
+        /// Who waits for it: the participant whose user invites.
+        reply: Option<(NodeId, u64)>,
+    },
+    /// Something whose answer changes nothing here.
+    Other,
+}
+
+impl Node {
+    pub(super) fn handle_response(&mut self, ctx: &mut Ctx<'_>, number: u64, response: Response) {
+        let Some(call) = self.mem.calls.remove(&number) else { return };
+        match call {
+            Call::Transaction(name) => self.transaction_answered(ctx, &name, response),
+            Call::Backfill(room_id) => self.backfilled(ctx, room_id, response),
+            Call::Bridge(room_id) => self.bridged(ctx, room_id, response),
+            Call::Join { room_id, version, lpdu } => self.joined(ctx, room_id, version, lpdu, response),
+            Call::Invite { room_id, prepared, reply } => {
+                self.invite_answered(ctx, &room_id, *prepared, reply, response)
+            }
+            Call::Other => {}
+        }
+    }
+
+    pub(super) fn handle_call_timeout(&mut self, ctx: &mut Ctx<'_>, number: u64) {
+        self.handle_response(ctx, number, Response::error(0, "", "no answer"));
+    }
+
+    /// Looks whether something waits in a room, and asks for what is missing.
+    pub(super) fn start_backfill(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId) {
+        let Some(room) = self.take_room(ctx, &room_id) else { return };
+        let known = self.known(&room, []);
+        if let Some(missing) = room.missing_parent(&known) {
+            self.ask_backfill(ctx, &room, missing);
+        }
+        self.put_room(room);
+    }
+
+    pub(super) fn ask_backfill(&mut self, ctx: &mut Ctx<'_>, room: &Room, missing: EventId) {
+        let Some(hub) = room.hub().and_then(|hub| ctx.directory.node(hub.as_str())) else { return };
+        if !self.mem.backfilling.insert(room.id().clone()) {
+            return;
+        }
+        let room_id = room.id().clone();
+        if ctx.plan.sabotage == Some(Sabotage::NoBackfill) {
+            return ctx.out.push(Out::Timer(ctx.now, Timer::Backfill(room_id)));
+        }
+        let request = Request::Backfill { room_id: room_id.clone(), from: missing };
+        self.request(ctx, hub, request, Call::Backfill(room_id));
+    }
+
+    fn backfilled(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId, response: Response) {
+        let events = match response {
+            Response::Events(events) => events,
+            Response::Error { status: 404, .. } => Vec::new(),
+            _ => return self.backfill_later(ctx, room_id),
+        };
+        let Some(mut room) = self.take_room(ctx, &room_id) else { return };
+        let events = verified_all(ctx.directory, &events, room.version()).unwrap_or_default();
+        let known = self.known(&room, events.iter().map(Verified::event));
+        self.mem.backfilling.remove(&room_id);
+        match room.fill_gap(&events, &known) {
+            Filled::Closed(change) => self.store(ctx, &room, change, vec![]),
+            Filled::Missing { change, missing } => {
+                self.store(ctx, &room, change, vec![]);
+                self.ask_backfill(ctx, &room, missing);
+            }
+            Filled::Stuck { change, .. } => {
+                self.store(ctx, &room, change, vec![]);
+                self.ask_state(ctx, &room);
+            }
+        }
+        self.put_room(room);
+    }
+
+    fn ask_state(&mut self, ctx: &mut Ctx<'_>, room: &Room) {
+        let Some(hub) = room.hub().and_then(|hub| ctx.directory.node(hub.as_str())) else { return };
+        let Some(event_id) = room.first_waiting().map(|event| event.event_id().clone()) else { return };
+        let room_id = room.id().clone();
+        self.mem.backfilling.insert(room_id.clone());
+        self.request(ctx, hub, Request::State { room_id: room_id.clone(), event_id }, Call::Bridge(room_id));
+    }
+
+    fn bridged(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId, response: Response) {
+        let (state, chain) = match response {
+            Response::State { state, auth_chain } => (state, auth_chain),
+            Response::Error { status: 404, .. } => Default::default(),
+            _ => return self.backfill_later(ctx, room_id),
+        };
+        let Some(mut room) = self.take_room(ctx, &room_id) else { return };
+        let state = verified_all(ctx.directory, &state, room.version()).unwrap_or_default();
+        let chain = verified_all(ctx.directory, &chain, room.version()).unwrap_or_default();
+        let known = self.known(&room, state.iter().chain(&chain).map(Verified::event));
+        let change = room.give_up_gap(&state, &chain, &known);
+        self.store(ctx, &room, change, vec![]);
+        self.mem.backfilling.remove(&room_id);
+        self.put_room(room);
+    }
+
+    fn backfill_later(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId) {
+        let at = ctx.now + ctx.rng.between(BACKFILL_RETRY_MS / 2, BACKFILL_RETRY_MS);
+        ctx.out.push(Out::Timer(at, Timer::Backfill(room_id)));
+    }
+
+    fn joined(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId, version: RoomVersion, lpdu: Event, response: Response) {
+        if let Response::Joined { event, state, auth_chain } = response {
+            let mut room = self.take_room(ctx, &room_id);
+            let room = room.get_or_insert_with(|| self.new_room(ctx, room_id.clone(), version));
+            let answer = JoinAnswer {
+                lpdu,
+                state: verified_all(ctx.directory, &state, version).unwrap_or_default(),
+                auth_chain: verified_all(ctx.directory, &auth_chain, version).unwrap_or_default(),
+                event: match ctx.directory.verified(&event, version) {
+                    Some(event) => event,
+                    None => return self.release(ctx, &room_id),
+                },
+            };
+            self.enter(ctx, room, answer);
+        }
+        self.release(ctx, &room_id);
+    }
+
+    fn enter(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, answer: JoinAnswer) {
+        let all = answer.state.iter().chain(&answer.auth_chain).chain([&answer.event]);
+        let all: Vec<Event> = all.map(|event| event.event().clone()).collect();
+        let known = self.known(room, &all);
+        match room.join(answer, &known) {
+            Ok(change) => self.store(ctx, room, change, vec![]),
+            Err(refusal) => ctx.out.push(Out::Trace(format!("s{}: the join is refused: {refusal}", self.id))),
+        }
+        if room.head().is_some() {
+            let empty = Room::new(self.me.name.clone(), room.id().clone(), room.version());
+            self.put_room(std::mem::replace(room, empty));
+        }
+    }
+
+    /// A join has ended, well or not: what came meanwhile is taken.
+    fn release(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId) {
+        self.mem.joining.remove(room_id);
+        for envelope in std::mem::take(&mut self.mem.held) {
+            if let crate::wire::Body::Request(request) = envelope.body {
+                self.handle_request(ctx, envelope.from, envelope.call, request);
+            }
+        }
+    }
+
+    fn invite_answered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        room_id: &RoomId,
+        prepared: PreparedInvite,
+        reply: Option<(NodeId, u64)>,
+        response: Response,
+    ) {
+        let Some(mut room) = self.take_room(ctx, room_id) else { return };
+        let outcome = match response {
+            Response::Invited(json) => self.finish_invite(ctx, &mut room, prepared, &json),
+            Response::Error { status, error, .. } => Err(format!("{status}: {error}")),
+            _ => Err("an odd answer".into()),
+        };
+        match (outcome, reply) {
+            (Ok(effects), None) => self.enqueue(ctx, crate::disk::Write::Barrier, effects),
+            (Ok(mut effects), Some((to, call))) => {
+                effects.push(Effect::Respond(to, call, Response::Done));
+                self.enqueue(ctx, crate::disk::Write::Barrier, effects);
+            }
+            (Err(error), Some((to, call))) => {
+                self.respond(ctx, to, call, Response::error(403, "M_FORBIDDEN", error));
+            }
+            (Err(_), None) => {}
+        }
+        self.put_room(room);
+    }
+
+    fn finish_invite(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        room: &mut Room,
+        prepared: PreparedInvite,
+        json: &Arc<str>,
+    ) -> Result<Vec<Effect>, String> {
+        let answer = Event::parse(json.as_bytes(), room.version()).map_err(|error| error.to_string())?;
+        let signed = prepared.check_answer(answer, ctx.directory).ok_or("not the invite that was asked for")?;
+        let known = self.known(room, [prepared.pdu()]);
+        let accepted = room.finish_invite(&self.me, prepared, Some(signed), &known).map_err(|r| r.to_string())?;
+        let event_id = accepted.event_id().clone();
+        if let Some(change) = accepted.change() {
+            self.store(ctx, room, change, vec![]);
+        }
+        let fact = super::Fact::ClientAnswered(room.id().clone(), event_id);
+        Ok(vec![Effect::Fact(fact)])
+    }
+
+    /// Sends an invite that one of our users makes in a room of another hub.
+    pub(super) fn ask_hub_to_invite(&mut self, ctx: &mut Ctx<'_>, hub: NodeId, lpdu: &Event) {
+        let request = Request::Invite { room_id: lpdu.room_id().clone(), event: bytes(lpdu) };
+        self.request(ctx, hub, request, Call::Other);
+    }
+}

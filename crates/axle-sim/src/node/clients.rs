@@ -1,0 +1,176 @@
+//! What users do.
+
+use axle_protocol::auth::Membership;
+use axle_protocol::event::Template;
+use axle_protocol::{EventId, RoomId, UserId};
+use axle_room::{Accepted, Change, InviteSource, Known, Lookup, Prepared, Room};
+use serde_json::{Map, Value, json};
+
+use super::{Call, Ctx, Effect, Fact, Node, Out, bytes};
+use crate::disk::Write;
+use crate::plan::RoomPlan;
+use crate::wire::Request;
+
+/// Something that a user does in a room.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// Says something.
+    Say(String),
+    /// Sets the topic.
+    Topic(String),
+    /// Changes a membership, their own or another's.
+    Member(String, Membership),
+    /// Gives a level to somebody.
+    Level(String, i64),
+    /// Takes something back.
+    Redact(EventId),
+}
+
+impl Deed {
+    fn template(&self, room_id: &RoomId, sender: &UserId, now: u64) -> Template {
+        let (event_type, state_key, content) = match self {
+            Self::Say(text) => ("m.room.message", None, json!({ "body": text, "msgtype": "m.text" })),
+            Self::Topic(topic) => ("m.room.topic", Some(String::new()), json!({ "topic": topic })),
+            Self::Member(target, membership) => {
+                ("m.room.member", Some(target.clone()), json!({ "membership": membership.as_str() }))
+            }
+            Self::Level(user, level) => {
+                let users = json!({ "users": { creator(room_id, sender): 100, user: level } });
+                ("m.room.power_levels", Some(String::new()), users)
+            }
+            Self::Redact(target) => ("m.room.redaction", None, json!({ "redacts": target })),
+        };
+        Template {
+            room_id: room_id.clone(),
+            event_type: event_type.into(),
+            state_key,
+            sender: sender.clone(),
+            origin_server_ts: i64::try_from(now).unwrap_or(i64::MAX),
+            content: match content {
+                Value::Object(content) => content,
+                _ => Map::new(),
+            },
+        }
+    }
+}
+
+impl Node {
+    /// Makes a room, as one change.
+    pub fn create_room(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, plan: &RoomPlan) {
+        let Some(user) = user(self, 0) else { return };
+        let mut room = self.new_room(ctx, room_id.clone(), plan.version);
+        let mut whole = Change::default();
+        let contents = [
+            ("m.room.create", json!({ "room_version": plan.version.as_str() })),
+            ("m.room.member", json!({ "membership": "join" })),
+            ("m.room.power_levels", json!({ "users": { user.as_str(): 100 } })),
+            ("m.room.join_rules", json!({ "join_rule": plan.join_rule })),
+        ];
+        for (event_type, content) in contents {
+            let state_key = if event_type == "m.room.member" { user.to_string() } else { String::new() };
+            let template = Template {
+                room_id: room_id.clone(),
+                event_type: event_type.into(),
+                state_key: Some(state_key),
+                sender: user.clone(),
+                origin_server_ts: i64::try_from(ctx.now).unwrap_or(0),
+                content: content.as_object().cloned().unwrap_or_default(),
+            };
+            match room.send_local(&self.me, template, &Known::default()) {
+                Ok(Accepted::Appended { change, .. }) => whole.merge(change),
+                other => ctx.out.push(Out::Fact(Fact::Wrong(format!("no room can be made: {other:?}")))),
+            }
+        }
+        self.store(ctx, &room, whole, vec![]);
+        self.put_room(room);
+    }
+
+    /// A user of ours does something.
+    pub fn act(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, plan: &RoomPlan, sender: &UserId, deed: &Deed) {
+        let template = deed.template(room_id, sender, ctx.now);
+        match self.take_room(ctx, room_id) {
+            Some(mut room) if room.is_hub() => {
+                self.act_as_hub(ctx, &mut room, template);
+                self.put_room(room);
+            }
+            Some(mut room) if room.is_participating() => {
+                self.act_as_participant(ctx, &mut room, template);
+                self.put_room(room);
+            }
+            room => {
+                room.into_iter().for_each(|room| self.put_room(room));
+                self.act_from_outside(ctx, room_id, plan, template);
+            }
+        }
+    }
+
+    fn act_as_hub(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template) {
+        let target = template.content.get("redacts").and_then(Value::as_str).and_then(|id| EventId::parse(id).ok());
+        let lookup = Lookup { events: target.into_iter().collect(), lpdus: vec![] };
+        let known = self.disk.known(room.id(), &lookup);
+        if room.invite_target_of(&template).is_some() {
+            match room.prepare_invite(&self.me, InviteSource::Local(template), &known) {
+                Ok(Prepared::Ask(prepared)) => self.ask_target(ctx, *prepared, None),
+                Ok(Prepared::Duplicate(_)) => {}
+                Err(refusal) => self.refused(ctx, &refusal.to_string()),
+            }
+            return;
+        }
+        match room.send_local(&self.me, template, &known) {
+            Ok(Accepted::Appended { event, change }) => {
+                let fact = Fact::ClientAnswered(room.id().clone(), event.event_id().clone());
+                self.store(ctx, room, change, vec![Effect::Fact(fact)]);
+            }
+            Ok(Accepted::Duplicate(_)) => {}
+            Err(refusal) => self.refused(ctx, &refusal.to_string()),
+        }
+    }
+
+    fn act_as_participant(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template) {
+        let lpdu = match room.make_lpdu(&self.me, template) {
+            Ok(lpdu) => lpdu,
+            Err(refusal) => return self.refused(ctx, &refusal.to_string()),
+        };
+        let hub = room.hub().and_then(|hub| ctx.directory.node(hub.as_str()));
+        match hub.filter(|_| room.invite_target(&lpdu).is_some()) {
+            Some(hub) => self.ask_hub_to_invite(ctx, hub, &lpdu),
+            None => {
+                self.next_lpdu += 1;
+                self.enqueue(ctx, Write::QueueLpdu(self.next_lpdu, lpdu), vec![]);
+            }
+        }
+    }
+
+    fn act_from_outside(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, plan: &RoomPlan, template: Template) {
+        let is_own = template.state_key.as_deref() == Some(template.sender.as_str());
+        let membership = template.content.get("membership").and_then(Value::as_str).and_then(Membership::parse);
+        let Some(membership) = membership.filter(|_| is_own && plan.hub != self.id) else { return };
+        if !matches!(membership, Membership::Join | Membership::Knock | Membership::Leave) {
+            return;
+        }
+        let Some(hub) = ctx.directory.identity(plan.hub).map(|hub| hub.name.clone()) else { return };
+        let Ok(lpdu) = template.into_lpdu(plan.version, &hub, &self.me.name, &self.me.key) else { return };
+        let request = Request::SendMembership { membership, room_id: room_id.clone(), lpdu: bytes(&lpdu) };
+        if membership != Membership::Join {
+            return self.request(ctx, plan.hub, request, Call::Other);
+        }
+        if self.mem.joining.insert(room_id.clone()) {
+            let call = Call::Join { room_id: room_id.clone(), version: plan.version, lpdu };
+            self.request(ctx, plan.hub, request, call);
+        }
+    }
+
+    fn refused(&self, ctx: &mut Ctx<'_>, reason: &str) {
+        ctx.out.push(Out::Trace(format!("s{}: refused: {reason}", self.id)));
+    }
+}
+
+/// A user of a server.
+pub(super) fn user(node: &Node, number: u64) -> Option<UserId> {
+    UserId::parse(format!("@u{number}:{}", node.me.name)).ok()
+}
+
+/// Who made the room keeps their level, whoever changes the levels.
+fn creator(room_id: &RoomId, sender: &UserId) -> String {
+    UserId::parse(format!("@u0:{}", room_id.server_name())).map_or_else(|_| sender.to_string(), |user| user.to_string())
+}

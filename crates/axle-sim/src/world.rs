@@ -1,0 +1,378 @@
+//! Virtual time: what happens next, and what the network does with it.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use axle_protocol::auth::Membership;
+use axle_protocol::{RoomId, UserId};
+
+use crate::check::Checker;
+use crate::directory::Directory;
+use crate::node::{Ctx, Deed, Node, Out, Timer};
+use crate::plan::{ACTIVE_MS, END_MS, EPILOGUE_MS, HEAL_MS, LIE_MS, Plan};
+use crate::rng::Rng;
+use crate::wire::{Body, Envelope, NodeId};
+
+/// Users of each server.
+const USERS: u64 = 2;
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// What did not hold. None: the run is good.
+    pub violations: Vec<String>,
+    /// What happened, if it was asked for.
+    pub trace: Vec<String>,
+    /// How many events clients were told of.
+    pub answered: usize,
+    /// How many messages went between servers.
+    pub messages: u64,
+    /// Whether a hub found occasion to lie.
+    pub lied: bool,
+}
+
+/// Runs a plan to its end.
+pub fn run(plan: &Plan, trace: bool) -> Report {
+    let mut world = World::new(plan.clone(), trace);
+    world.prepare();
+    world.run();
+    world.report()
+}
+
+/// Something that is going to happen.
+enum Event {
+    Arrive(Envelope),
+    Call(NodeId, u64, Timer),
+    Create(usize),
+    Join(NodeId, usize),
+    Act,
+    Crash,
+    Restart(NodeId),
+    Cut,
+    Mend,
+    Lie,
+    Epilogue,
+    Heal,
+}
+
+struct World {
+    plan: Plan,
+    now: u64,
+    next: u64,
+    next_call: u64,
+    agenda: BinaryHeap<Reverse<(u64, u64)>>,
+    events: BTreeMap<u64, Event>,
+    rng: Rng,
+    directory: Directory,
+    nodes: Vec<Node>,
+    rooms: Vec<RoomId>,
+    cut: BTreeSet<(NodeId, NodeId)>,
+    checker: Checker,
+    messages: u64,
+    trace: Option<Vec<String>>,
+}
+
+impl World {
+    fn new(plan: Plan, trace: bool) -> Self {
+        let directory = Directory::new(plan.servers, plan.seed);
+        let identities = (0..plan.servers).filter_map(|id| Some((id, directory.identity(id)?.clone())));
+        let nodes = identities.map(|(id, me)| Node::new(id, me, &plan)).collect();
+        let rooms = plan.rooms.iter().enumerate();
+        let rooms = rooms.filter_map(|(i, room)| RoomId::parse(format!("!r{i}:s{}.example", room.hub)).ok()).collect();
+        Self {
+            rng: Rng::new(plan.seed).fork(2),
+            plan,
+            now: 0,
+            next: 0,
+            next_call: 0,
+            agenda: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            directory,
+            nodes,
+            rooms,
+            cut: BTreeSet::new(),
+            checker: Checker::default(),
+            messages: 0,
+            trace: trace.then(Vec::new),
+        }
+    }
+
+    /// Puts everything that the seed decides on the agenda.
+    fn prepare(&mut self) {
+        for room in 0..self.rooms.len() {
+            self.at(0, Event::Create(room));
+            for node in 0..self.plan.servers {
+                let time = self.rng.between(4_000, 12_000);
+                self.at(time, Event::Join(node, room));
+            }
+        }
+        for _ in 0..self.plan.actions {
+            let time = self.rng.between(8_000, ACTIVE_MS);
+            self.at(time, Event::Act);
+        }
+        for _ in 0..self.plan.crashes {
+            let time = self.rng.between(8_000, HEAL_MS - 1);
+            self.at(time, Event::Crash);
+        }
+        for _ in 0..self.plan.partitions {
+            let time = self.rng.between(8_000, HEAL_MS - 1);
+            self.at(time, Event::Cut);
+        }
+        if let (Some(lie), Some(room)) = (self.plan.lie, self.plan.rooms.first()) {
+            let hub = room.hub;
+            self.nodes.get_mut(hub).into_iter().for_each(|node| node.corrupt(lie));
+            self.at(LIE_MS, Event::Lie);
+        }
+        self.at(EPILOGUE_MS, Event::Epilogue);
+        self.at(HEAL_MS, Event::Heal);
+    }
+
+    fn run(&mut self) {
+        while let Some(Reverse((time, number))) = self.agenda.pop() {
+            if time > END_MS {
+                break;
+            }
+            self.now = time;
+            if let Some(event) = self.events.remove(&number) {
+                self.step(event);
+            }
+        }
+    }
+
+    fn report(mut self) -> Report {
+        let hubs = self.rooms.iter().cloned().zip(self.plan.rooms.iter().map(|room| room.hub)).collect();
+        self.checker.finish(&self.nodes, &hubs);
+        Report {
+            seed: self.plan.seed,
+            answered: self.checker.answered(),
+            lied: self.checker.lied.is_some(),
+            violations: self.checker.violations,
+            trace: self.trace.unwrap_or_default(),
+            messages: self.messages,
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        match event {
+            Event::Arrive(envelope) => self.arrive(envelope),
+            Event::Call(node, epoch, timer) => self.with(node, |node, ctx| {
+                if node.epoch == epoch {
+                    node.handle_timer(ctx, timer);
+                }
+            }),
+            Event::Create(room) => self.create(room),
+            Event::Join(node, room) => self.join(node, room),
+            Event::Act => self.act(),
+            Event::Crash => self.crash(),
+            Event::Restart(node) => self.restart(node),
+            Event::Cut => self.cut_some(),
+            Event::Mend => self.cut.clear(),
+            Event::Lie => self.lie(),
+            Event::Epilogue => self.epilogue(),
+            Event::Heal => self.heal(),
+        }
+    }
+
+    fn at(&mut self, time: u64, event: Event) {
+        self.next += 1;
+        self.agenda.push(Reverse((time, self.next)));
+        self.events.insert(self.next, event);
+    }
+
+    /// Lets a running server do something, and does what it wants.
+    fn with(&mut self, id: NodeId, what: impl FnOnce(&mut Node, &mut Ctx<'_>)) {
+        let Some(node) = self.nodes.get_mut(id).filter(|node| node.up) else { return };
+        let mut ctx = Ctx {
+            now: self.now,
+            rng: &mut self.rng,
+            directory: &self.directory,
+            plan: &self.plan,
+            next_call: &mut self.next_call,
+            out: Vec::new(),
+        };
+        what(node, &mut ctx);
+        let (out, epoch) = (ctx.out, node.epoch);
+        for out in out {
+            match out {
+                Out::Send(envelope) => self.send(envelope),
+                Out::Timer(time, timer) => self.at(time, Event::Call(id, epoch, timer)),
+                Out::Trace(line) => self.note(|| line),
+                Out::Fact(fact) => {
+                    self.note(|| format!("s{id}: {fact:?}"));
+                    if let Some(node) = self.nodes.get(id) {
+                        self.checker.fact(node, fact);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, envelope: Envelope) {
+        self.messages += 1;
+        let pair = (envelope.from.min(envelope.to), envelope.from.max(envelope.to));
+        if self.cut.contains(&pair) || self.rng.per_mille(self.plan.loss) {
+            self.note(|| format!("lost: {}", summary(&envelope)));
+            return;
+        }
+        if self.rng.per_mille(self.plan.duplication) {
+            let time = self.now + self.rng.between(1, self.plan.max_delay);
+            self.at(time, Event::Arrive(envelope.clone()));
+        }
+        let time = self.now + self.rng.between(1, self.plan.max_delay);
+        self.at(time, Event::Arrive(envelope));
+    }
+
+    fn arrive(&mut self, envelope: Envelope) {
+        self.note(|| summary(&envelope));
+        self.with(envelope.to, |node, ctx| node.handle(ctx, envelope));
+    }
+
+    fn create(&mut self, room: usize) {
+        let (Some(id), Some(plan)) = (self.rooms.get(room).cloned(), self.plan.rooms.get(room).cloned()) else {
+            return;
+        };
+        self.with(plan.hub, |node, ctx| node.create_room(ctx, &id, &plan));
+    }
+
+    fn join(&mut self, node: NodeId, room: usize) {
+        let Some(user) = user(node, 0).filter(|_| self.rng.per_mille(850)) else { return };
+        let membership = match self.plan.rooms.get(room) {
+            Some(plan) if plan.join_rule == "knock" => Membership::Knock,
+            _ => Membership::Join,
+        };
+        self.deed(node, room, &user, &Deed::Member(user.to_string(), membership));
+    }
+
+    fn act(&mut self) {
+        let node = self.rng.below(self.plan.servers as u64) as NodeId;
+        let room = self.rng.below(self.rooms.len() as u64) as usize;
+        let number = self.rng.below(USERS);
+        let target = self.rng.below(self.plan.servers as u64) as NodeId;
+        let target = user(target, self.rng.below(USERS));
+        let (Some(sender), Some(target)) = (user(node, number), target) else { return };
+        let deed = self.choose(node, room, &sender, &target);
+        self.deed(node, room, &sender, &deed);
+    }
+
+    fn choose(&mut self, node: NodeId, room: usize, sender: &UserId, target: &UserId) -> Deed {
+        let text = format!("{} at {}", sender.localpart(), self.now);
+        let own = |membership| Deed::Member(sender.to_string(), membership);
+        let other = |membership| Deed::Member(target.to_string(), membership);
+        match self.rng.below(100) {
+            0..=54 => Deed::Say(text),
+            55..=61 => Deed::Topic(text),
+            62..=73 => own(Membership::Join),
+            74..=76 => own(Membership::Leave),
+            77..=78 => own(Membership::Knock),
+            79..=81 => other(Membership::Leave),
+            82..=83 => other(Membership::Ban),
+            84..=89 => other(Membership::Invite),
+            90..=93 => Deed::Level(target.to_string(), 50 * self.rng.below(3) as i64),
+            _ => self.redact(node, room).unwrap_or(Deed::Say(text)),
+        }
+    }
+
+    fn redact(&mut self, node: NodeId, room: usize) -> Option<Deed> {
+        let log = self.nodes.get(node)?.disk.rooms.get(self.rooms.get(room)?)?;
+        let ids: Vec<_> = log.timeline.values().collect();
+        self.rng.pick(&ids).map(|id| Deed::Redact((*id).clone()))
+    }
+
+    fn deed(&mut self, node: NodeId, room: usize, sender: &UserId, deed: &Deed) {
+        let (Some(id), Some(plan)) = (self.rooms.get(room).cloned(), self.plan.rooms.get(room).cloned()) else {
+            return;
+        };
+        self.note(|| format!("{sender} in {id}: {deed:?}"));
+        self.with(node, |node, ctx| node.act(ctx, &id, &plan, sender, deed));
+    }
+
+    fn crash(&mut self) {
+        let id = self.rng.below(self.plan.servers as u64) as NodeId;
+        let is_liar = self.plan.lie.is_some() && self.plan.rooms.first().is_some_and(|room| room.hub == id);
+        if is_liar || !self.nodes.get(id).is_some_and(|node| node.up) {
+            return;
+        }
+        self.note(|| format!("s{id} crashes"));
+        self.with(id, |node, ctx| node.crash(ctx));
+        let back = (self.now + self.rng.between(50, 20_000)).min(HEAL_MS);
+        self.at(back, Event::Restart(id));
+    }
+
+    fn restart(&mut self, id: NodeId) {
+        self.note(|| format!("s{id} restarts"));
+        self.nodes.get_mut(id).into_iter().for_each(|node| node.up = true);
+        self.with(id, |node, ctx| node.restart(ctx));
+    }
+
+    fn cut_some(&mut self) {
+        let one = self.rng.below(self.plan.servers as u64) as NodeId;
+        let other = self.rng.below(self.plan.servers as u64) as NodeId;
+        let alone = self.rng.per_mille(400);
+        for node in 0..self.plan.servers {
+            if alone || node == other {
+                self.cut.insert((one.min(node), one.max(node)));
+            }
+        }
+        let cut = self.cut.clone();
+        self.note(|| format!("cut: {cut:?}"));
+        let back = (self.now + self.rng.between(1_000, 25_000)).min(HEAL_MS);
+        self.at(back, Event::Mend);
+    }
+
+    /// The hub of the first room lies to a participant.
+    fn lie(&mut self) {
+        let (Some(room_id), Some(hub)) = (self.rooms.first().cloned(), self.plan.rooms.first().map(|room| room.hub))
+        else {
+            return;
+        };
+        let inside = |node: &&Node| node.id != hub && node.up && node.participates(&room_id);
+        let inside: Vec<NodeId> = self.nodes.iter().filter(inside).map(|node| node.id).collect();
+        let Some(victim) = self.rng.pick(&inside).copied() else { return };
+        let mut lied = None;
+        self.with(hub, |node, ctx| lied = node.lie(ctx, &room_id, victim));
+        self.note(|| format!("s{hub} lies: {lied:?}"));
+        self.checker.lied = lied;
+    }
+
+    /// Somebody at each hub says something.
+    fn epilogue(&mut self) {
+        for room in 0..self.rooms.len() {
+            let Some(hub) = self.plan.rooms.get(room).map(|plan| plan.hub) else { continue };
+            for sender in (0..USERS).filter_map(|number| user(hub, number)) {
+                self.deed(hub, room, &sender, &Deed::Say("and so it goes".into()));
+            }
+        }
+    }
+
+    fn heal(&mut self) {
+        self.plan.loss = 0;
+        self.plan.duplication = 0;
+        self.plan.flakiness = 0;
+        self.cut.clear();
+        self.note(|| "all is well".into());
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>9} {}", self.now, line()));
+        }
+    }
+}
+
+fn user(node: NodeId, number: u64) -> Option<UserId> {
+    UserId::parse(format!("@u{number}:s{node}.example")).ok()
+}
+
+fn summary(envelope: &Envelope) -> String {
+    let Envelope { from, to, call, body } = envelope;
+    let mut text = match body {
+        Body::Request(request) => format!("{request:?}"),
+        Body::Response(response) => format!("{response:?}"),
+    };
+    if let Some((end, _)) = text.char_indices().nth(220) {
+        text.truncate(end);
+    }
+    format!("s{from} -> s{to} #{call} {text}")
+}

@@ -8,6 +8,7 @@ use axle_protocol::{RoomId, UserId};
 
 use crate::check::Checker;
 use crate::directory::Directory;
+use crate::disk::RoomLog;
 use crate::node::{Ctx, Deed, Node, Out, Timer};
 use crate::plan::{ACTIVE_MS, END_MS, EPILOGUE_MS, HEAL_MS, LIE_MS, Plan};
 use crate::rng::Rng;
@@ -142,6 +143,10 @@ impl World {
     }
 
     fn report(mut self) -> Report {
+        if let Some(trace) = &mut self.trace {
+            let logs = self.nodes.iter().flat_map(|node| node.disk.rooms.iter().map(move |(id, log)| (node.id, id, log)));
+            logs.for_each(|(node, id, log)| trace.extend(log_lines(node, id, log)));
+        }
         let hubs = self.rooms.iter().cloned().zip(self.plan.rooms.iter().map(|room| room.hub)).collect();
         self.checker.finish(&self.nodes, &hubs);
         Report {
@@ -363,6 +368,21 @@ impl World {
 
 fn user(node: NodeId, number: u64) -> Option<UserId> {
     UserId::parse(format!("@u{number}:s{node}.example")).ok()
+}
+
+/// A server's log of a room, as it is in the end.
+fn log_lines(node: NodeId, room_id: &RoomId, log: &RoomLog) -> Vec<String> {
+    let line = |(position, event): (i64, &axle_protocol::Event)| {
+        let parents: Vec<String> = event.prev_events().iter().map(|id| short(id.as_str())).collect();
+        let key = event.state_key().map(|key| format!(" {key} {}", event.membership().unwrap_or_default()));
+        let (id, kind, key) = (short(event.event_id().as_str()), event.event_type(), key.unwrap_or_default());
+        format!("s{node} {room_id} {position:>12} {id} after {parents:?} {} {kind}{key}", event.sender())
+    };
+    log.ordered().map(line).collect()
+}
+
+fn short(id: &str) -> String {
+    id.chars().take(7).collect()
 }
 
 fn summary(envelope: &Envelope) -> String {

@@ -113,21 +113,24 @@ impl Sync<'_> {
     }
 
     async fn read_elsewhere(&self, rooms: &mut Rooms, entry: OutOfRoom) -> ApiResult<()> {
-        if entry.stream > self.news.until || self.overtaken(&entry).await? {
+        let is_over = matches!(entry.membership, Membership::Leave | Membership::Ban);
+        let wanted = if is_over { self.wants_left(entry.stream) } else { self.is_new(entry.stream) };
+        if !wanted || entry.stream > self.news.until || self.overtaken(&entry).await? {
             return Ok(());
         }
         let room_id = entry.room_id.clone();
         match entry.membership {
-            Membership::Invite if self.is_new(entry.stream) => {
+            Membership::Invite => {
                 rooms.invite.insert(room_id, invited::invite_elsewhere(&entry)?);
             }
-            Membership::Knock if self.is_new(entry.stream) => {
+            Membership::Knock => {
                 rooms.knock.insert(room_id, invited::knock_elsewhere(&entry)?);
             }
-            Membership::Leave | Membership::Ban if self.wants_left(entry.stream) => {
+            Membership::Leave | Membership::Ban => {
                 rooms.leave.insert(room_id, left::read_elsewhere(self, entry).await?);
             }
-            _ => {}
+            // Who has joined a room is in it.
+            Membership::Join => {}
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::rows::{self, RoomRow, integer, one, status_code};
+use super::event_index::{Found, find};
+use super::rows::{self, RoomRow, integer, status_code};
 use super::state::{self, Place};
 use super::writer::Tx;
 use crate::{Append, Appended, DeliveryChange, EventStatus, NewEvent, StoreError};
@@ -46,7 +47,7 @@ pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, Store
         super::accounts::finish_txn(tx.conn, &txn.key, &txn.event_id)?;
     }
     for hash in &append.settled_lpdus {
-        super::delivery::settle_lpdu(tx.conn, appending.room.id, hash)?;
+        super::delivery::settle_lpdu(tx, appending.room.id, hash)?;
     }
     Ok(Appended { streams })
 }
@@ -67,14 +68,6 @@ struct Placed {
     delivered: bool,
 }
 
-/// What is stored of an event already.
-struct Known {
-    stream: i64,
-    room: i64,
-    position: Option<i64>,
-    status: i64,
-}
-
 struct Appending<'a> {
     append: &'a Append,
     /// Before the append.
@@ -88,25 +81,23 @@ struct Appending<'a> {
 impl Appending<'_> {
     /// Stores one event; returns its stream position.
     fn store(&mut self, tx: &mut Tx<'_>, index: usize, event: &NewEvent) -> Result<i64, StoreError> {
-        let stream = match self.insert(tx, event)? {
-            Some(stream) => stream,
-            None => return self.store_again(tx, index, event),
-        };
+        if let Some(known) = find(tx.conn, &tx.events, &event.event_id)? {
+            return self.store_again(tx, index, event, &known);
+        }
+        let stream = self.insert(tx, event)?;
         if tx.effects.pending_redactions {
-            redact_from_pending(tx, self.room.id, event)?;
+            redact_from_pending(tx, self.room.id, event, stream)?;
         }
         self.after_store(tx, index, event, stream, stream)?;
         Ok(stream)
     }
 
-    /// Inserts an event; `None`: it is stored already.
-    fn insert(&self, tx: &mut Tx<'_>, event: &NewEvent) -> Result<Option<i64>, StoreError> {
-        let stream = tx.effects.stream + 1;
-        let inserted = tx
-            .conn
+    fn insert(&self, tx: &mut Tx<'_>, event: &NewEvent) -> Result<i64, StoreError> {
+        let stream = tx.next_stream();
+        tx.conn
             .prepare_cached(
                 "INSERT INTO event (stream, room, position, status, event_id, lpdu_hash, json)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (event_id) DO NOTHING",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 stream,
@@ -117,17 +108,17 @@ impl Appending<'_> {
                 event.lpdu_hash,
                 event.json,
             ])?;
-        Ok((inserted == 1).then(|| tx.next_stream()))
+        tx.index(event, stream);
+        Ok(stream)
     }
 
-    fn store_again(&mut self, tx: &mut Tx<'_>, index: usize, event: &NewEvent) -> Result<i64, StoreError> {
-        let mut find =
-            tx.conn.prepare_cached("SELECT stream, room, position, status FROM event WHERE event_id = ?1")?;
-        let known = one(&mut find, [event.event_id.as_str()], |row| {
-            Ok(Known { stream: row.get(0)?, room: row.get(1)?, position: row.get(2)?, status: row.get(3)? })
-        })?;
-        drop(find);
-        let known = known.ok_or_else(|| StoreError::Invalid(format!("{} cannot be stored", event.event_id)))?;
+    fn store_again(
+        &mut self,
+        tx: &mut Tx<'_>,
+        index: usize,
+        event: &NewEvent,
+        known: &Found,
+    ) -> Result<i64, StoreError> {
         if known.room != self.room.id {
             return Err(StoreError::Invalid(format!("{} is an event of another room", event.event_id)));
         }
@@ -135,7 +126,7 @@ impl Appending<'_> {
             // Stays. Only what it does to current state is new, if anything.
             let change_stream = if event.sets_state { tx.next_stream() } else { known.stream };
             let place = self.place(index, known.position);
-            state::record(tx, &mut self.room, event, place, change_stream)?;
+            state::record(tx, &mut self.room, event, known.stream, place, change_stream)?;
             return Ok(known.stream);
         }
         let live = event.position.is_some_and(|position| self.is_live(position));
@@ -144,6 +135,10 @@ impl Appending<'_> {
             tx.conn
                 .prepare_cached("UPDATE event SET stream = ?2, position = ?3, status = ?4 WHERE stream = ?1")?
                 .execute(params![known.stream, stream, event.position, status_code(event.status)])?;
+        }
+        if live {
+            tx.index(event, stream);
+            state::follow(tx.conn, self.room.id, event, known.stream, stream)?;
         }
         let change_stream = if live || !event.sets_state { stream } else { tx.next_stream() };
         self.after_store(tx, index, event, stream, change_stream)?;
@@ -167,7 +162,7 @@ impl Appending<'_> {
         }
         if event.state_key.is_some() {
             let place = self.place(index, event.position);
-            state::record(tx, &mut self.room, event, place, change_stream)?;
+            state::record(tx, &mut self.room, event, stream, place, change_stream)?;
         }
         Ok(())
     }
@@ -295,30 +290,35 @@ fn mark_around(conn: &Connection, room: i64, first: i64, last: i64) -> Result<()
 /// Marks the target of a redaction, now or when it arrives. The first redaction stays.
 fn redact(tx: &mut Tx<'_>, room: i64, target: &axle_protocol::EventId, redaction: &NewEvent) -> Result<(), StoreError> {
     let by = redaction.event_id.as_str();
-    let known = integer(tx.conn, "SELECT room FROM event WHERE event_id = ?1", [target.as_str()])?;
-    if known.is_none() {
-        tx.effects.pending_redactions = true;
-        tx.conn
-            .prepare_cached("INSERT OR IGNORE INTO pending_redaction (target, redacted_by, room) VALUES (?1, ?2, ?3)")?
-            .execute(params![target.as_str(), by, room])?;
-    } else if known == Some(room) {
-        tx.conn
-            .prepare_cached("UPDATE event SET redacted_by = ?2 WHERE event_id = ?1 AND redacted_by IS NULL")?
-            .execute([target.as_str(), by])?;
+    match find(tx.conn, &tx.events, target)? {
+        None => {
+            tx.effects.pending_redactions = true;
+            tx.conn
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO pending_redaction (target, redacted_by, room) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![target.as_str(), by, room])?;
+        }
+        Some(known) if known.room == room => {
+            tx.conn
+                .prepare_cached("UPDATE event SET redacted_by = ?2 WHERE stream = ?1 AND redacted_by IS NULL")?
+                .execute(params![known.stream, by])?;
+        }
+        Some(_) => {}
     }
     Ok(())
 }
 
 /// Applies a redaction that came before its target.
-fn redact_from_pending(tx: &Tx<'_>, room: i64, event: &NewEvent) -> Result<(), StoreError> {
+fn redact_from_pending(tx: &Tx<'_>, room: i64, event: &NewEvent, stream: i64) -> Result<(), StoreError> {
     let target = event.event_id.as_str();
     tx.conn
         .prepare_cached(
             "UPDATE event SET redacted_by = pending.redacted_by
              FROM (SELECT redacted_by FROM pending_redaction WHERE target = ?1 AND room = ?2 LIMIT 1) AS pending
-             WHERE event_id = ?1",
+             WHERE stream = ?3",
         )?
-        .execute(params![target, room])?;
+        .execute(params![target, room, stream])?;
     tx.conn.prepare_cached("DELETE FROM pending_redaction WHERE target = ?1")?.execute([target])?;
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! Whether the database agrees with itself.
 
+use axle_protocol::EventId;
+use axle_protocol::event::Hash;
 use rusqlite::Connection;
 
+use super::event_index::{View, find, id_key, indexed_to, lpdu_key};
+use super::rows;
 use crate::StoreError;
 
 /// At most so many findings of each kind are told.
@@ -32,40 +36,41 @@ const INVARIANTS: &[&str] = &[
     "SELECT 'room ' || r.room_id || ' has the state ' || c.event_type || ' ' || c.state_key || ' from the event ' ||
          c.event_id || ', which is not in its log'
      FROM current_state c JOIN room r ON r.id = c.room
-     WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.event_id = c.event_id AND e.room = c.room)",
-    "SELECT 'room ' || r.room_id || ' has a state change by the event ' || s.event_id || ', which is not in its log'
+     WHERE NOT EXISTS
+         (SELECT 1 FROM event e WHERE e.stream = c.event AND e.event_id = c.event_id AND e.room = c.room)",
+    "SELECT 'room ' || r.room_id || ' has a change of the state ' || s.event_type || ' ' || s.state_key ||
+         ' by an event that is not in its log'
      FROM state_change s JOIN room r ON r.id = s.room
-     WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.event_id = s.event_id AND e.room = s.room)",
+     WHERE NOT EXISTS (SELECT 1 FROM event e WHERE e.stream = s.event AND e.room = s.room)",
     "SELECT 'room ' || r.room_id || ' has a state that lacks its parent ' || s.parent
      FROM state_change s JOIN room r ON r.id = s.room
      WHERE s.parent IS NOT NULL
          AND NOT EXISTS (SELECT 1 FROM state_change p WHERE p.id = s.parent AND p.room = s.room)",
     // The current state must be what its changes, one on the other, make.
-    "WITH RECURSIVE chain (room, id, event_type, state_key, event_id, parent) AS (
-         SELECT s.room, s.id, s.event_type, s.state_key, s.event_id, s.parent FROM room r
+    "WITH RECURSIVE chain (room, id, event_type, state_key, event, parent) AS (
+         SELECT s.room, s.id, s.event_type, s.state_key, s.event, s.parent FROM room r
              JOIN state_change s ON s.id = r.state_id
          UNION ALL
-         SELECT s.room, s.id, s.event_type, s.state_key, s.event_id, s.parent FROM chain
+         SELECT s.room, s.id, s.event_type, s.state_key, s.event, s.parent FROM chain
              JOIN state_change s ON s.id = chain.parent),
-     folded AS (SELECT room, event_type, state_key, event_id, max(id) FROM chain GROUP BY room, event_type, state_key)
+     folded AS (SELECT room, event_type, state_key, event, max(id) FROM chain GROUP BY room, event_type, state_key)
      SELECT 'room ' || r.room_id || ' has the state ' || event_type || ' ' || state_key || ' from ' ||
-         coalesce(c.event_id, 'no event') || ', its changes say ' || coalesce(f.event_id, 'no event')
+         coalesce(c.event_id, 'no event') || ', its changes say ' || coalesce((SELECT e.event_id FROM event e WHERE e.stream = f.event), 'no event')
      FROM folded f FULL JOIN current_state c USING (room, event_type, state_key) JOIN room r ON r.id = room
-     WHERE f.event_id IS NOT c.event_id",
+     WHERE f.event IS NOT c.event",
+    "SELECT 'event ' || event_id || ' is stored ' || count(*) || ' times' FROM event GROUP BY event_id
+     HAVING count(*) > 1",
     "SELECT 'room ' || r.room_id || ' has ' || c.state_key || ' as ' || coalesce(c.membership, 'nothing') ||
          ', the event ' || c.event_id || ' says ' || coalesce(e.json ->> '$.content.membership', 'nothing')
-     FROM current_state c JOIN room r ON r.id = c.room JOIN event e ON e.event_id = c.event_id
+     FROM current_state c JOIN room r ON r.id = c.room JOIN event e ON e.stream = c.event
      WHERE c.event_type = 'm.room.member' AND c.membership IS NOT (e.json ->> '$.content.membership')",
-    "SELECT 'event ' || e.event_id || ' is redacted by ' || e.redacted_by || ', which is not in the log' FROM event e
-     WHERE e.redacted_by IS NOT NULL
-         AND NOT EXISTS (SELECT 1 FROM event x WHERE x.event_id = e.redacted_by AND x.room = e.room)",
     "SELECT 'room number ' || d.room || ' or destination number ' || d.destination || ' of a delivery is not there'
      FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = d.room)
          OR NOT EXISTS (SELECT 1 FROM destination x WHERE x.id = d.destination)",
 ];
 
 /// Everything that is wrong, a sentence each.
-pub(super) fn check(conn: &Connection) -> Result<Vec<String>, StoreError> {
+pub(super) fn check(conn: &Connection, view: &View) -> Result<Vec<String>, StoreError> {
     let mut findings = sentences(conn, &format!("PRAGMA integrity_check({MAX_FINDINGS})"))?;
     findings.retain(|finding| finding != "ok");
     if !findings.is_empty() {
@@ -74,6 +79,42 @@ pub(super) fn check(conn: &Connection) -> Result<Vec<String>, StoreError> {
     }
     for sql in INVARIANTS {
         findings.extend(sentences(conn, sql)?);
+    }
+    findings.extend(check_redactions(conn, view)?);
+    findings.extend(check_index(conn)?);
+    Ok(findings)
+}
+
+/// Whether every event that is redacted is so by an event of its room.
+fn check_redactions(conn: &Connection, view: &View) -> Result<Vec<String>, StoreError> {
+    let mut findings = Vec::new();
+    let mut redacted = conn.prepare("SELECT event_id, redacted_by, room FROM event WHERE redacted_by IS NOT NULL")?;
+    let mut redacted = redacted.query([])?;
+    while let Some(row) = redacted.next()? {
+        let (event_id, by): (EventId, EventId) = (rows::id(row, 0)?, rows::id(row, 1)?);
+        let room: i64 = row.get(2)?;
+        let found = find(conn, view, &by)?.is_some_and(|found| found.room == room);
+        if !found && findings.len() < MAX_FINDINGS {
+            findings.push(format!("event {event_id} is redacted by {by}, which is not in its room's log"));
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether every event can be found by its id and its LPDU hash.
+fn check_index(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut findings = Vec::new();
+    let mut indexed = conn.prepare("SELECT 1 FROM event_key WHERE key = ?1 AND stream = ?2")?;
+    let mut events = conn.prepare("SELECT stream, event_id, lpdu_hash FROM event WHERE stream <= ?1")?;
+    let mut events = events.query([indexed_to(conn)?])?;
+    while let Some(row) = events.next()? {
+        let (stream, hash): (i64, Option<Hash>) = (row.get(0)?, row.get(2)?);
+        let event_id: EventId = rows::id(row, 1)?;
+        for key in std::iter::once(id_key(&event_id)).chain(hash.as_ref().map(lpdu_key)) {
+            if !indexed.exists([key, stream])? && findings.len() < MAX_FINDINGS {
+                findings.push(format!("event {event_id} is not in the index of events"));
+            }
+        }
     }
     Ok(findings)
 }

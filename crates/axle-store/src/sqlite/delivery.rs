@@ -11,6 +11,7 @@ use super::SqliteStore;
 use super::append::last_stream;
 use super::destinations::{Destination, Pending};
 use super::error::damaged;
+use super::event_index::find_lpdu;
 use super::later::ResponseRow;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
@@ -260,8 +261,9 @@ impl SqliteStore {
 }
 
 /// The append that an LPDU was for is being stored: answers its client and takes it out of the queue.
-pub(super) fn settle_lpdu(conn: &Connection, room: i64, hash: &Hash) -> Result<(), StoreError> {
-    match super::log::find_lpdu(conn, room, hash)? {
+pub(super) fn settle_lpdu(tx: &Tx<'_>, room: i64, hash: &Hash) -> Result<(), StoreError> {
+    let conn = tx.conn;
+    match find_lpdu(conn, &tx.events, room, hash)? {
         Some((event_id, false)) => super::accounts::answer_txn(conn, hash, &event_id)?,
         Some((_, true)) | None => super::accounts::refuse_txn(conn, hash, "the event was rejected")?,
     }

@@ -8,6 +8,7 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
+use super::event_index::{View, find, find_lpdu};
 use super::rows::{self, EVENT_COLUMNS, RoomRow, all, one};
 use super::{SqliteStore, append, out_of_room, state, user_rooms};
 use crate::{
@@ -53,20 +54,24 @@ impl RoomLog for SqliteStore {
 
     async fn event(&self, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
         let event_id = event_id.clone();
-        self.read(move |conn| event(conn, &event_id)).await
+        self.read_events(move |conn, view| event(conn, view, &event_id)).await
     }
 
     async fn events(&self, event_ids: &[EventId]) -> Result<Vec<StoredEvent>, StoreError> {
         let event_ids = event_ids.to_vec();
-        self.read(move |conn| event_ids.iter().filter_map(|id| event(conn, id).transpose()).collect()).await
+        let read = move |conn: &Connection, view: &View| -> Result<Vec<StoredEvent>, StoreError> {
+            event_ids.iter().filter_map(|id| event(conn, view, id).transpose()).collect()
+        };
+        self.read_events(read).await
     }
 
     async fn known_lpdus(&self, room_id: &RoomId, hashes: &[Hash]) -> Result<Vec<(Hash, EventId)>, StoreError> {
-        let hashes = hashes.to_vec();
-        self.read_room(room_id, move |conn, _, room| {
+        let (room_id, hashes) = (room_id.clone(), hashes.to_vec());
+        self.read_events(move |conn, view| {
             let mut known = Vec::new();
+            let Some(room) = rows::room(conn, &room_id)? else { return Ok(known) };
             for hash in hashes {
-                known.extend(find_lpdu(conn, room.id, &hash)?.map(|(id, _)| (hash, id)));
+                known.extend(find_lpdu(conn, view, room.id, &hash)?.map(|(id, _)| (hash, id)));
             }
             Ok(known)
         })
@@ -90,7 +95,7 @@ impl RoomLog for SqliteStore {
     async fn current_state(&self, room_id: &RoomId) -> Result<Vec<StoredEvent>, StoreError> {
         self.read_room(room_id, |conn, room_id, room| {
             let sql = format!(
-                "SELECT {EVENT_COLUMNS} FROM current_state c CROSS JOIN event e ON e.event_id = c.event_id
+                "SELECT {EVENT_COLUMNS} FROM current_state c CROSS JOIN event e ON e.stream = c.event
                  WHERE c.room = ?1"
             );
             all(&mut conn.prepare_cached(&sql)?, [room.id], |row| rows::event(row, room_id, room.version))
@@ -107,7 +112,7 @@ impl RoomLog for SqliteStore {
         let (event_type, state_key) = (event_type.to_owned(), state_key.to_owned());
         self.read_room(room_id, move |conn, room_id, room| {
             let sql = format!(
-                "SELECT {EVENT_COLUMNS} FROM current_state c CROSS JOIN event e ON e.event_id = c.event_id
+                "SELECT {EVENT_COLUMNS} FROM current_state c CROSS JOIN event e ON e.stream = c.event
                  WHERE c.room = ?1 AND c.event_type = ?2 AND c.state_key = ?3"
             );
             one(&mut conn.prepare_cached(&sql)?, params![room.id, event_type, state_key], |row| {
@@ -190,17 +195,12 @@ impl RoomLog for SqliteStore {
     }
 }
 
-/// The event of a room that carries an LPDU.
-pub(super) fn find_lpdu(conn: &Connection, room: i64, hash: &Hash) -> Result<Option<(EventId, bool)>, StoreError> {
-    let mut find = conn.prepare_cached("SELECT event_id, status = 2 FROM event WHERE room = ?1 AND lpdu_hash = ?2")?;
-    one(&mut find, params![room, hash], |row| Ok((rows::id(row, 0)?, row.get(1)?)))
-}
-
-fn event(conn: &Connection, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+fn event(conn: &Connection, view: &View, event_id: &EventId) -> Result<Option<StoredEvent>, StoreError> {
+    let Some(found) = find(conn, view, event_id)? else { return Ok(None) };
     let sql = format!(
-        "SELECT {EVENT_COLUMNS}, r.room_id, r.version FROM event e JOIN room r ON r.id = e.room WHERE e.event_id = ?1"
+        "SELECT {EVENT_COLUMNS}, r.room_id, r.version FROM event e JOIN room r ON r.id = e.room WHERE e.stream = ?1"
     );
-    one(&mut conn.prepare_cached(&sql)?, [event_id.as_str()], with_room)
+    one(&mut conn.prepare_cached(&sql)?, [found.stream], with_room)
 }
 
 /// An event from [`EVENT_COLUMNS`] and its room's id and version.
@@ -219,7 +219,7 @@ fn load_room(conn: &Connection, room_id: &RoomId, room: &RoomRow) -> Result<Room
     let mut state = conn.prepare_cached(
         "SELECT c.event_type, c.state_key, c.event_id, c.membership,
                 CASE WHEN c.event_type <> 'm.room.member'
-                     THEN (SELECT json FROM event e WHERE e.event_id = c.event_id) END
+                     THEN (SELECT json FROM event e WHERE e.stream = c.event) END
          FROM current_state c WHERE c.room = ?1",
     )?;
     let state = all(&mut state, [room.id], |row| {

@@ -6,6 +6,7 @@ mod check;
 mod delivery;
 mod destinations;
 mod error;
+mod event_index;
 mod keys;
 mod later;
 mod log;
@@ -28,6 +29,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::StoreError;
 use destinations::Destinations;
+use event_index::{EventIndex, View};
 use later::Later;
 use readers::Readers;
 use writer::{Tx, Writer};
@@ -99,6 +101,7 @@ struct Shared {
     /// The last stream position that is durable.
     stream: AtomicI64,
     destinations: Mutex<Destinations>,
+    events: EventIndex,
     later: Mutex<LaterState>,
 }
 
@@ -129,8 +132,10 @@ impl SqliteStore {
         let shared = Arc::new(Shared {
             stream: AtomicI64::new(stream),
             destinations: Mutex::new(destinations),
+            events: EventIndex::default(),
             later: Mutex::default(),
         });
+        shared.events.load(&conn, event_index::indexed_to(&conn)?)?;
         let readers = Readers::new(path.to_owned(), options.clone());
         let writer = if options.read_only { None } else { Some(Writer::start(conn, shared.clone())?) };
         let inner = Inner { shared, readers, writer, path: path.to_owned(), options, _lock: lock };
@@ -159,6 +164,25 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.inner.readers.read(work).await
+    }
+
+    /// Reads from what can find events by their ids.
+    async fn read_events<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &View) -> Result<T, StoreError> + Send + 'static,
+    {
+        // Taken before the read transaction begins: what is merged meanwhile is found twice rather than not at all.
+        let shared = self.inner.shared.clone();
+        let view = shared.events.view();
+        let others_write = self.inner.writer.is_none();
+        self.read(move |conn| {
+            if others_write {
+                shared.events.catch_up(conn)?;
+            }
+            work(conn, &view)
+        })
+        .await
     }
 
     /// Changes what is to be written without anyone waiting for it.

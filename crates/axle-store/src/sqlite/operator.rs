@@ -17,7 +17,7 @@ impl Operator for SqliteStore {
         self.read(|conn| {
             let mut find = conn.prepare_cached(
                 "SELECT r.room_id, r.version, r.events,
-                     (SELECT e.json FROM current_state c JOIN event e ON e.event_id = c.event_id
+                     (SELECT e.json FROM current_state c JOIN event e ON e.stream = c.event
                       WHERE c.room = r.id AND c.event_type = 'm.room.name' AND c.state_key = ''),
                      (SELECT count(*) FROM current_state c
                       WHERE c.room = r.id AND c.event_type = 'm.room.member' AND c.membership = 'join')
@@ -38,7 +38,7 @@ impl Operator for SqliteStore {
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {
-        self.read(check::check).await
+        self.read_events(check::check).await
     }
 
     async fn block_server(&self, server: &ServerName, blocked: bool) -> Result<(), StoreError> {

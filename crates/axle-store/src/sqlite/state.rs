@@ -18,11 +18,13 @@ pub(super) struct Place {
     pub(super) history: bool,
 }
 
-/// Records what an event does to its room's state, if anything.
+/// Records what an event, stored at `event_stream`, does to its room's state, if anything; changes of current state are
+/// made at `stream`.
 pub(super) fn record(
     tx: &mut Tx<'_>,
     room: &mut RoomRow,
     event: &NewEvent,
+    event_stream: i64,
     place: Place,
     stream: i64,
 ) -> Result<(), StoreError> {
@@ -31,11 +33,12 @@ pub(super) fn record(
         if is_current(tx.conn, room.id, event, state_key)? {
             return Ok(());
         }
-        set_current(tx.conn, room.id, event, state_key)?;
+        set_current(tx.conn, room.id, event, event_stream, state_key)?;
         let parent = room.state_id;
-        room.state_id = Some(insert_change(tx.conn, room.id, event, state_key, place, parent, Some(stream))?);
+        room.state_id =
+            Some(insert_change(tx.conn, room.id, (event, event_stream), state_key, place, Some((parent, stream)))?);
     } else if place.history && event.status == EventStatus::Accepted && event.position.is_some() {
-        insert_change(tx.conn, room.id, event, state_key, place, None, None)?;
+        insert_change(tx.conn, room.id, (event, event_stream), state_key, place, None)?;
     }
     Ok(())
 }
@@ -45,42 +48,57 @@ fn is_current(conn: &Connection, room: i64, event: &NewEvent, state_key: &str) -
     Ok(integer(conn, sql, params![room, event.event_type, state_key, event.event_id.as_str()])? == Some(1))
 }
 
-fn set_current(conn: &Connection, room: i64, event: &NewEvent, state_key: &str) -> Result<(), StoreError> {
+/// An event got another stream position.
+pub(super) fn follow(conn: &Connection, room: i64, event: &NewEvent, from: i64, to: i64) -> Result<(), StoreError> {
+    let Some(state_key) = &event.state_key else { return Ok(()) };
+    for table in ["current_state", "state_change"] {
+        let sql = format!(
+            "UPDATE {table} SET event = ?5 WHERE room = ?1 AND event_type = ?2 AND state_key = ?3 AND event = ?4"
+        );
+        conn.prepare_cached(&sql)?.execute(params![room, event.event_type, state_key, from, to])?;
+    }
+    Ok(())
+}
+
+fn set_current(conn: &Connection, room: i64, event: &NewEvent, stream: i64, state_key: &str) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "INSERT INTO current_state (room, event_type, state_key, event_id, membership) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET event_id = excluded.event_id, membership = excluded.membership",
+        "INSERT INTO current_state (room, event_type, state_key, event, event_id, membership)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE
+         SET event = excluded.event, event_id = excluded.event_id, membership = excluded.membership",
     )?
     .execute(params![
         room,
         event.event_type,
         state_key,
+        stream,
         event.event_id.as_str(),
         event.membership.map(|membership| membership.as_str()),
     ])?;
     Ok(())
 }
 
+/// `made`: the state it was made on and when, unless it is history.
 fn insert_change(
     conn: &Connection,
     room: i64,
-    event: &NewEvent,
+    (event, event_stream): (&NewEvent, i64),
     state_key: &str,
     place: Place,
-    parent: Option<i64>,
-    stream: Option<i64>,
+    made: Option<(Option<i64>, i64)>,
 ) -> Result<i64, StoreError> {
     conn.prepare_cached(
-        "INSERT INTO state_change (parent, room, event_type, state_key, holds_from, stream, event_id)
+        "INSERT INTO state_change (parent, room, event_type, state_key, holds_from, stream, event)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
-        parent,
+        made.and_then(|(parent, _)| parent),
         room,
         event.event_type,
         state_key,
         place.holds_from,
-        stream,
-        event.event_id.as_str()
+        made.map(|(_, stream)| stream),
+        event_stream
     ])?;
     Ok(conn.last_insert_rowid())
 }
@@ -95,7 +113,7 @@ pub(super) fn entry_before(
     state_key: &str,
 ) -> Result<Option<StoredEvent>, StoreError> {
     let held = format!(
-        "SELECT {} FROM state_change s JOIN event e ON e.event_id = s.event_id
+        "SELECT {} FROM state_change s JOIN event e ON e.stream = s.event
          WHERE s.room = ?1 AND s.event_type = ?2 AND s.state_key = ?3 AND s.holds_from <= ?4
          ORDER BY s.holds_from DESC, s.id DESC LIMIT 1",
         rows::EVENT_COLUMNS
@@ -108,7 +126,7 @@ pub(super) fn entry_before(
     }
     // History that was fetched from before our join: what the join brought, and history has not placed, is older.
     let brought = format!(
-        "SELECT {} FROM state_change s JOIN event e ON e.event_id = s.event_id
+        "SELECT {} FROM state_change s JOIN event e ON e.stream = s.event
          WHERE s.room = ?1 AND s.event_type = ?2 AND s.state_key = ?3 ORDER BY s.holds_from, s.id LIMIT 1",
         rows::EVENT_COLUMNS
     );
@@ -144,7 +162,7 @@ pub(super) fn changes(
     until: i64,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let sql = format!(
-        "SELECT {}, s.event_type, s.state_key FROM state_change s CROSS JOIN event e ON e.event_id = s.event_id
+        "SELECT {}, s.event_type, s.state_key FROM state_change s CROSS JOIN event e ON e.stream = s.event
          WHERE s.room = ?1 AND s.stream > ?2 AND s.stream <= ?3 ORDER BY s.stream DESC",
         rows::EVENT_COLUMNS
     );

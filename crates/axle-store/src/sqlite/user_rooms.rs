@@ -27,7 +27,7 @@ pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result
         "SELECT {COLUMNS} FROM (SELECT DISTINCT room FROM event NOT INDEXED WHERE stream > ?2) n
          CROSS JOIN current_state c ON c.room = n.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
          CROSS JOIN room r ON r.id = n.room
-         CROSS JOIN event e ON e.event_id = c.event_id"
+         CROSS JOIN event e ON e.stream = c.event"
     );
     rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)
 }
@@ -36,7 +36,7 @@ fn newer_by_user(conn: &Connection, user_id: &UserId, after: i64) -> Result<Vec<
     let sql = format!(
         "SELECT {COLUMNS} FROM current_state c
          CROSS JOIN room r ON r.id = c.room AND r.newest_stream > ?2
-         CROSS JOIN event e ON e.event_id = c.event_id
+         CROSS JOIN event e ON e.stream = c.event
          WHERE c.event_type = 'm.room.member' AND c.state_key = ?1"
     );
     rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Shared;
+use super::event_index::{EventIndex, Merged, Merger, View, id_key, lpdu_key};
 use super::later::Later;
-use crate::StoreError;
+use crate::{NewEvent, StoreError};
 
 /// At most so many writes share a transaction.
 const MAX_BATCH: usize = 1024;
@@ -25,6 +26,9 @@ pub(super) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     /// What becomes true outside of the database when it commits.
     pub(super) effects: Effects,
+    /// Where events are found, those of this transaction too.
+    pub(super) events: View,
+    index: &'a EventIndex,
 }
 
 /// What becomes true in memory when a transaction commits.
@@ -38,6 +42,8 @@ pub(super) struct Effects {
     pub(super) new_destinations: Vec<(axle_protocol::ServerName, i64, i64)>,
     /// What is to be delivered: destination, stream position.
     pub(super) deliveries: Vec<(i64, i64)>,
+    /// What was added to the index of events: key, stream position.
+    indexed: Vec<(i64, i64)>,
 }
 
 impl Tx<'_> {
@@ -45,6 +51,15 @@ impl Tx<'_> {
     pub(super) fn next_stream(&mut self) -> i64 {
         self.effects.stream += 1;
         self.effects.stream
+    }
+
+    /// Lets an event be found by its id and LPDU hash.
+    pub(super) fn index(&mut self, event: &NewEvent, stream: i64) {
+        let keys = [Some(id_key(&event.event_id)), event.lpdu_hash.as_ref().map(lpdu_key)];
+        for key in keys.into_iter().flatten() {
+            self.index.add((key, stream));
+            self.effects.indexed.push((key, stream));
+        }
     }
 }
 
@@ -96,7 +111,7 @@ impl Writer {
         let pending_redactions =
             super::rows::integer(&conn, "SELECT EXISTS (SELECT 1 FROM pending_redaction)", [])? == Some(1);
         let (queue, messages) = channel();
-        let worker = Worker { conn, shared, messages, pending_redactions };
+        let worker = Worker { conn, shared, messages, pending_redactions, merger: Merger::default() };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.run())
@@ -142,6 +157,7 @@ struct Worker {
     shared: Arc<Shared>,
     messages: Receiver<Message>,
     pending_redactions: bool,
+    merger: Merger,
 }
 
 impl Worker {
@@ -223,16 +239,23 @@ impl Worker {
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Spoiled> {
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Spoiled::from)?;
-        let result = self.run_all(jobs, later, savepoints).and_then(|(outcomes, effects)| {
-            self.conn.execute_batch("COMMIT").map_err(Spoiled::from)?;
-            Ok((outcomes, effects))
+        let events = self.shared.events.view();
+        let stream = self.shared.stream.load(Ordering::Acquire);
+        let effects = Effects { stream, pending_redactions: self.pending_redactions, ..Effects::default() };
+        let mut tx = Tx { conn: &self.conn, effects, events, index: &self.shared.events };
+        let result = run_all(&mut tx, jobs, later, savepoints).and_then(|outcomes| {
+            let merged = self.merger.merge(&self.conn, &self.shared.events)?;
+            self.conn.execute_batch("COMMIT")?;
+            Ok((outcomes, merged))
         });
+        let effects = tx.effects;
         match result {
-            Ok((outcomes, effects)) => {
-                self.publish(effects);
+            Ok((outcomes, merged)) => {
+                self.publish(effects, merged);
                 Ok(outcomes)
             }
             Err(spoiled) => {
+                self.shared.events.take_back(&effects.indexed);
                 if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
                     tracing::error!("a failed transaction could not be rolled back");
                 }
@@ -241,29 +264,27 @@ impl Worker {
         }
     }
 
-    fn run_all(
-        &self,
-        jobs: &mut [Box<dyn Job>],
-        later: &Later,
-        savepoints: bool,
-    ) -> Result<(Vec<Result<(), StoreError>>, Effects), Spoiled> {
-        let stream = self.shared.stream.load(Ordering::Acquire);
-        let effects = Effects { stream, pending_redactions: self.pending_redactions, ..Effects::default() };
-        let mut tx = Tx { conn: &self.conn, effects };
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            let outcome = if savepoints { in_savepoint(&mut tx, &mut **job)? } else { bare(&mut tx, &mut **job)? };
-            outcomes.push(outcome);
-        }
-        later.write(&self.conn)?;
-        Ok((outcomes, tx.effects))
-    }
-
-    fn publish(&mut self, effects: Effects) {
+    fn publish(&mut self, effects: Effects, merged: Merged) {
+        self.merger.committed(&self.shared.events, merged, effects.indexed.len(), effects.stream);
         self.pending_redactions = effects.pending_redactions;
         self.shared.destinations().committed(&effects);
         self.shared.stream.store(effects.stream, Ordering::Release);
     }
+}
+
+fn run_all(
+    tx: &mut Tx<'_>,
+    jobs: &mut [Box<dyn Job>],
+    later: &Later,
+    savepoints: bool,
+) -> Result<Vec<Result<(), StoreError>>, Spoiled> {
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let outcome = if savepoints { in_savepoint(tx, &mut **job)? } else { bare(tx, &mut **job)? };
+        outcomes.push(outcome);
+    }
+    later.write(tx.conn)?;
+    Ok(outcomes)
 }
 
 /// Why a transaction was rolled back.
@@ -293,7 +314,8 @@ fn in_savepoint(tx: &mut Tx<'_>, job: &mut dyn Job) -> Result<Result<(), StoreEr
     let outcome = job.run(tx);
     if outcome.is_err() {
         tx.conn.execute_batch("ROLLBACK TO one")?;
-        tx.effects = before;
+        let undone = std::mem::replace(&mut tx.effects, before);
+        tx.index.take_back(undone.indexed.get(tx.effects.indexed.len()..).unwrap_or_default());
     }
     tx.conn.execute_batch("RELEASE one")?;
     Ok(outcome)

@@ -21,12 +21,19 @@ CREATE TABLE event (
     redacted_by TEXT,
     json TEXT NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX event_by_id ON event (event_id);
 CREATE UNIQUE INDEX event_by_position ON event (room, position) WHERE position IS NOT NULL;
-CREATE INDEX event_by_lpdu ON event (room, lpdu_hash) WHERE lpdu_hash IS NOT NULL;
 -- What queues towards other servers look through, without touching the events.
 CREATE INDEX event_to_deliver ON event (stream, room, position) WHERE position IS NOT NULL AND status <= 1;
 CREATE INDEX event_waiting ON event (room) WHERE status = 4;
+
+-- By the first bits of event ids and of LPDU hashes, for events up to indexed_to; those after it are indexed in memory.
+CREATE TABLE event_key (
+    key INTEGER NOT NULL,
+    stream INTEGER NOT NULL,
+    PRIMARY KEY (key, stream)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE event_index (id INTEGER PRIMARY KEY CHECK (id = 1), indexed_to INTEGER NOT NULL) STRICT;
+INSERT INTO event_index VALUES (1, 0);
 
 -- Positions between two neighbours of the log that are known to be missing.
 CREATE TABLE gap (
@@ -40,6 +47,7 @@ CREATE TABLE current_state (
     room INTEGER NOT NULL,
     event_type TEXT NOT NULL,
     state_key TEXT NOT NULL,
+    event INTEGER NOT NULL,          -- its stream position, as in state_change
     event_id TEXT NOT NULL,
     membership TEXT,
     PRIMARY KEY (room, event_type, state_key)
@@ -56,8 +64,8 @@ CREATE TABLE state_change (
     event_type TEXT NOT NULL,
     state_key TEXT NOT NULL,
     holds_from INTEGER NOT NULL,     -- first position whose state before it has this
-    stream INTEGER,
-    event_id TEXT NOT NULL
+    stream INTEGER,                  -- when it was made
+    event INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX state_change_by_key ON state_change (room, event_type, state_key, holds_from, id);
 CREATE INDEX state_change_in_stream ON state_change (room, stream) WHERE stream IS NOT NULL;

@@ -144,7 +144,8 @@ impl World {
 
     fn report(mut self) -> Report {
         if let Some(trace) = &mut self.trace {
-            let logs = self.nodes.iter().flat_map(|node| node.disk.rooms.iter().map(move |(id, log)| (node.id, id, log)));
+            let logs =
+                self.nodes.iter().flat_map(|node| node.disk.rooms.iter().map(move |(id, log)| (node.id, id, log)));
             logs.for_each(|(node, id, log)| trace.extend(log_lines(node, id, log)));
         }
         let hubs = self.rooms.iter().cloned().zip(self.plan.rooms.iter().map(|room| room.hub)).collect();

@@ -312,7 +312,7 @@ async fn a_server_that_does_not_answer() {
 #[tokio::test]
 async fn a_server_that_hangs_after_the_request() {
     let ca = Ca::new();
-    let hang = Router::new().fallback(|| std::future::pending::<()>());
+    let hang = Router::new().fallback(std::future::pending::<()>);
     let server = Server::start(Some(ca.server(&["hub.test"]).config()), hang).await;
     let short = axle_federation::client::Timeouts { long_request: Duration::from_millis(300), ..timeouts() };
     let client = client(&ca, "a.test", 1, &[("hub.test", server.address)], short);

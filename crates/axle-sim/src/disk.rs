@@ -133,13 +133,12 @@ impl Disk {
         let Some(log) = self.rooms.get(room_id) else { return known };
         for id in &lookup.events {
             if let Some(stored) = log.events.get(id) {
-                let settled = matches!(stored.placed.status, Status::Accepted | Status::Rejected);
-                known.events.insert(id.clone(), Brief::of(&stored.placed.event, settled));
+                let Placed { event, status, position, .. } = &stored.placed;
+                known.events.insert(id.clone(), Brief::of(event, *status, *position));
             }
         }
         let wanted: BTreeSet<&Hash> = lookup.lpdus.iter().collect();
-        let accepted = log.events.values().filter(|stored| stored.placed.status == Status::Accepted);
-        for event in accepted.map(|stored| &stored.placed.event) {
+        for event in log.events.values().map(|stored| &stored.placed.event) {
             if let Some(hash) = event.lpdu_hash().filter(|hash| wanted.contains(hash)) {
                 known.lpdus.insert(*hash, event.event_id().clone());
             }
@@ -170,11 +169,6 @@ impl Disk {
     /// Marks everything that there is as delivered.
     pub fn forget_queues(&mut self, destinations: impl Iterator<Item = ServerName>) {
         self.acknowledged = destinations.map(|destination| (destination, self.next_stream)).collect();
-    }
-
-    /// The last position in the order of arrival.
-    pub fn last_stream(&self) -> i64 {
-        self.next_stream
     }
 
     /// Events up to and including one, oldest first.

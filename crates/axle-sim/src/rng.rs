@@ -16,6 +16,8 @@ impl Rng {
     }
 
     /// The next number.
+    // An endless source of numbers, not a sequence to be walked.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

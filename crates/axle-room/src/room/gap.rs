@@ -1,17 +1,23 @@
-//! Events whose parents are missing, and how what is missing is fetched.
+//! Events that do not follow what we have, and how what is missing is fetched.
 //!
-//! Whatever waits is stored first, so that the hub may be answered. When the gap is filled, or given up, it is placed:
-//! parents before children, otherwise in order of arrival.
+//! An event waits if a parent of it is not in the order that began when we came in. Either something between is
+//! missing, or the event is older than our stay (a late delivery), or the hub gives several events the same parent and
+//! this one's is older than our stay. Only the hub's order tells: it is asked to backfill from the event. If that leads
+//! to something that we have, what lies between is placed, and the event after it; if it leads to something from before
+//! our stay, the event is history.
+//!
+//! Whatever waits is stored first, so that the hub may be answered.
 
 use std::collections::{HashSet, VecDeque};
 
 use axle_protocol::{Event, EventId};
 
-use super::Room;
 use super::change::{Change, Fault, FaultKind, Refusal, Status};
 use super::known::Known;
 use super::place::without_position;
+use super::state::RoomState;
 use super::verified::Verified;
+use super::{Room, Whereabouts};
 
 /// How many events of a room may wait for a gap to be filled; more are refused until it is.
 pub const MAX_WAITING: usize = 1_000;
@@ -30,13 +36,13 @@ pub enum Received {
         /// What is wrong.
         fault: Fault,
     },
-    /// It waits for an earlier one: ask the hub to backfill from `missing` (unless that is under way), and hand the
-    /// answer to [`Room::fill_gap`].
+    /// It waits: ask the hub to backfill from `from` (unless that is under way), and hand the answer to
+    /// [`Room::fill_gap`].
     Waiting {
         /// What to store.
         change: Change,
-        /// The event to ask for.
-        missing: EventId,
+        /// The event to backfill from.
+        from: EventId,
     },
     /// It has been here.
     Duplicate,
@@ -53,80 +59,88 @@ pub enum Filled {
     Missing {
         /// What to store.
         change: Change,
-        /// The event to ask for.
-        missing: EventId,
+        /// The event to backfill from.
+        from: EventId,
     },
-    /// The answer brought nothing, or too much: see [`Room::give_up_gap`].
-    Stuck {
-        /// What to store.
-        change: Change,
-        /// The event that is not to be had.
-        missing: EventId,
-    },
+    /// The hub does not have, or does not give, what the first event that waits needs; or it is too much. See
+    /// [`Room::give_up_gap`].
+    Stuck(Change),
 }
 
-/// Events that wait for their parents, in order of arrival; those fetched to fill the gap before all others.
+/// Events that wait, in order: those fetched to fill the gap, then those that the hub sent.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    queue: VecDeque<(Verified, Origin)>,
+    queue: VecDeque<Entry>,
     ids: HashSet<EventId>,
 }
 
-/// How a waiting event came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// The hub sent it; it is stored.
-    Sent,
+#[derive(Debug)]
+struct Entry {
+    event: Verified,
     /// We fetched it; it is in memory only.
-    Fetched,
+    fetched: bool,
+    /// The hub's order has shown that it comes after something that we have.
+    anchored: bool,
 }
 
 impl Waiting {
     /// Adds an event that the hub sent.
     pub(super) fn push(&mut self, event: Verified) {
         self.ids.insert(event.event().event_id().clone());
-        self.queue.push_back((event, Origin::Sent));
+        self.queue.push_back(Entry { event, fetched: false, anchored: false });
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Event> {
-        self.queue.iter().map(|(event, _)| event.event())
+        self.queue.iter().map(|entry| entry.event.event())
     }
 
     pub(super) fn contains(&self, id: &EventId) -> bool {
         self.ids.contains(id)
     }
 
+    /// Those that the hub sent.
+    pub(super) fn into_sent(self) -> impl Iterator<Item = Verified> {
+        self.queue.into_iter().filter(|entry| !entry.fetched).map(|entry| entry.event)
+    }
+
     fn push_fetched(&mut self, event: Verified) {
         self.ids.insert(event.event().event_id().clone());
-        self.queue.push_front((event, Origin::Fetched));
+        self.queue.push_front(Entry { event, fetched: true, anchored: false });
+    }
+
+    /// The first event that the hub sent: what is being fetched is for it.
+    fn first_sent(&self) -> Option<usize> {
+        self.queue.iter().position(|entry| !entry.fetched)
+    }
+
+    /// The first event that the hub sent, and what was fetched for it, come after something that we have.
+    fn anchor(&mut self) {
+        let count = self.first_sent().map_or(0, |i| i + 1);
+        self.queue.iter_mut().take(count).for_each(|entry| entry.anchored = true);
     }
 
     fn drop_fetched(&mut self) {
-        self.queue.retain(|(_, origin)| *origin == Origin::Sent);
+        self.queue.retain(|entry| !entry.fetched);
         self.ids = self.iter().map(|event| event.event_id().clone()).collect();
     }
 
-    /// Takes out the first event of which no parent waits. Ids are hashes, so no two events are each other's
-    /// ancestors: while something waits, there is one.
-    fn take_orphan(&mut self) -> Option<Verified> {
-        let has_none =
-            |(event, _): &(Verified, Origin)| !event.event().prev_events().iter().any(|id| self.contains(id));
-        let i = self.queue.iter().position(has_none)?;
-        self.remove(i)
-    }
-
     fn remove(&mut self, i: usize) -> Option<Verified> {
-        let (event, _) = self.queue.remove(i)?;
+        let event = self.queue.remove(i)?.event;
         self.ids.remove(event.event().event_id());
         Some(event)
     }
 }
 
 impl Room {
-    /// The event to backfill from, if something waits. `known` answers [`Room::lookup`] of no events.
-    pub fn missing_parent(&self, known: &Known) -> Option<EventId> {
-        let unknown = |id: &&EventId| !self.is_settled(id, known) && !self.waiting.contains(id);
-        self.waiting.iter().find_map(|event| event.prev_events().iter().find(unknown)).cloned()
+    /// The event to backfill from, if something waits: one that waits, or a parent that is missing.
+    pub fn backfill_from(&self, known: &Known) -> Option<EventId> {
+        let sent = self.waiting.queue.iter().find(|entry| !entry.fetched)?.event.event().event_id();
+        let first = self.waiting.queue.front()?;
+        let is_missing = |id: &&EventId| match first.anchored {
+            true => self.whereabouts(id, known) == Whereabouts::Unknown,
+            false => first.fetched && !self.waiting.contains(id),
+        };
+        Some(first.event.event().prev_events().iter().find(is_missing).unwrap_or(sent).clone())
     }
 
     /// How many events wait.
@@ -134,81 +148,75 @@ impl Room {
         self.waiting.queue.len()
     }
 
-    /// The first event that waits: what to ask the hub for the state before, when a gap cannot be filled.
+    /// The event behind the gap: what to ask the hub for the state before, when the gap cannot be filled.
     pub fn first_waiting(&self) -> Option<&Event> {
         self.waiting.iter().next()
     }
 
-    /// Takes what the hub answered to a backfill, oldest first.
-    pub fn fill_gap(&mut self, events: &[Verified], known: &Known) -> Filled {
-        let before = self.missing_parent(known);
-        let mut is_history = false;
-        for event in events.iter().rev() {
-            let id = event.event().event_id();
-            if self.is_settled(id, known) {
-                break;
-            }
-            // State that we got when we joined: all that was fetched is from before our time.
-            is_history = known.events.get(id).is_some_and(|brief| !brief.settled) && !self.waiting.contains(id);
-            if is_history || self.waiting() >= MAX_GAP {
-                break;
-            }
-            if !self.waiting.contains(id) && self.check_event(event.event()).is_ok() {
-                self.waiting.push_fetched(event.clone());
-            }
-        }
-        if is_history {
-            self.waiting.drop_fetched();
-            while let Some(id) = self.missing_parent(known) {
-                self.before_us.insert(id);
-            }
-        }
+    /// Takes what the hub answered when asked to backfill from `from`, oldest first.
+    pub fn fill_gap(&mut self, from: &EventId, events: &[Verified], known: &Known) -> Filled {
         let mut change = self.change();
+        let is_stuck = match self.backfill_from(known) {
+            // Otherwise the world went on while the hub answered.
+            Some(wanted) if wanted == *from => !self.take_page(from, events, known, &mut change),
+            _ => false,
+        };
         self.drain(known, &mut change);
-        match self.missing_parent(known) {
+        match self.backfill_from(known) {
             None => Filled::Closed(change),
-            Some(missing) if Some(&missing) == before.as_ref() || self.waiting() >= MAX_GAP => {
-                Filled::Stuck { change, missing }
-            }
-            Some(missing) => Filled::Missing { change, missing },
+            Some(_) if is_stuck => Filled::Stuck(change),
+            Some(from) => Filled::Missing { change, from },
         }
     }
 
-    /// Places what waits although parents are missing, and says so by a [`FaultKind::MissingParent`] for each.
+    /// Places the event behind the gap, and what was fetched after it, although parents are missing, and says so by a
+    /// [`FaultKind::MissingParent`] for each. What else waits is to be looked at anew.
     ///
     /// `state` and `auth_chain` are what the hub gave as the state before [`Room::first_waiting`]; without them, or if
-    /// they do not hold, what the gap did to the state stays unknown.
+    /// they do not hold, what the gap did to the state stays unknown. If the state shows that we were not in the room,
+    /// the event is history.
     pub fn give_up_gap(&mut self, state: &[Verified], auth_chain: &[Verified], known: &Known) -> Change {
         let mut change = self.change();
-        if !state.is_empty() {
-            match self.check_state(state, auth_chain) {
-                Ok(()) => self.adopt_state(state, auth_chain, known, &mut change),
-                Err(fault) => change.faults.push(fault),
+        match self.check_state(state, auth_chain) {
+            Ok(()) if !state.is_empty() => {
+                let mut before = RoomState::default();
+                state.iter().for_each(|event| before.apply(event.event()));
+                let is_anchored = self.waiting.queue.front().is_some_and(|first| first.anchored);
+                if !is_anchored && !before.has_server(self.us.as_str()) {
+                    self.shelve_first(&mut change);
+                    self.drain(known, &mut change);
+                    return change;
+                }
+                self.adopt_state(state, auth_chain, known, &mut change);
             }
+            Ok(()) => {}
+            Err(fault) => change.faults.push(fault),
         }
-        while let Some(event) = self.waiting.take_orphan() {
-            let missing = event.event().prev_events().iter().filter(|id| !self.is_settled(id, known));
+        let count = self.waiting.first_sent().map_or(0, |i| i + 1);
+        for _ in 0..count {
+            let Some(event) = self.waiting.remove(0) else { break };
+            let missing = |id: &&EventId| self.whereabouts(id, known) == Whereabouts::Unknown;
             let event_id = event.event().event_id();
             let fault = |id: &EventId| Fault { event_id: event_id.clone(), kind: FaultKind::MissingParent(id.clone()) };
-            change.faults.extend(missing.map(fault));
+            change.faults.extend(event.event().prev_events().iter().filter(missing).map(fault));
             self.take(&event, known, &mut change);
         }
+        self.drain(known, &mut change);
         change
     }
-    /// Keeps an event until its parents come.
+
+    /// Keeps an event until it can be placed.
     pub(super) fn wait(&mut self, event: &Verified, known: &Known, mut change: Change) -> Received {
         if self.waiting() >= MAX_WAITING {
             return Received::Refused(Refusal::Busy);
         }
         change.events.push(without_position(event.event(), Status::Waiting, false));
+        let event_id = event.event().event_id();
         if event.content_changed() {
-            let kind = FaultKind::ContentChanged;
-            change.faults.push(Fault { event_id: event.event().event_id().clone(), kind });
+            change.faults.push(Fault { event_id: event_id.clone(), kind: FaultKind::ContentChanged });
         }
         self.waiting.push(Verified::stored(event.event().clone()));
-        let own = || event.event().prev_events().first().unwrap_or(event.event().event_id()).clone();
-        let missing = self.missing_parent(known).unwrap_or_else(own);
-        Received::Waiting { change, missing }
+        Received::Waiting { change, from: self.backfill_from(known).unwrap_or_else(|| event_id.clone()) }
     }
 
     /// Places what waits and needs to wait no longer.
@@ -218,11 +226,76 @@ impl Room {
         }
     }
 
-    fn next_ready(&self, known: &Known) -> Option<usize> {
-        self.waiting.iter().position(|event| !self.has_unknown_parent(event, known))
+    /// Whether all parents of an event are in the order that began when we came in.
+    pub(super) fn follows(&self, event: &Event, known: &Known) -> bool {
+        event.prev_events().iter().all(|id| self.whereabouts(id, known) == Whereabouts::Here)
     }
 
-    pub(super) fn has_unknown_parent(&self, event: &Event, known: &Known) -> bool {
-        event.prev_events().iter().any(|id| !self.is_settled(id, known))
+    fn next_ready(&self, known: &Known) -> Option<usize> {
+        let is_ready = |(i, entry): (usize, &Entry)| {
+            let mut parents = entry.event.event().prev_events().iter().map(|id| self.whereabouts(id, known));
+            let fits = |parent| match parent {
+                Whereabouts::Here => true,
+                Whereabouts::Past => entry.anchored,
+                Whereabouts::Unknown => false,
+            };
+            // What was fetched is placed in the hub's order, and only so.
+            (i == 0 || !entry.anchored) && parents.all(fits)
+        };
+        let mut entries = self.waiting.queue.iter().enumerate();
+        entries.find(|entry| is_ready(*entry)).map(|(i, _)| i)
+    }
+
+    /// Takes a page of the hub's order. Returns whether it told anything.
+    fn take_page(&mut self, from: &EventId, events: &[Verified], known: &Known, change: &mut Change) -> bool {
+        if self.waiting.queue.front().is_some_and(|first| first.anchored) {
+            return self.take_parent(from, events, known, change);
+        }
+        let before = self.waiting();
+        match self.fetch_back(events, known) {
+            Whereabouts::Here => self.waiting.anchor(),
+            Whereabouts::Past => self.shelve_first(change),
+            Whereabouts::Unknown => return self.waiting() > before && self.waiting() < MAX_GAP,
+        }
+        true
+    }
+
+    /// Takes a parent that was not between what we have and its child. In the hub's order it must be older than what
+    /// we have; if it is not, the hub has left it out, and it gets its place.
+    fn take_parent(&mut self, id: &EventId, events: &[Verified], known: &Known, change: &mut Change) -> bool {
+        let parent = events.iter().find(|event| event.event().event_id() == id);
+        let Some(parent) = parent.filter(|event| self.check_event(event.event()).is_ok()) else { return false };
+        match self.follows(parent.event(), known) {
+            true => self.waiting.push_fetched(parent.clone()),
+            false => self.shelve(parent.event(), change),
+        }
+        true
+    }
+
+    /// Walks back through what the hub gave, and keeps what is new. Returns where the walk ended.
+    fn fetch_back(&mut self, events: &[Verified], known: &Known) -> Whereabouts {
+        for event in events.iter().rev() {
+            let id = event.event().event_id();
+            if self.waiting.contains(id) {
+                continue;
+            }
+            match self.whereabouts(id, known) {
+                Whereabouts::Unknown if self.waiting() >= MAX_GAP => break,
+                Whereabouts::Unknown if self.check_event(event.event()).is_ok() => {
+                    self.waiting.push_fetched(event.clone());
+                }
+                Whereabouts::Unknown => {}
+                end => return end,
+            }
+        }
+        Whereabouts::Unknown
+    }
+
+    /// The first event that waits is from before our stay.
+    fn shelve_first(&mut self, change: &mut Change) {
+        self.waiting.drop_fetched();
+        if let Some(event) = self.waiting.remove(0) {
+            self.shelve(event.event(), change);
+        }
     }
 }

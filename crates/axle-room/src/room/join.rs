@@ -5,16 +5,12 @@ use std::collections::{HashMap, HashSet};
 use axle_protocol::auth::{self, AuthState as _, MapState, Membership};
 use axle_protocol::{Event, EventId, EventKind};
 
-use super::Room;
 use super::change::{Change, Fault, FaultKind, Refusal, Status};
-use super::gap::Waiting;
 use super::known::Known;
 use super::place::{FirstEvent, without_position};
 use super::state::RoomState;
 use super::verified::Verified;
-
-/// Room between the positions of two stays in a room, for the history between them to be filled in.
-const STAY_SPACING: i64 = 1 << 32;
+use super::{Room, STAY_SPACING, Whereabouts, stay};
 
 /// What `send_join` answered, every event checked.
 #[derive(Debug, Clone)]
@@ -32,15 +28,15 @@ pub struct JoinAnswer {
 impl Room {
     /// Enters the room, for the first time or again. [`Room::lookup`] should be asked about all events of the answer.
     ///
-    /// The state is stored as outliers that are current; the join gets
-    /// position 0, or one far enough above the end of the last stay for the history between them.
+    /// The state is stored as outliers that are current. The join gets position 0, or one far enough above the end of
+    /// the last stay for the history between them.
     pub fn join(&mut self, answer: JoinAnswer, known: &Known) -> Result<Change, Refusal> {
         let join = answer.event.event();
         self.check_event(join)?;
         if join.lpdu_hash() != answer.lpdu.lpdu_hash() || answer.event.content_changed() {
             return Err(Refusal::Unfit("the answer is not the join that was sent".into()));
         }
-        if self.is_kept(join.event_id(), known) {
+        if self.whereabouts(join.event_id(), known) == Whereabouts::Here {
             // Its echo was faster, and the gap before it has been filled.
             return Ok(self.change());
         }
@@ -52,10 +48,8 @@ impl Room {
 
         let mut change = self.change();
         self.adopt_state(&answer.state, &answer.auth_chain, known, &mut change);
-        let position = self.head.as_ref().map_or(0, |head| head.position + STAY_SPACING);
-        self.waiting = Waiting::default();
-        // A hub whose events share parents may send us others with the parents of our join.
-        self.before_us = join.prev_events().iter().cloned().collect();
+        let position = self.head.as_ref().map_or(0, |head| (stay(head.position) + 1) * STAY_SPACING);
+        std::mem::take(&mut self.waiting).into_sent().for_each(|event| self.shelve(event.event(), &mut change));
         self.place(join, position, known, FirstEvent::AfterJoin, &mut change);
         Ok(change)
     }
@@ -75,7 +69,7 @@ impl Room {
     /// Makes these events current state.
     pub(super) fn adopt_state(&mut self, state: &[Verified], chain: &[Verified], known: &Known, change: &mut Change) {
         let in_state: HashSet<&EventId> = state.iter().map(|event| event.event().event_id()).collect();
-        let is_new = |id: &EventId| !in_state.contains(id) && !self.is_settled(id, known);
+        let is_new = |id: &EventId| !in_state.contains(id) && self.whereabouts(id, known) == Whereabouts::Unknown;
         let chain_only = chain.iter().map(Verified::event).filter(|event| is_new(event.event_id()));
         change.events.extend(chain_only.map(|event| without_position(event, Status::Outlier, false)));
         for event in state.iter().map(Verified::event) {
@@ -93,8 +87,7 @@ impl Room {
         if !event.is_state() {
             return Err(fault("it is not a state event".into()));
         }
-        // The selection of auth events names no join rules for a knock, so they cannot tell whether it was allowed.
-        if !strict || event.membership() == Some("knock") {
+        if !strict {
             return Ok(());
         }
         let mut before = MapState::default();

@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, UserId};
 
+use super::change::Status;
+
 /// How many of its newest events a room remembers by itself. At most so many may be placed without being durable
 /// while [`super::Room::lookup`] is answered from the store.
 pub const RECENT_EVENTS: usize = 512;
@@ -43,23 +45,26 @@ pub struct Brief {
     pub state_key: Option<Box<str>>,
     /// `sender`.
     pub sender: UserId,
-    /// Whether it is settled what became of it: accepted or rejected, neither waiting nor an outlier.
-    pub settled: bool,
+    /// What became of it.
+    pub status: Status,
+    /// Its place in the room's order, if it has one.
+    pub position: Option<i64>,
 }
 
 impl Brief {
     /// Of an event.
-    pub fn of(event: &Event, settled: bool) -> Self {
+    pub fn of(event: &Event, status: Status, position: Option<i64>) -> Self {
         Self {
             event_type: event.event_type().into(),
             state_key: event.state_key().map(Into::into),
             sender: event.sender().clone(),
-            settled,
+            status,
+            position,
         }
     }
 }
 
-/// The newest events of a room, accepted or rejected.
+/// The newest events of a room.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     events: HashMap<EventId, Brief>,
@@ -68,7 +73,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn add(&mut self, event: &Event) {
+    pub(super) fn add(&mut self, event: &Event, status: Status, position: Option<i64>) {
         if self.order.len() >= RECENT_EVENTS
             && let Some((oldest, hash)) = self.order.pop_front()
         {
@@ -76,7 +81,7 @@ impl Recent {
             hash.map(|hash| self.lpdus.remove(&hash));
         }
         let id = event.event_id();
-        if self.events.insert(id.clone(), Brief::of(event, true)).is_some() {
+        if self.events.insert(id.clone(), Brief::of(event, status, position)).is_some() {
             return;
         }
         // The first event that an LPDU became stays the one it is known by.

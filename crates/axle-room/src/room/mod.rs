@@ -12,12 +12,13 @@ pub mod policy;
 pub mod state;
 pub mod verified;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axle_protocol::auth::{AuthState as _, Membership};
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, SigningKey, UserId};
 
+use change::Status;
 use gap::Waiting;
 use known::{Known, Lookup, Recent};
 use policy::{AccessPolicy, AuthRules};
@@ -81,6 +82,25 @@ pub enum Route {
     Handshake(Membership),
 }
 
+/// Room between the positions of two stays of ours in a room, for what happened between them to be filled in.
+const STAY_SPACING: i64 = 1 << 32;
+
+/// The number of the stay that a position belongs to. What was fetched from before a stay counts to the one before.
+fn stay(position: i64) -> i64 {
+    position.div_euclid(STAY_SPACING)
+}
+
+/// Where an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whereabouts {
+    /// In the order that began when we last came in; or rejected since.
+    Here,
+    /// From before: history, an earlier stay, the state that we found.
+    Past,
+    /// Not here, or waiting for its place.
+    Unknown,
+}
+
 /// One room.
 ///
 /// Commands by role: a hub's are [`Room::send_local`], [`Room::accept_lpdu`], [`Room::make_membership`],
@@ -95,8 +115,6 @@ pub struct Room {
     state: RoomState,
     recent: Recent,
     waiting: Waiting,
-    /// Parents from before we joined: nothing waits for them.
-    before_us: HashSet<EventId>,
     /// The last `origin_server_ts` of LPDUs of our users.
     lpdu_times: HashMap<UserId, i64>,
     policy: Arc<dyn AccessPolicy>,
@@ -113,7 +131,6 @@ impl Room {
             state: RoomState::default(),
             recent: Recent::default(),
             waiting: Waiting::default(),
-            before_us: HashSet::new(),
             lpdu_times: HashMap::new(),
             policy: Arc::new(AuthRules),
         }
@@ -188,16 +205,21 @@ impl Room {
         self.recent.event(id).or_else(|| known.events.get(id)).cloned()
     }
 
-    /// Whether an event is in the room, or rejected.
-    fn is_kept(&self, id: &EventId, known: &Known) -> bool {
-        self.head.as_ref().is_some_and(|head| head.event_id == *id)
-            || self.recent.event(id).is_some()
-            || known.events.get(id).is_some_and(|brief| brief.settled)
-    }
-
-    /// Whether nothing has to wait for an event: it is here, or from before our time.
-    fn is_settled(&self, id: &EventId, known: &Known) -> bool {
-        self.is_kept(id, known) || self.before_us.contains(id)
+    /// Where an event is, as seen from this stay of ours in the room.
+    fn whereabouts(&self, id: &EventId, known: &Known) -> Whereabouts {
+        let Some(head) = &self.head else { return Whereabouts::Unknown };
+        if head.event_id == *id {
+            return Whereabouts::Here;
+        }
+        match self.brief(id, known) {
+            None => Whereabouts::Unknown,
+            Some(brief) => match (brief.status, brief.position) {
+                (Status::Waiting, _) => Whereabouts::Unknown,
+                (Status::Rejected, _) => Whereabouts::Here,
+                (Status::Accepted, Some(position)) if stay(position) == stay(head.position) => Whereabouts::Here,
+                _ => Whereabouts::Past,
+            },
+        }
     }
 
     /// The event that an LPDU has become.

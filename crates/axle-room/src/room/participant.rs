@@ -10,7 +10,7 @@ use super::known::Known;
 use super::place::FirstEvent;
 use super::state::membership_of;
 use super::verified::{Verified, VerifyError};
-use super::{Identity, Room};
+use super::{Identity, Room, Whereabouts};
 
 impl Room {
     /// Makes the LPDU of one of our users, to be queued for the hub. An event that the room as we know it would not
@@ -50,12 +50,11 @@ impl Room {
             return Received::Refused(refusal);
         }
         let id = event.event().event_id();
-        let is_current_state = self.state.current_of(event.event()) == Some(id);
-        if self.is_settled(id, known) || is_current_state || self.waiting.contains(id) {
+        if self.waiting.contains(id) || self.whereabouts(id, known) != Whereabouts::Unknown {
             return Received::Duplicate;
         }
         let mut change = self.change();
-        if self.has_unknown_parent(event.event(), known) {
+        if !self.follows(event.event(), known) {
             return self.wait(event, known, change);
         }
         let fault = self.take(event, known, &mut change);
@@ -86,7 +85,7 @@ impl Room {
             return Err(Refusal::Unfit("the event that was asked for is not in the answer".into()));
         }
         let mut change = self.change();
-        let new = events.iter().rev().take_while(|event| !self.is_kept(event.event().event_id(), known));
+        let new = events.iter().rev().take_while(|event| self.is_unplaced(event.event().event_id(), known));
         for (i, event) in (1..).zip(new) {
             let event = event.event();
             change.events.push(Placed {
@@ -100,6 +99,10 @@ impl Room {
         }
         change.events.reverse();
         Ok(change)
+    }
+
+    fn is_unplaced(&self, id: &EventId, known: &Known) -> bool {
+        self.brief(id, known).is_none_or(|brief| brief.position.is_none() && brief.status != Status::Rejected)
     }
 
     /// Appends or rejects an event of the hub whose parents are known.

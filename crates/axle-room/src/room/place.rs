@@ -50,7 +50,7 @@ impl Room {
         let had_users = affected.as_ref().is_some_and(|server| self.state.has_server(server.as_str()));
         self.state.apply(event);
         self.head = Some(Head { position, event_id: event.event_id().clone() });
-        self.recent.add(event);
+        self.recent.add(event, Status::Accepted, Some(position));
         if let Some(server) = affected
             && self.is_hub()
             && server != self.us
@@ -83,8 +83,15 @@ impl Room {
 
     /// Keeps an event that was refused, so that others may name it as their parent.
     pub(super) fn reject(&mut self, event: &Event, change: &mut Change) {
-        self.recent.add(event);
+        self.recent.add(event, Status::Rejected, None);
         change.events.push(without_position(event, Status::Rejected, false));
+    }
+
+    /// Keeps an event that turned out to be from before our time.
+    pub(super) fn shelve(&mut self, event: &Event, change: &mut Change) {
+        self.recent.add(event, Status::Outlier, None);
+        self.settle(event, change);
+        change.events.push(without_position(event, Status::Outlier, false));
     }
 
     /// Notes that an LPDU of ours has come back.

@@ -207,12 +207,12 @@ fn a_join_by_send_that_crossed_our_end_fetches_what_lies_between() {
     let after = hub.send(message(ALICE, "they hear this")).unwrap();
     one.receive(&kick);
     assert!(!one.room.is_participating());
-    let Received::Waiting { missing, .. } = one.receive(&back) else { panic!() };
-    assert_eq!(missing, *between.event_id());
+    let Received::Waiting { from, .. } = one.receive(&back) else { panic!() };
+    assert_eq!(from, *back.event_id());
     assert!(matches!(one.receive(&after), Received::Waiting { .. }));
-    let page = hub.backfill(&missing, 2);
-    let known = one.known(&one.room.lookup([&between, &kick]));
-    let axle_room::Filled::Closed(change) = one.room.fill_gap(&page, &known) else { panic!() };
+    let page = hub.backfill(&from, 3);
+    let known = one.known(&one.room.lookup([&back, &between, &kick]));
+    let axle_room::Filled::Closed(change) = one.room.fill_gap(&from, &page, &known) else { panic!() };
     one.store(&change);
     assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
     assert!(one.room.is_participating());

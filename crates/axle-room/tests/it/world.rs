@@ -103,11 +103,10 @@ impl Server {
         for placed in &self.log {
             let event = &placed.event;
             if lookup.events.contains(event.event_id()) {
-                let settled = matches!(placed.status, Status::Accepted | Status::Rejected);
-                known.events.insert(event.event_id().clone(), Brief::of(event, settled));
+                let brief = Brief::of(event, placed.status, placed.position);
+                known.events.insert(event.event_id().clone(), brief);
             }
             if let Some(hash) = event.lpdu_hash()
-                && placed.status == Status::Accepted
                 && lookup.lpdus.contains(hash)
             {
                 known.lpdus.insert(*hash, event.event_id().clone());

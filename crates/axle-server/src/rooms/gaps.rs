@@ -58,7 +58,7 @@ pub(crate) fn fill(rooms: &Rooms, room_id: &RoomId) {
 struct Missing {
     hub: ServerName,
     version: RoomVersion,
-    parent: EventId,
+    from: EventId,
 }
 
 /// How one attempt went.
@@ -83,7 +83,8 @@ async fn run(rooms: &Rooms, room_id: &RoomId) {
             Ok(Step::Closed) => return,
             Ok(Step::Progress) => pause = FIRST_PAUSE,
             Ok(Step::Refused) => match give_up(rooms, room_id).await {
-                Ok(()) => return,
+                // What waits after it may be behind another gap.
+                Ok(()) => pause = FIRST_PAUSE,
                 Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
             },
             Ok(Step::Failed(wait)) => {
@@ -104,26 +105,23 @@ async fn missing(rooms: &Rooms, room_id: &RoomId) -> Result<Option<Missing>, Mat
 }
 
 fn missing_of(room: &Room, turn: &Turn<'_>) -> Option<Missing> {
-    if !room.is_participating() {
-        return None;
-    }
-    Some(Missing { hub: room.hub()?, version: room.version(), parent: room.missing_parent(turn.known)? })
+    Some(Missing { hub: room.hub()?, version: room.version(), from: room.backfill_from(turn.known)? })
 }
 
 async fn fetch(rooms: &Rooms, room_id: &RoomId, missing: Missing) -> Result<Step, MatrixError> {
-    let answer = rooms.0.peers.backfill(&missing.hub, room_id, &missing.parent, PAGE).await;
+    let answer = rooms.0.peers.backfill(&missing.hub, room_id, &missing.from, PAGE).await;
     let raws = match answer {
         Ok(raws) => raws,
         Err(PeerError::Refused(refusal)) if is_definitive(&refusal) => return Ok(Step::Refused),
         Err(PeerError::Refused(refusal)) => return Ok(Step::Failed(refusal.retry_after_ms.map(Duration::from_millis))),
         Err(PeerError::Unreachable(_)) => return Ok(Step::Failed(None)),
     };
-    let events = in_room_order(received::sound(rooms, &raws, missing.version).await, &missing.parent);
+    let events = in_room_order(received::sound(rooms, &raws, missing.version).await, &missing.from);
     let needs = Needs { events: events.into(), ..Needs::default() };
-    let filled = rooms.with_needs(room_id, needs, |turn, events| {
+    let filled = rooms.with_needs(room_id, needs, move |turn, events| {
         let known = turn.known;
         let (room, batch) = turn.room()?;
-        Ok::<_, MatrixError>(take(room.fill_gap(events, known), batch))
+        Ok::<_, MatrixError>(take(room.fill_gap(&missing.from, events, known), batch))
     });
     filled.await?
 }
@@ -132,7 +130,7 @@ fn take(filled: Filled, batch: &mut Batch) -> Step {
     let (change, step) = match filled {
         Filled::Closed(change) => (change, Step::Closed),
         Filled::Missing { change, .. } => (change, Step::Progress),
-        Filled::Stuck { change, .. } => (change, Step::Refused),
+        Filled::Stuck(change) => (change, Step::Refused),
     };
     batch.change.merge(change);
     step

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axle_protocol::{Event, RoomId, UserId};
-use axle_room::{Brief, Head, Known, Lookup, Room, Snapshot, StateItem};
+use axle_room::{Brief, Head, Known, Lookup, Room, Snapshot, StateItem, Status};
 use axle_store::{ClientTxnKey, ClientTxnState, EventStatus, RoomSnapshot, Store, StoreError, StoredEvent};
 use serde::Deserialize;
 
@@ -86,9 +86,12 @@ fn brief(event: &StoredEvent) -> Result<Brief, StoreError> {
     }
     let fields: Fields = serde_json::from_str(&event.json)
         .map_err(|error| StoreError::Io(format!("the stored event {} is broken: {error}", event.event_id)))?;
-    let settled = match event.status {
-        EventStatus::Accepted | EventStatus::SoftFailed | EventStatus::Rejected => true,
-        EventStatus::Outlier | EventStatus::Waiting => false,
+    let status = match event.status {
+        EventStatus::Accepted | EventStatus::SoftFailed => Status::Accepted,
+        EventStatus::Rejected => Status::Rejected,
+        EventStatus::Outlier => Status::Outlier,
+        EventStatus::Waiting => Status::Waiting,
     };
-    Ok(Brief { event_type: fields.event_type, state_key: fields.state_key, sender: fields.sender, settled })
+    let position = event.position;
+    Ok(Brief { event_type: fields.event_type, state_key: fields.state_key, sender: fields.sender, status, position })
 }

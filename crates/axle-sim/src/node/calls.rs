@@ -20,7 +20,7 @@ pub enum Call {
     /// A transaction.
     Transaction(ServerName),
     /// The events of a gap.
-    Backfill(RoomId),
+    Backfill(RoomId, EventId),
     /// The state behind a gap that cannot be filled.
     Bridge(RoomId),
     /// A join.
@@ -50,7 +50,7 @@ impl Node {
         let Some(call) = self.mem.calls.remove(&number) else { return };
         match call {
             Call::Transaction(name) => self.transaction_answered(ctx, &name, response),
-            Call::Backfill(room_id) => self.backfilled(ctx, room_id, response),
+            Call::Backfill(room_id, from) => self.backfilled(ctx, room_id, &from, response),
             Call::Bridge(room_id) => self.bridged(ctx, room_id, response),
             Call::Join { room_id, version, lpdu } => self.joined(ctx, room_id, version, lpdu, response),
             Call::Invite { room_id, prepared, reply } => {
@@ -68,26 +68,26 @@ impl Node {
     pub(super) fn start_backfill(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId) {
         let Some(room) = self.take_room(ctx, &room_id) else { return };
         let known = self.known(&room, []);
-        if let Some(missing) = room.missing_parent(&known) {
-            self.ask_backfill(ctx, &room, missing);
+        if let Some(from) = room.backfill_from(&known) {
+            self.ask_backfill(ctx, &room, from);
         }
         self.put_room(room);
     }
 
-    pub(super) fn ask_backfill(&mut self, ctx: &mut Ctx<'_>, room: &Room, missing: EventId) {
+    pub(super) fn ask_backfill(&mut self, ctx: &mut Ctx<'_>, room: &Room, from: EventId) {
         let Some(hub) = room.hub().and_then(|hub| ctx.directory.node(hub.as_str())) else { return };
         if !self.mem.backfilling.insert(room.id().clone()) {
             return;
         }
         let room_id = room.id().clone();
         if ctx.plan.sabotage == Some(Sabotage::NoBackfill) {
-            return ctx.out.push(Out::Timer(ctx.now, Timer::Backfill(room_id)));
+            return self.ask_state(ctx, room);
         }
-        let request = Request::Backfill { room_id: room_id.clone(), from: missing };
-        self.request(ctx, hub, request, Call::Backfill(room_id));
+        let request = Request::Backfill { room_id: room_id.clone(), from: from.clone() };
+        self.request(ctx, hub, request, Call::Backfill(room_id, from));
     }
 
-    fn backfilled(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId, response: Response) {
+    fn backfilled(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId, from: &EventId, response: Response) {
         let events = match response {
             Response::Events(events) => events,
             Response::Error { status: 404, .. } => Vec::new(),
@@ -97,13 +97,13 @@ impl Node {
         let events = verified_all(ctx.directory, &events, room.version()).unwrap_or_default();
         let known = self.known(&room, events.iter().map(Verified::event));
         self.mem.backfilling.remove(&room_id);
-        match room.fill_gap(&events, &known) {
+        match room.fill_gap(from, &events, &known) {
             Filled::Closed(change) => self.store(ctx, &room, change, vec![]),
-            Filled::Missing { change, missing } => {
+            Filled::Missing { change, from } => {
                 self.store(ctx, &room, change, vec![]);
-                self.ask_backfill(ctx, &room, missing);
+                self.ask_backfill(ctx, &room, from);
             }
-            Filled::Stuck { change, .. } => {
+            Filled::Stuck(change) => {
                 self.store(ctx, &room, change, vec![]);
                 self.ask_state(ctx, &room);
             }
@@ -133,6 +133,7 @@ impl Node {
         self.store(ctx, &room, change, vec![]);
         self.mem.backfilling.remove(&room_id);
         self.put_room(room);
+        self.start_backfill(ctx, room_id);
     }
 
     fn backfill_later(&mut self, ctx: &mut Ctx<'_>, room_id: RoomId) {

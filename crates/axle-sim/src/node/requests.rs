@@ -153,9 +153,9 @@ impl Node {
         let known = self.known(room, [event.event()]);
         match room.receive(event, &origin, &known) {
             Received::Appended(change) | Received::Rejected { change, .. } => self.store(ctx, room, change, vec![]),
-            Received::Waiting { change, missing } => {
+            Received::Waiting { change, from } => {
                 self.store(ctx, room, change, vec![]);
-                self.ask_backfill(ctx, room, missing);
+                self.ask_backfill(ctx, room, from);
             }
             Received::Duplicate | Received::Refused(_) => {}
         }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::limits::{MAX_JSON_DEPTH, MAX_SAFE_INTEGER};
@@ -18,7 +19,9 @@ pub struct JsonError(String);
 /// Parses JSON, refusing what canonical JSON cannot represent: duplicate keys, lone surrogates, infinite numbers,
 /// nesting deeper than [`MAX_JSON_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Value, JsonError> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    // Once over all bytes is cheaper than once for each string in them.
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError(format!("not UTF-8: {error}")))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(|e| JsonError(e.to_string()))?;
     reader.end().map_err(|e| JsonError(e.to_string()))?;
     Ok(value)
@@ -78,11 +81,22 @@ pub fn write_value(out: &mut String, value: &Value) {
 /// Appends a string in canonical form, with its quotes.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
+    // A fold has no early exit, so that the compiler makes it look at many bytes at once: most strings are clean.
+    if text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+        write_escaped(out, text);
+    } else {
+        out.push_str(text);
+    }
+    out.push('"');
+}
+
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn write_escaped(out: &mut String, text: &str) {
     let mut clean_from = 0;
-    for (i, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    for (i, byte) in text.bytes().enumerate().filter(|(_, byte)| needs_escape(*byte)) {
         out.push_str(&text[clean_from..i]);
         clean_from = i + 1;
         match byte {
@@ -102,7 +116,6 @@ pub fn write_string(out: &mut String, text: &str) {
         }
     }
     out.push_str(&text[clean_from..]);
-    out.push('"');
 }
 
 /// Appends an object whose values `write` writes.
@@ -274,11 +287,17 @@ impl<'de> Visitor<'de> for Strict {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value_seed(Strict { depth: self.depth + 1 })?;
-            if map.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("the key {key:?} stands twice in one object")));
+            match map.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(access.next_value_seed(Strict { depth: self.depth + 1 })?);
+                }
+                Entry::Occupied(entry) => {
+                    return Err(de::Error::custom(format_args!(
+                        "the key {:?} stands twice in one object",
+                        entry.key()
+                    )));
+                }
             }
-            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }

@@ -18,6 +18,9 @@ use crate::keys::SigningKey;
 use crate::limits::{MAX_AUTH_EVENTS, MAX_EVENT_BYTES, MAX_ID_BYTES, MAX_PREV_EVENTS};
 use crate::room_version::RoomVersion;
 
+/// Room for most events that are made here.
+const TYPICAL_BYTES: usize = 1024;
+
 /// What a user wants to send: everything of an event that is theirs to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
@@ -66,7 +69,7 @@ impl Template {
     ) -> Result<Event, BuildError> {
         let mut object = self.into_object()?;
         object.insert("hub_server".into(), hub.as_str().into());
-        let mut fields = Fields::of(&object);
+        let mut fields = Fields::of(&object, TYPICAL_BYTES);
         let hashes = format!("{{\"lpdu\":{}}}", hash_object(&sha256(lpdu_hash_input(&fields))));
         fields.set("hashes", &hashes);
         let redacted = redacted_content(&object);
@@ -87,7 +90,7 @@ impl Template {
         let object = self.into_object()?;
         let redacted = redacted_content(&object);
         let sealed = Seal { auth_events, prev_events, server, key }.apply(
-            Fields::of(&object),
+            Fields::of(&object, TYPICAL_BYTES),
             &redacted,
             None,
             Signatures::new(),
@@ -138,10 +141,10 @@ impl Event {
         check_count("auth_events", auth_events, MAX_AUTH_EVENTS)?;
         check_count("prev_events", prev_events, MAX_PREV_EVENTS)?;
         let sender = lpdu.sender.server_str();
-        let mut signatures = lpdu.signatures.clone();
-        signatures.retain(|entity, _| entity == sender && entity != server.as_str());
+        let kept = lpdu.signatures.get_key_value(sender).filter(|(entity, _)| *entity != server.as_str());
+        let signatures = kept.map(|(entity, keys)| (entity.clone(), keys.clone())).into_iter().collect();
         let sealed = Seal { auth_events, prev_events, server, key }.apply(
-            lpdu.fields.clone(),
+            lpdu.fields.clone_for_more(),
             &lpdu.redacted_content,
             lpdu.claimed.lpdu_json.as_deref(),
             signatures,

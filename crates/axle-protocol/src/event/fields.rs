@@ -39,9 +39,10 @@ struct Entry {
 }
 
 impl Fields {
-    /// Cuts up an object. `signatures` is kept as a field like any other.
-    pub(super) fn of(object: &Map<String, Value>) -> Self {
-        let mut fields = Self::with_capacity(1024, object.len());
+    /// Cuts up an object. `signatures` is kept as a field like any other. `bytes`: about how long the canonical form
+    /// will be.
+    pub(super) fn of(object: &Map<String, Value>, bytes: usize) -> Self {
+        let mut fields = Self::with_capacity(bytes, object.len());
         let mut pairs: Vec<_> = object.iter().collect();
         canonical_json::sort_keys(&mut pairs);
         for (name, value) in pairs {
@@ -67,6 +68,22 @@ impl Fields {
             Ok(i) => self.entries[i] = entry,
             Err(i) => self.entries.insert(i, entry),
         }
+    }
+
+    /// A copy with room for what a hub adds, so that adding does not copy again.
+    pub(super) fn clone_for_more(&self) -> Self {
+        const MORE_BYTES: usize = 768;
+        const MORE_FIELDS: usize = 2;
+        let mut buffer = String::with_capacity(self.buffer.len() + MORE_BYTES);
+        buffer.push_str(&self.buffer);
+        let mut entries = Vec::with_capacity(self.entries.len() + MORE_FIELDS);
+        entries.extend_from_slice(&self.entries);
+        Self { buffer, entries }
+    }
+
+    /// Gives back memory that was reserved and not needed.
+    pub(super) fn shrink(&mut self) {
+        self.buffer.shrink_to_fit();
     }
 
     /// How long the canonical form of all fields is.

@@ -64,7 +64,7 @@ pub fn reference_id(bytes: &[u8]) -> Option<EventId> {
         Some(Value::Object(content)) => redacted_content_json(event_type, content),
         _ => "{}".into(),
     };
-    let input = redacted_input(&Fields::of(&object), &redacted_content);
+    let input = redacted_input(&Fields::of(&object, bytes.len()), &redacted_content);
     Some(EventId::from_reference_hash(&sha256(input)))
 }
 

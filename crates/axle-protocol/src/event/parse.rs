@@ -54,11 +54,14 @@ impl Event {
         let object = canonical_json::parse_object(bytes)?;
         // `parse_object` has accepted the bytes as JSON, which is UTF-8.
         let json = std::str::from_utf8(bytes).map_err(|_| EventError::field("", "is not UTF-8"))?;
-        let fields = Fields::of(&object);
+        let mut fields = Fields::of(&object, bytes.len().min(MAX_EVENT_BYTES));
         if fields.canonical_len() > MAX_EVENT_BYTES {
             return Err(EventError::TooLarge);
         }
         let exact = (json != fields.canonical()).then(|| json.into());
+        if exact.is_some() {
+            fields.shrink();
+        }
         Ok(Event(Arc::new(inner(object, fields, exact, version)?)))
     }
 }
@@ -79,7 +82,7 @@ fn inner(
     let origin_server_ts = timestamp(&object)?;
     let kind = kind(&object)?;
     let claimed = claimed_hashes(&object, kind, hub_server.is_some())?;
-    let signatures = signatures(&object)?;
+    let signatures = signatures(&mut object)?;
     let auth_events = event_ids(&object, "auth_events", MAX_AUTH_EVENTS)?;
     let prev_events = event_ids(&object, "prev_events", MAX_PREV_EVENTS)?;
     let content = match object.remove("content") {
@@ -159,17 +162,20 @@ fn sha256_of(hashes: &Map<String, Value>, field: &'static str) -> Result<[u8; 32
     text.and_then(base64::decode_array).ok_or_else(|| EventError::field(field, "is not the base64 of 32 bytes"))
 }
 
-fn signatures(object: &Map<String, Value>) -> Result<Signatures, EventError> {
+fn signatures(object: &mut Map<String, Value>) -> Result<Signatures, EventError> {
     let not_signatures = || EventError::field("signatures", "is not a map of server to key id to signature");
-    let entities = object.get("signatures").ok_or(EventError::Missing("signatures"))?;
-    let entities = entities.as_object().ok_or_else(not_signatures)?;
-    let mut signatures = Signatures::new();
-    for (entity, keys) in entities {
-        let keys = keys.as_object().ok_or_else(not_signatures)?;
-        let own = keys.iter().map(|(id, text)| Ok((id.clone(), text.as_str().ok_or_else(not_signatures)?.into())));
-        signatures.insert(entity.clone(), own.collect::<Result<_, EventError>>()?);
-    }
-    Ok(signatures)
+    let into_object = |value| match value {
+        Value::Object(map) => Ok(map),
+        _ => Err(not_signatures()),
+    };
+    let signature = |(id, text)| match text {
+        Value::String(text) => Ok((id, text)),
+        _ => Err(not_signatures()),
+    };
+    let entities = into_object(object.remove("signatures").ok_or(EventError::Missing("signatures"))?)?;
+    let of_entity =
+        |(entity, keys)| Ok((entity, into_object(keys)?.into_iter().map(signature).collect::<Result<_, _>>()?));
+    entities.into_iter().map(of_entity).collect()
 }
 
 fn event_ids(object: &Map<String, Value>, field: &'static str, most: usize) -> Result<Vec<EventId>, EventError> {

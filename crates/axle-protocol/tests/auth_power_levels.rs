@@ -105,6 +105,22 @@ fn single_levels_up_to_ones_own() {
     }
 }
 
+/// A level that is not given is its default, for who adds it and for who removes it.
+#[test]
+fn an_absent_level_is_its_default() {
+    let defaults = [0, 0, 50, 50, 50, 50, 0];
+    for (name, default) in LEVELS.into_iter().zip(defaults) {
+        for (own, may) in [(default - 1, false), (default, true)] {
+            let absent = json!({"users": {BOB: own}, "events": {"m.room.power_levels": own}});
+            let mut given = absent.clone();
+            given[name] = own.into();
+            assert_eq!(change(absent.clone(), given.clone()).is_ok(), may, "{name} added by {own}");
+            assert_eq!(change(given, absent.clone()).is_ok(), may, "{name} removed by {own}");
+            allowed(change(absent.clone(), absent));
+        }
+    }
+}
+
 #[test]
 fn event_levels_up_to_ones_own() {
     let table = [

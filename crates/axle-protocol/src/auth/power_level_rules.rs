@@ -18,16 +18,18 @@ pub(super) fn check_power_levels(event: &Event, state: &dyn AuthState, level: i6
     check_schema(event.content())?;
     let Some((_, current)) = state.power_levels() else { return Ok(()) };
     let new = PowerLevels::from_content(event.content());
-    for (name, was, becomes) in single_levels(current, &new) {
-        check_change(name, was, becomes, level)?;
+    for (name, is_altered, values) in single_levels(current, &new) {
+        if is_altered {
+            check_values(name, values, level)?;
+        }
     }
     for (name, was, becomes) in changes(&current.events, &new.events) {
-        check_change(name, was, becomes, level)?;
+        check_values(name, was.into_iter().chain(becomes), level)?;
     }
     for (user, was, becomes) in changes(&current.users, &new.users) {
         // Everyone may lower themselves.
         let was = was.filter(|_| user != event.sender().as_str());
-        check_change(user, was, becomes, level)?;
+        check_values(user, was.into_iter().chain(becomes), level)?;
     }
     Ok(())
 }
@@ -53,31 +55,32 @@ fn check_schema(content: &Map<String, Value>) -> Result<(), AuthError> {
 }
 
 /// Rules 9.5 to 9.9: neither what was nor what becomes may stand above the sender.
-fn check_change(name: &str, was: Option<i64>, becomes: Option<i64>, level: i64) -> Result<(), AuthError> {
-    if was == becomes {
-        return Ok(());
+fn check_values(name: &str, values: impl IntoIterator<Item = i64>, level: i64) -> Result<(), AuthError> {
+    match values.into_iter().find(|value| *value > level) {
+        Some(value) => deny(format!("changing the level {value} of {name:?} needs that level, the sender has {level}")),
+        None => Ok(()),
     }
-    for value in [was, becomes].into_iter().flatten() {
-        if value > level {
-            return deny(format!("changing the level {value} of {name:?} needs that level, the sender has {level}"));
-        }
-    }
-    Ok(())
+}
+
+/// A field, whether it was added, changed or removed, and its value before and after.
+type SingleLevel = (&'static str, bool, [i64; 2]);
+
+/// A field that is absent has its default: the rules are to be read "with consideration for default/calculated power
+/// levels". Otherwise who is too low for a ban could make bans cheap by naming the level for the first time.
+fn single_levels(current: &PowerLevels, new: &PowerLevels) -> [SingleLevel; 7] {
+    let values = |level: fn(&PowerLevels) -> i64| [level(current), level(new)];
+    [
+        ("users_default", current.users_default != new.users_default, values(PowerLevels::users_default)),
+        ("events_default", current.events_default != new.events_default, values(PowerLevels::events_default)),
+        ("state_default", current.state_default != new.state_default, values(PowerLevels::state_default)),
+        ("ban", current.ban != new.ban, values(PowerLevels::ban)),
+        ("redact", current.redact != new.redact, values(PowerLevels::redact)),
+        ("kick", current.kick != new.kick, values(PowerLevels::kick)),
+        ("invite", current.invite != new.invite, values(PowerLevels::invite)),
+    ]
 }
 
 type Change<'a> = (&'a str, Option<i64>, Option<i64>);
-
-fn single_levels(current: &PowerLevels, new: &PowerLevels) -> [Change<'static>; 7] {
-    [
-        ("users_default", current.users_default, new.users_default),
-        ("events_default", current.events_default, new.events_default),
-        ("state_default", current.state_default, new.state_default),
-        ("ban", current.ban, new.ban),
-        ("redact", current.redact, new.redact),
-        ("kick", current.kick, new.kick),
-        ("invite", current.invite, new.invite),
-    ]
-}
 
 /// Entries that were added, changed or removed.
 fn changes<'a>(current: &'a BTreeMap<String, i64>, new: &'a BTreeMap<String, i64>) -> impl Iterator<Item = Change<'a>> {

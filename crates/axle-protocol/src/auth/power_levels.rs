@@ -92,13 +92,28 @@ impl PowerLevels {
 
     /// A user's level.
     pub fn user(&self, user: &str) -> i64 {
-        self.users.get(user).copied().or(self.users_default).unwrap_or(0)
+        self.users.get(user).copied().unwrap_or_else(|| self.users_default())
     }
 
     /// The level that sending an event needs.
     pub fn event(&self, event_type: &str, is_state: bool) -> i64 {
-        let default = if is_state { self.state_default.unwrap_or(50) } else { self.events_default.unwrap_or(0) };
+        let default = if is_state { self.state_default() } else { self.events_default() };
         self.events.get(event_type).copied().unwrap_or(default)
+    }
+
+    /// The level of users who are not named.
+    pub fn users_default(&self) -> i64 {
+        self.users_default.unwrap_or(0)
+    }
+
+    /// The level that message events need whose type is not named.
+    pub fn events_default(&self) -> i64 {
+        self.events_default.unwrap_or(0)
+    }
+
+    /// The level that state events need whose type is not named.
+    pub fn state_default(&self) -> i64 {
+        self.state_default.unwrap_or(50)
     }
 
     /// The level that a ban needs.

@@ -176,9 +176,20 @@ impl Event {
     /// The event with one more signature over its finished form: what an invite's target adds.
     pub fn signed_by(&self, server: &ServerName, key: &SigningKey) -> Result<Event, BuildError> {
         let signature = key.sign(self.redacted_input().as_bytes());
+        self.with_signatures(&with_signature(self.0.signatures.clone(), server, key, signature))
+    }
+
+    /// The event with the signatures that `server` has on `other`: this event, as that server gave it back.
+    pub fn with_signatures_of(&self, server: &ServerName, other: &Event) -> Result<Event, BuildError> {
+        let added = other.0.signatures.get_key_value(server.as_str());
+        let mut signatures = self.0.signatures.clone();
+        signatures.extend(added.map(|(entity, keys)| (entity.clone(), keys.clone())));
+        self.with_signatures(&signatures)
+    }
+
+    fn with_signatures(&self, signatures: &Signatures) -> Result<Event, BuildError> {
         let mut fields = self.0.fields.clone();
-        let signatures = with_signature(self.0.signatures.clone(), server, key, signature);
-        fields.set("signatures", &signatures_json(&signatures));
+        fields.set("signatures", &signatures_json(signatures));
         finish(&fields, self.version())
     }
 }

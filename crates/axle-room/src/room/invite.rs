@@ -53,13 +53,16 @@ impl PreparedInvite {
         &self.target
     }
 
-    /// Checks what the target's server answered: the same event, whole, with its signature added.
-    pub fn check_answer(&self, event: Event, keys: &dyn KeySource) -> Option<Verified> {
+    /// Checks what the target's server answered: the same event, whole, with its signature added. Nothing but that
+    /// signature is taken from it: a bad one under the name of another server could make the event look forged.
+    pub fn check_answer(&self, event: &Event, keys: &dyn KeySource) -> Option<Verified> {
         let needed = RequiredSignature { server: self.target.clone(), form: EventKind::Pdu };
         let is_signed = event.check_signature(&needed, keys) == SignatureStatus::Ok;
-        let is_same = event.event_id() == self.pdu.event_id();
-        let answer = Verified::check(event, keys).ok()?;
-        (is_signed && is_same && !answer.content_changed()).then_some(answer)
+        let is_same = event.event_id() == self.pdu.event_id() && event.check_hashes().all_match();
+        if !is_signed || !is_same {
+            return None;
+        }
+        Verified::check(self.pdu.with_signatures_of(&self.target, event).ok()?, keys).ok()
     }
 }
 

@@ -105,7 +105,7 @@ async fn ask_and_append(rooms: &Rooms, room_id: &RoomId, source: InviteSource) -
     let signed = match received::parse(&answer, invite.version()) {
         Some(event) => {
             let keys = rooms.0.keys.keys_for(std::slice::from_ref(&event)).await;
-            prepared.check_answer(event, &*keys)
+            prepared.check_answer(&event, &*keys)
         }
         None => None,
     };

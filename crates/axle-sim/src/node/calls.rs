@@ -219,7 +219,7 @@ impl Node {
         json: &Arc<str>,
     ) -> Result<Vec<Effect>, String> {
         let answer = Event::parse(json.as_bytes(), room.version()).map_err(|error| error.to_string())?;
-        let signed = prepared.check_answer(answer, ctx.directory).ok_or("not the invite that was asked for")?;
+        let signed = prepared.check_answer(&answer, ctx.directory).ok_or("not the invite that was asked for")?;
         let known = self.known(room, [prepared.pdu()]);
         let accepted = room.finish_invite(&self.me, prepared, Some(signed), &known).map_err(|r| r.to_string())?;
         let event_id = accepted.event_id().clone();

@@ -21,21 +21,28 @@ pub struct KeyCriteria {
 }
 
 /// The body of `POST /_matrix/key/v2/query`: criteria by server name and key id. No key ids: all keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct KeyQuery {
     /// Key ids are not read: a query may name algorithms that this server does not know.
     pub server_keys: BTreeMap<ServerName, BTreeMap<String, KeyCriteria>>,
 }
 
 impl KeyQuery {
-    /// Parses a request body.
+    /// Parses a request body. Names that no server can have here, such as the IP addresses of Matrix, are left out:
+    /// nothing is known of them, and the others are still to be answered.
     pub fn parse(bytes: &[u8]) -> Result<Self, ServerKeysError> {
+        #[derive(Deserialize)]
+        struct Body {
+            server_keys: BTreeMap<String, BTreeMap<String, KeyCriteria>>,
+        }
         let object = Value::Object(canonical_json::parse_object(bytes)?);
-        let query: Self = serde_json::from_value(object).map_err(|_| ServerKeysError::Field("server_keys"))?;
-        if query.server_keys.len() > MAX_SERVERS_PER_KEY_QUERY {
+        let body: Body = serde_json::from_value(object).map_err(|_| ServerKeysError::Field("server_keys"))?;
+        if body.server_keys.len() > MAX_SERVERS_PER_KEY_QUERY {
             return Err(ServerKeysError::TooMany);
         }
-        Ok(query)
+        let servers = body.server_keys.into_iter();
+        let server_keys = servers.filter_map(|(name, criteria)| Some((ServerName::parse(name).ok()?, criteria)));
+        Ok(Self { server_keys: server_keys.collect() })
     }
 
     /// Until when a server's keys must be valid to answer this query, if the query says.

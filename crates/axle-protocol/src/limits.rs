@@ -9,8 +9,6 @@ pub const MAX_EVENT_JSON_BYTES: usize = 4 * MAX_EVENT_BYTES;
 pub const MAX_ID_BYTES: usize = 255;
 /// A server name ("Server Names"): 255 characters of host and `:65535`.
 pub const MAX_SERVER_NAME_BYTES: usize = 261;
-/// A room version ("Room Versions").
-pub const MAX_ROOM_VERSION_BYTES: usize = 128;
 /// `pdus` of one transaction (`PUT /send/:txnId`).
 pub const MAX_PDUS_PER_TRANSACTION: usize = 50;
 /// `edus` of one transaction (`PUT /send/:txnId`).

@@ -17,8 +17,9 @@ pub use room::change::{Accepted, Change, Delivery, Fault, FaultKind, Placed, Ref
 pub use room::gap::{Filled, Received};
 pub use room::invite::{InviteSource, Prepared, PreparedInvite};
 pub use room::join::JoinAnswer;
+pub use room::judge::judge;
 pub use room::known::{Brief, Known, Lookup};
 pub use room::policy::{AccessPolicy, AuthRules};
 pub use room::state::RoomState;
 pub use room::verified::{Verified, VerifyError};
-pub use room::{Head, Identity, Room, Route, Snapshot, StateItem};
+pub use room::{Head, Identity, Room, Route, Snapshot, StateItem, begins_stay};

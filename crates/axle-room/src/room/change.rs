@@ -144,6 +144,22 @@ pub enum FaultKind {
     UnauthorisedState(String),
 }
 
+impl FaultKind {
+    /// One word for what it is, for whoever counts or compares: it stays the same when the words for people change.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Forbidden(_) => "forbidden",
+            Self::AuthEvents(_) => "auth_events",
+            Self::BadSignature(_) => "bad_signature",
+            Self::ContentChanged => "content_changed",
+            Self::WrongHub(_) => "wrong_hub",
+            Self::ReplayedLpdu(_) => "replayed_lpdu",
+            Self::MissingParent(_) => "missing_parent",
+            Self::UnauthorisedState(_) => "unauthorised_state",
+        }
+    }
+}
+
 /// Why a command was refused. The text is fit to be sent to who asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -5,6 +5,7 @@ pub mod gap;
 pub mod hub;
 pub mod invite;
 pub mod join;
+pub mod judge;
 pub mod known;
 pub mod participant;
 mod place;
@@ -84,6 +85,13 @@ pub enum Route {
 
 /// Room between the positions of two stays of ours in a room, for what happened between them to be filled in.
 const STAY_SPACING: i64 = 1 << 32;
+
+/// Whether the event at this position is the first that this server had of the room, or of a further stay in it: the
+/// create event at the hub, the join that brought us in elsewhere. The events that follow it without a jump in their
+/// positions were judged when they came; all others are history that was fetched later.
+pub fn begins_stay(position: i64) -> bool {
+    position >= 0 && position.rem_euclid(STAY_SPACING) == 0
+}
 
 /// The number of the stay that a position belongs to. What was fetched from before a stay counts to the one before.
 fn stay(position: i64) -> i64 {

@@ -1,11 +1,11 @@
 //! What a participant does: sends LPDUs to the hub, follows the hub's order, and notices when the hub does wrong.
 
-use axle_protocol::auth::check_auth_events;
 use axle_protocol::event::Template;
 use axle_protocol::{Event, EventId, ServerName};
 
 use super::change::{Change, Fault, FaultKind, Placed, Refusal, Status};
 use super::gap::Received;
+use super::judge::judge;
 use super::known::Known;
 use super::place::FirstEvent;
 use super::state::membership_of;
@@ -125,22 +125,12 @@ impl Room {
 
     /// What a participant checks of its hub.
     fn judge(&self, event: &Event, known: &Known) -> Result<(), FaultKind> {
-        if let Some(server) = event.hub_server()
-            && Some(server) != self.hub().as_ref()
-        {
-            return Err(FaultKind::WrongHub(server.clone()));
-        }
-        // An event that has waited for its parents is in the store already, and so is its LPDU.
         let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
-        if let Some(first) = first.filter(|first| first != event.event_id()) {
-            return Err(FaultKind::ReplayedLpdu(first));
-        }
         let resolve = |id: &EventId| {
             let brief = self.brief(id, known)?;
             Some((brief.event_type.into(), brief.state_key?.into()))
         };
-        check_auth_events(event, &self.state, &resolve).map_err(|error| FaultKind::AuthEvents(error.0))?;
-        self.authorise(event).map_err(|error| FaultKind::Forbidden(error.0))
+        judge(event, &self.state, &*self.policy, first.as_ref(), &resolve)
     }
 
     fn check_sender(&self, event: &Event, origin: &ServerName) -> Result<(), Refusal> {

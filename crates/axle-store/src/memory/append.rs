@@ -102,7 +102,8 @@ impl Data {
         if let Some(target) = event.redacts.as_ref().filter(|_| !stays) {
             redact(room, target, &event.event_id, self.room_of.contains_key(target));
         }
-        let place = place(append, head, index, position);
+        // State that a join brings may be an event of an earlier stay.
+        let place = place(append, head, index, position.filter(|_| !(stays && event.sets_state)));
         state::record(room, event, place, change_stream);
         stream
     }

@@ -32,8 +32,10 @@ impl Room {
     /// One entry of the state before a position.
     pub(super) fn state_entry_before(&self, position: i64, key: &(String, String)) -> Option<&StoredEvent> {
         let changes = || self.changes.iter().filter(|change| change.key == *key);
-        // Of equals the later one counts, and `max_by_key` returns the last.
-        let held = changes().filter(|change| change.holds_from <= position).max_by_key(|change| change.holds_from);
+        // Where history ends a join may have brought something else: that is what this server has gone by. Of equals
+        // the later one counts, and `max_by_key` returns the last.
+        let held = changes().filter(|change| change.holds_from <= position);
+        let held = held.max_by_key(|change| (change.holds_from, change.stream.is_some()));
         if let Some(change) = held {
             return self.events.get(&change.event_id);
         }

@@ -125,7 +125,8 @@ impl Appending<'_> {
         if known.position.is_some() {
             // Stays. Only what it does to current state is new, if anything.
             let change_stream = if event.sets_state { tx.next_stream() } else { known.stream };
-            let place = self.place(index, known.position);
+            // State that a join brings may be an event of an earlier stay.
+            let place = self.place(index, known.position.filter(|_| !event.sets_state));
             state::record(tx, &mut self.room, event, known.stream, place, change_stream)?;
             return Ok(known.stream);
         }

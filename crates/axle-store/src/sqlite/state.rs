@@ -115,9 +115,10 @@ pub(super) fn entry_before(
     let held = format!(
         "SELECT {} FROM state_change s JOIN event e ON e.stream = s.event
          WHERE s.room = ?1 AND s.event_type = ?2 AND s.state_key = ?3 AND s.holds_from <= ?4
-         ORDER BY s.holds_from DESC, s.id DESC LIMIT 1",
+         ORDER BY s.holds_from DESC, s.stream IS NOT NULL DESC, s.id DESC LIMIT 1",
         rows::EVENT_COLUMNS
     );
+    // Where history ends a join may have brought something else: that is what this server has gone by.
     let read = |row: &rusqlite::Row<'_>| rows::event(row, room_id, room.version);
     let mut find = conn.prepare_cached(&held)?;
     let found = rows::one(&mut find, params![room.id, event_type, state_key, position], read)?;

@@ -91,6 +91,15 @@ pub(crate) async fn history_before_a_join(store: Arc<dyn Store>) {
     assert!(store.state_changes(&room_id, joined, i64::MAX).await.unwrap().is_empty(), "history is no news");
 }
 
+/// Whatever a hub tells of the past, the state that a join brought is what this server has gone by since.
+pub(crate) async fn a_join_outweighs_history_that_ends_at_it(store: Arc<dyn Store>) {
+    let room_id = join(&store).await;
+    put(&store, &room_id, vec![NewEvent { sets_state: false, ..topic("t8", -1) }]).await;
+    assert_eq!(topic_before(&store, &room_id, 0).await.as_deref(), Some("t1"));
+    assert_eq!(topic_before(&store, &room_id, 1).await.as_deref(), Some("t1"));
+    assert_eq!(before(&store, &room_id, 1).await, ["alice_joins", "bob_joins", "create", "t1"]);
+}
+
 pub(crate) async fn rejoin_replaces_state(store: Arc<dyn Store>) {
     let room_id = join(&store).await;
     put(&store, &room_id, vec![member("alice_leaves", 1, &user("alice"), Membership::Leave)]).await;

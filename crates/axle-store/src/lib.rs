@@ -9,6 +9,7 @@
 mod accounts;
 mod delivery;
 mod error;
+mod faults;
 mod keys;
 mod log;
 mod operator;
@@ -19,6 +20,7 @@ pub mod sqlite;
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};
 pub use delivery::{Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu};
 pub use error::StoreError;
+pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use keys::{ServerKeys, StoredKey};
 pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
@@ -28,6 +30,6 @@ pub use operator::{Operator, RoomSummary};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
-pub trait Store: RoomLog + Delivery + ServerKeys + Accounts + Operator + Send + Sync + 'static {}
+pub trait Store: RoomLog + Delivery + ServerKeys + Accounts + HubFaults + Operator + Send + Sync + 'static {}
 
-impl<T: RoomLog + Delivery + ServerKeys + Accounts + Operator + Send + Sync + 'static> Store for T {}
+impl<T: RoomLog + Delivery + ServerKeys + Accounts + HubFaults + Operator + Send + Sync + 'static> Store for T {}

@@ -8,8 +8,8 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
 use crate::{
-    ClientTxnKey, ClientTxnState, Device, EventStatus, InboundResponse, OutOfRoom, ParkedEvent, PendingLpdu, Profile,
-    StoredEvent, StoredKey, User,
+    ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom, ParkedEvent, PendingLpdu,
+    Profile, StoredEvent, StoredKey, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -62,6 +62,7 @@ pub(super) struct Room {
     /// Redactions whose target has not arrived: target, redaction.
     pub(super) pending_redactions: HashMap<EventId, EventId>,
     pub(super) intervals: Vec<Interval>,
+    pub(super) faults: VecDeque<HubFault>,
 }
 
 /// An entry of current state.
@@ -138,6 +139,7 @@ impl Room {
             changes: Vec::new(),
             pending_redactions: HashMap::new(),
             intervals: Vec::new(),
+            faults: VecDeque::new(),
         }
     }
 

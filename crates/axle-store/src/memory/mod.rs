@@ -9,6 +9,7 @@ mod accounts;
 mod append;
 mod data;
 mod delivery;
+mod faults;
 mod keys;
 mod log;
 mod operator;

@@ -7,6 +7,7 @@ mod delivery;
 mod destinations;
 mod error;
 mod event_index;
+mod faults;
 mod keys;
 mod later;
 mod log;

@@ -24,7 +24,8 @@ pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result
         return newer_by_user(conn, user_id, after);
     }
     let sql = format!(
-        "SELECT {COLUMNS} FROM (SELECT DISTINCT room FROM event NOT INDEXED WHERE stream > ?2) n
+        "SELECT {COLUMNS} FROM (SELECT room FROM event NOT INDEXED WHERE stream > ?2
+               UNION SELECT room FROM hub_fault WHERE stream > ?2) n
          CROSS JOIN current_state c ON c.room = n.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
          CROSS JOIN room r ON r.id = n.room
          CROSS JOIN event e ON e.stream = c.event"

@@ -25,6 +25,7 @@ CREATE UNIQUE INDEX event_by_position ON event (room, position) WHERE position I
 -- What queues towards other servers look through, without touching the events.
 CREATE INDEX event_to_deliver ON event (stream, room, position) WHERE position IS NOT NULL AND status <= 1;
 CREATE INDEX event_waiting ON event (room) WHERE status = 4;
+CREATE INDEX event_unplaced ON event (room, stream) WHERE position IS NULL;
 
 -- By the first bits of event ids and of LPDU hashes, for events up to indexed_to; those after it are indexed in memory.
 CREATE TABLE event_key (
@@ -209,6 +210,19 @@ CREATE TABLE client_txn (
 ) STRICT;
 CREATE INDEX client_txn_by_event ON client_txn (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX client_txn_pending ON client_txn (lpdu_hash) WHERE lpdu_hash IS NOT NULL;
+
+-- What hubs did that they should not have; the newest of each room.
+CREATE TABLE hub_fault (
+    stream INTEGER PRIMARY KEY,
+    room INTEGER NOT NULL,
+    hub TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    UNIQUE (room, event_id, kind)
+) STRICT;
+CREATE INDEX hub_fault_by_room ON hub_fault (room, stream);
 
 CREATE TABLE blocked_server (server TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE blocked_room (room_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;

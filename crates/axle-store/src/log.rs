@@ -257,6 +257,9 @@ pub trait RoomLog {
         limit: usize,
     ) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// Events of a room that have no position, whatever their status, with `stream > after`, in order of arrival.
+    async fn unplaced(&self, room_id: &RoomId, after: i64, limit: usize) -> Result<Vec<StoredEvent>, StoreError>;
+
     /// The state of a room before the event at this position.
     async fn state_before(&self, room_id: &RoomId, position: i64) -> Result<Vec<StoredEvent>, StoreError>;
 

@@ -73,6 +73,16 @@ impl RoomLog for MemoryStore {
         })
     }
 
+    async fn unplaced(&self, room_id: &RoomId, after: i64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        self.read_room(room_id, |room| {
+            let unplaced = |event: &&StoredEvent| event.position.is_none() && event.stream > after;
+            let mut events: Vec<StoredEvent> = room.events.values().filter(unplaced).cloned().collect();
+            events.sort_by_key(|event| event.stream);
+            events.truncate(limit);
+            events
+        })
+    }
+
     async fn state_before(&self, room_id: &RoomId, position: i64) -> Result<Vec<StoredEvent>, StoreError> {
         self.read_room(room_id, |room| room.state_before(position))
     }

@@ -1,7 +1,7 @@
 //! Whether the database agrees with itself.
 
-use axle_protocol::EventId;
 use axle_protocol::event::Hash;
+use axle_protocol::{EventId, base64};
 use rusqlite::Connection;
 
 use super::event_index::{View, find, id_key, indexed_to, lpdu_key};
@@ -11,7 +11,7 @@ use crate::StoreError;
 /// At most so many findings of each kind are told.
 const MAX_FINDINGS: usize = 100;
 
-/// What must hold, as queries that find where it does not. Each row is a sentence.
+/// What must hold, as queries that find where it does not. Each row is a sentence. JSON that is none is found elsewhere.
 const INVARIANTS: &[&str] = &[
     "SELECT 'room ' || r.room_id || ' has ' || count(e.stream) || ' events with a position, ' || r.events ||
          ' were stored'
@@ -31,6 +31,8 @@ const INVARIANTS: &[&str] = &[
      WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = e.room)",
     "SELECT 'event ' || e.event_id || ' has a position, but was not accepted' FROM event e
      WHERE e.position IS NOT NULL AND e.status NOT IN (0, 1)",
+    "SELECT 'event ' || e.event_id || ' was accepted, but has no position' FROM event e
+     WHERE e.position IS NULL AND e.status IN (0, 1)",
     "SELECT 'event ' || e.event_id || ' is newer than its room ' || r.room_id FROM event e JOIN room r ON r.id = e.room
      WHERE e.stream > r.newest_stream",
     "SELECT 'room ' || r.room_id || ' has the state ' || c.event_type || ' ' || c.state_key || ' from the event ' ||
@@ -63,7 +65,15 @@ const INVARIANTS: &[&str] = &[
     "SELECT 'room ' || r.room_id || ' has ' || c.state_key || ' as ' || coalesce(c.membership, 'nothing') ||
          ', the event ' || c.event_id || ' says ' || coalesce(e.json ->> '$.content.membership', 'nothing')
      FROM current_state c JOIN room r ON r.id = c.room JOIN event e ON e.stream = c.event
-     WHERE c.event_type = 'm.room.member' AND c.membership IS NOT (e.json ->> '$.content.membership')",
+     WHERE c.event_type = 'm.room.member'
+         AND CASE WHEN json_valid(e.json) THEN c.membership IS NOT (e.json ->> '$.content.membership') END",
+    "SELECT 'room ' || r.room_id || ' has the event ' || e.event_id || ' as a change of ' || s.event_type || ' ' ||
+         s.state_key || ', which it is not'
+     FROM state_change s JOIN room r ON r.id = s.room JOIN event e ON e.stream = s.event
+     WHERE CASE WHEN json_valid(e.json)
+         THEN s.event_type IS NOT e.json ->> '$.type' OR s.state_key IS NOT e.json ->> '$.state_key' END",
+    "SELECT 'room number ' || f.room || ' of a hub''s fault is not there' FROM hub_fault f
+     WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = f.room)",
     "SELECT 'room number ' || d.room || ' or destination number ' || d.destination || ' of a delivery is not there'
      FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = d.room)
          OR NOT EXISTS (SELECT 1 FROM destination x WHERE x.id = d.destination)",
@@ -101,19 +111,30 @@ fn check_redactions(conn: &Connection, view: &View) -> Result<Vec<String>, Store
     Ok(findings)
 }
 
-/// Whether every event can be found by its id and its LPDU hash.
+/// Whether every event can be found by its id and its LPDU hash, and that is the one it carries.
 fn check_index(conn: &Connection) -> Result<Vec<String>, StoreError> {
     let mut findings = Vec::new();
+    let indexed_to = indexed_to(conn)?;
     let mut indexed = conn.prepare("SELECT 1 FROM event_key WHERE key = ?1 AND stream = ?2")?;
-    let mut events = conn.prepare("SELECT stream, event_id, lpdu_hash FROM event WHERE stream <= ?1")?;
-    let mut events = events.query([indexed_to(conn)?])?;
+    let mut events = conn.prepare(
+        "SELECT stream, event_id, lpdu_hash, json_valid(json),
+             CASE WHEN json_valid(json) THEN json ->> '$.hashes.lpdu.sha256' END FROM event",
+    )?;
+    let mut events = events.query([])?;
     while let Some(row) = events.next()? {
         let (stream, hash): (i64, Option<Hash>) = (row.get(0)?, row.get(2)?);
         let event_id: EventId = rows::id(row, 1)?;
+        let (is_json, carried): (bool, Option<String>) = (row.get(3)?, row.get(4)?);
+        if is_json && carried.as_deref().and_then(base64::decode_array) != hash {
+            findings.push(format!("event {event_id} is stored with another LPDU hash than it carries"));
+        }
         for key in std::iter::once(id_key(&event_id)).chain(hash.as_ref().map(lpdu_key)) {
-            if !indexed.exists([key, stream])? && findings.len() < MAX_FINDINGS {
+            if stream <= indexed_to && !indexed.exists([key, stream])? {
                 findings.push(format!("event {event_id} is not in the index of events"));
             }
+        }
+        if findings.len() >= MAX_FINDINGS {
+            break;
         }
     }
     Ok(findings)

@@ -88,6 +88,18 @@ impl RoomLog for SqliteStore {
         self.read_room(room_id, move |conn, room_id, room| timeline(conn, room_id, room, from, direction, limit)).await
     }
 
+    async fn unplaced(&self, room_id: &RoomId, after: i64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read_room(room_id, move |conn, room_id, room| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM event e
+                 WHERE e.room = ?1 AND e.position IS NULL AND e.stream > ?2 ORDER BY e.stream LIMIT ?3"
+            );
+            all(&mut conn.prepare_cached(&sql)?, [room.id, after, limit], |row| rows::event(row, room_id, room.version))
+        })
+        .await
+    }
+
     async fn state_before(&self, room_id: &RoomId, position: i64) -> Result<Vec<StoredEvent>, StoreError> {
         self.read_room(room_id, move |conn, room_id, room| state::before(conn, room_id, room, position)).await
     }

@@ -227,7 +227,7 @@ fn many(position: i64) -> NewEvent {
     let mut hash = [0; 32];
     // Spread like a hash.
     hash[..8].copy_from_slice(&(position as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    NewEvent { event_id: EventId::from_reference_hash(&hash), lpdu_hash: Some(hash), ..message("x", position) }
+    with_lpdu(NewEvent { event_id: EventId::from_reference_hash(&hash), ..message("x", position) }, hash)
 }
 
 async fn assert_found(store: &Arc<dyn Store>, room_id: &RoomId, until: i64) {

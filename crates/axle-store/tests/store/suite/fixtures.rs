@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{EventId, RoomId, RoomVersion, ServerName, UserId};
+use axle_protocol::{EventId, RoomId, RoomVersion, ServerName, UserId, base64};
 use axle_store::{Append, Appended, DeliveryChange, EventStatus, NewEvent, Store, StoreError};
 use serde_json::json;
 
@@ -39,6 +39,13 @@ pub(crate) fn message(name: &str, position: i64) -> NewEvent {
         sets_state: false,
         json: json!({"type": "m.room.message", "content": {"body": name}}).to_string().into(),
     }
+}
+
+/// The same event, made from an LPDU with this hash.
+pub(crate) fn with_lpdu(event: NewEvent, hash: [u8; 32]) -> NewEvent {
+    let mut json: serde_json::Value = serde_json::from_str(&event.json).unwrap();
+    json["hashes"] = json!({"lpdu": {"sha256": base64::encode(hash)}});
+    NewEvent { lpdu_hash: Some(hash), json: json.to_string().into(), ..event }
 }
 
 /// A state event at a position that becomes current state.

@@ -21,7 +21,7 @@ fn lpdu(room_name: &str, hash: Hash, client_txn: Option<ClientTxnKey>) -> Pendin
 }
 
 fn echo(name: &str, position: i64, hash: Hash) -> NewEvent {
-    NewEvent { lpdu_hash: Some(hash), ..message(name, position) }
+    with_lpdu(message(name, position), hash)
 }
 
 pub(crate) async fn queue_in_order(store: Arc<dyn Store>) {

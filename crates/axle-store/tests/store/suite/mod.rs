@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod append;
 pub(crate) mod concurrency;
 pub(crate) mod delivery;
+pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod keys;
 pub(crate) mod lpdus;
@@ -40,9 +41,10 @@ macro_rules! full_suite {
             append: streams_grow, head_must_match, same_id_is_stored_once, same_id_twice_in_one_append,
                 waiting_event_is_moved, outlier_becomes_history, rejected_event_is_kept, empty_append,
                 taken_position_is_refused, event_of_another_room_is_refused, failed_append_spoils_no_other;
-            reading: timeline_both_ways, unknown_things, events_by_id, load_room, load_room_of_unpositioned,
+            reading: timeline_both_ways, unplaced_in_order_of_arrival, unknown_things, events_by_id, load_room, load_room_of_unpositioned,
                 rooms_with_waiting;
-            state: current_state, state_before, state_of_a_join, history_before_a_join, rejoin_replaces_state,
+            state: current_state, state_before, state_of_a_join, history_before_a_join,
+                a_join_outweighs_history_that_ends_at_it, rejoin_replaces_state,
                 state_changes, same_state_again_changes_nothing;
             sync: newest_first_and_limited, history_is_no_news, until_is_respected, user_rooms, user_rooms_changed,
                 user_rooms_changed_after_much, members;
@@ -54,6 +56,7 @@ macro_rules! full_suite {
             out_of_room: put_replace_remove;
             keys: kept_for_ever, responses_by_key_set;
             accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;
+            faults: kept_once_and_pruned, news_of_the_room;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }

@@ -96,3 +96,23 @@ pub(crate) async fn rooms_with_waiting(store: Arc<dyn Store>) {
     put(&store, &three, vec![message("x", 2)]).await;
     assert_eq!(store.rooms_with_waiting().await.unwrap().len(), 1);
 }
+
+pub(crate) async fn unplaced_in_order_of_arrival(store: Arc<dyn Store>) {
+    let room_id = make_room(&store, "one").await;
+    make_room(&store, "two").await;
+    let events = vec![
+        unplaced(message("out", 0), EventStatus::Outlier),
+        message("a", 2),
+        unplaced(message("no", 0), EventStatus::Rejected),
+        unplaced(message("wait", 0), EventStatus::Waiting),
+    ];
+    let streams = put(&store, &room_id, events).await.streams;
+    let found = async |after, limit| {
+        let found = store.unplaced(&room_id, after, limit).await.unwrap();
+        names(found.iter().map(|event| &event.event_id))
+    };
+    assert_eq!(found(0, 10).await, ["out", "no", "wait"]);
+    assert_eq!(found(0, 2).await, ["out", "no"]);
+    assert_eq!(found(streams[2], 10).await, ["wait"]);
+    assert!(store.unplaced(&room("nowhere"), 0, 10).await.unwrap().is_empty());
+}

@@ -1,5 +1,6 @@
 //! Events as clients get them.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -76,11 +77,11 @@ impl Event {
     }
 }
 
-/// Reads a list of events and drops those that are none: one odd event must not hide the others.
-pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Event>, D::Error> {
+/// Reads a list of events, or the like, and drops those that are none: one odd item must not hide the others.
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let values = Vec::<Value>::deserialize(deserializer)?;
     let parse = |value: Value| {
-        serde_json::from_value(value).inspect_err(|error| tracing::debug!(%error, "dropped an unreadable event")).ok()
+        serde_json::from_value(value).inspect_err(|error| tracing::debug!(%error, "dropped an unreadable item")).ok()
     };
     Ok(values.into_iter().filter_map(parse).collect())
 }

@@ -22,7 +22,8 @@ pub use error::{ApiError, Error};
 pub use event::{Event, Unsigned};
 pub use session::{Session, SessionFile};
 pub use sync::{
-    InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncLoop, SyncResponse, SyncStep, TimelineChunk,
+    HubFault, InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncLoop, SyncResponse, SyncStep,
+    TimelineChunk,
 };
 pub use view::{
     Change, Membership, Outgoing, OutgoingState, Redaction, RoomList, RoomMember, RoomView, Timeline, TimelineItem,

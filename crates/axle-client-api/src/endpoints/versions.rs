@@ -10,6 +10,11 @@ use crate::state::Api;
 /// clients rely on that promise: Matrix 1.2 has spaces, 1.3 relations, 1.4 threads.
 const VERSIONS: [&str; 3] = ["r0.6.0", "r0.6.1", "v1.1"];
 
+/// What there is beyond Matrix; docs/client-server-api.md describes it.
+const OWN_FEATURES: [&str; 2] = ["im.axle.hub_server", "im.axle.hub_faults"];
+
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
-    Ok(Response::new(VERSIONS.map(String::from).into()))
+    let mut response = Response::new(VERSIONS.map(String::from).into());
+    response.unstable_features = OWN_FEATURES.map(|feature| (feature.to_owned(), true)).into();
+    Ok(response)
 }

@@ -6,7 +6,7 @@ use axle_store::StoredEvent;
 
 use super::Sync;
 use super::membership::Member;
-use super::response::{Events, JoinedRoom, Summary};
+use super::response::{Events, Fault, JoinedRoom, Summary};
 use super::timeline::{Known, Part};
 use crate::error::ApiResult;
 use crate::ids;
@@ -36,6 +36,7 @@ pub(super) async fn read(
     let mut room = JoinedRoom::default();
     room.state = Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? };
     room.timeline = part.render(sync, None).await?;
+    room.hub_faults = faults(sync, room_id, if all { None } else { sync.news.since }).await?;
     if room.is_empty() && !all {
         return Ok(room);
     }
@@ -57,6 +58,12 @@ async fn summary(sync: &Sync<'_>, room_id: &RoomId) -> ApiResult<Summary> {
         summary.heroes = joined.into_iter().chain(invited).filter(others).take(HEROES).collect();
     }
     Ok(summary)
+}
+
+/// What the hub did wrong after a moment.
+async fn faults(sync: &Sync<'_>, room_id: &RoomId, since: Option<i64>) -> ApiResult<Vec<Fault>> {
+    let faults = sync.api.store.faults(room_id, since.unwrap_or(0), sync.news.until).await?;
+    Ok(faults.into_iter().map(Fault::from).collect())
 }
 
 /// The hub of a linearized room.

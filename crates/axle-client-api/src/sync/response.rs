@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axle_protocol::{RoomId, ServerName, UserId};
+use axle_protocol::{EventId, RoomId, ServerName, UserId};
+use axle_store::HubFault;
 use ruma::events::{AnyStrippedStateEvent, AnySyncStateEvent, AnySyncTimelineEvent};
 use ruma::serde::Raw;
 use serde::Serialize;
@@ -39,6 +40,21 @@ pub(crate) struct JoinedRoom {
     /// Who orders the events of a linearized room.
     #[serde(rename = "im.axle.hub_server", skip_serializing_if = "Option::is_none")]
     pub(crate) hub_server: Option<ServerName>,
+    /// What it did that it should not have, as far as the client was not told.
+    #[serde(rename = "im.axle.hub_faults", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) hub_faults: Vec<Fault>,
+}
+
+/// Something that a room's hub did wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct Fault {
+    /// The event by which it showed.
+    event_id: EventId,
+    kind: String,
+    /// For people.
+    detail: String,
+    /// When it was noticed.
+    origin_server_ts: i64,
 }
 
 /// A room that the user was in.
@@ -125,9 +141,17 @@ impl SyncResponse {
     }
 }
 
+impl From<HubFault> for Fault {
+    fn from(fault: HubFault) -> Self {
+        let HubFault { event_id, kind, detail, at, .. } = fault;
+        Self { event_id, kind, detail, origin_server_ts: at }
+    }
+}
+
 impl JoinedRoom {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
-        self.state.events.is_empty() && self.timeline.events.is_empty() && !self.timeline.limited
+        let has_events = !self.state.events.is_empty() || !self.timeline.events.is_empty() || self.timeline.limited;
+        !has_events && self.hub_faults.is_empty()
     }
 }

@@ -4,4 +4,4 @@ mod follow;
 mod response;
 
 pub use follow::{SyncLoop, SyncStep};
-pub use response::{InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncResponse, TimelineChunk};
+pub use response::{HubFault, InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncResponse, TimelineChunk};

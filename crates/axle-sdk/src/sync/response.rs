@@ -42,6 +42,22 @@ pub struct JoinedRoom {
     /// The server that orders the room, from servers that tell.
     #[serde(rename = "im.axle.hub_server")]
     pub hub_server: Option<String>,
+    /// What it did that it should not have, since the last sync, from servers that tell.
+    #[serde(rename = "im.axle.hub_faults", deserialize_with = "lenient")]
+    pub hub_faults: Vec<HubFault>,
+}
+
+/// Something that the hub of a room did wrong. Users of the room should be warned.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HubFault {
+    /// The event by which it showed.
+    pub event_id: String,
+    /// What kind of fault, in a word.
+    pub kind: String,
+    /// The same for people.
+    pub detail: String,
+    /// When it was noticed, in milliseconds since the Unix epoch.
+    pub origin_server_ts: i64,
 }
 
 /// A room that the user is not in yet, as far as others tell.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::room::{Membership, RoomView};
-use crate::{Event, SyncResponse};
+use crate::{Event, HubFault, SyncResponse};
 
 /// The rooms of a user, by id.
 #[derive(Debug, Clone)]
@@ -35,6 +35,13 @@ pub enum Change {
         room_id: String,
         /// The event.
         event: Box<Event>,
+    },
+    /// The hub of a room did something that it should not have.
+    HubFault {
+        /// The room.
+        room_id: String,
+        /// What.
+        fault: HubFault,
     },
 }
 
@@ -68,9 +75,11 @@ impl RoomList {
     pub fn apply(&mut self, response: SyncResponse) -> Vec<Change> {
         let mut changes = Vec::new();
         let updates = response.rooms;
-        for (room_id, room) in updates.join {
+        for (room_id, mut room) in updates.join {
+            let faults = std::mem::take(&mut room.hub_faults);
             let gap = room.timeline.limited && self.rooms.get(&room_id).is_some_and(|r| !r.timeline().is_empty());
             self.update(&room_id, Membership::Join, gap, &mut changes, |view| view.apply_joined(room));
+            self.add_faults(&room_id, faults, &mut changes);
         }
         for (room_id, room) in updates.leave {
             // Rooms that were left long ago come with the first sync of some servers.
@@ -85,6 +94,15 @@ impl RoomList {
             });
         }
         changes
+    }
+
+    fn add_faults(&mut self, room_id: &str, faults: Vec<HubFault>, changes: &mut Vec<Change>) {
+        let Some(view) = self.rooms.get_mut(room_id) else { return };
+        for fault in faults {
+            if view.apply_fault(fault.clone()) {
+                changes.push(Change::HubFault { room_id: room_id.to_owned(), fault });
+            }
+        }
     }
 
     fn update(

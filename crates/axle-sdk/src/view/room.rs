@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 
 use super::outgoing::{Outgoing, OutgoingState};
 use super::timeline::Timeline;
-use crate::{Event, JoinedRoom, LeftRoom, MessagesPage};
+use crate::{Event, HubFault, JoinedRoom, LeftRoom, MessagesPage};
+
+/// How many faults of a hub are kept: the newest.
+const MAX_FAULTS: usize = 100;
 
 /// How a user stands to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -47,6 +50,7 @@ pub struct RoomView {
     state: BTreeMap<String, BTreeMap<String, Event>>,
     members: BTreeMap<String, RoomMember>,
     hub: Option<String>,
+    hub_faults: Vec<HubFault>,
     timeline: Timeline,
     outgoing: Vec<Outgoing>,
 }
@@ -111,6 +115,11 @@ impl RoomView {
             let create = self.state("m.room.create", "")?;
             Some(UserId::parse(&create.sender).ok()?.server_name().to_string())
         })
+    }
+
+    /// What the hub did that it should not have, oldest first, from servers that tell. Warn the user.
+    pub fn hub_faults(&self) -> &[HubFault] {
+        &self.hub_faults
     }
 
     /// Everyone with a membership.
@@ -206,6 +215,7 @@ impl RoomView {
             state: BTreeMap::new(),
             members: BTreeMap::new(),
             hub: None,
+            hub_faults: Vec::new(),
             timeline: Timeline::default(),
             outgoing: Vec::new(),
         }
@@ -234,6 +244,19 @@ impl RoomView {
         for event in &events {
             self.set_state(event);
         }
+    }
+
+    /// Adds what the hub did wrong. Returns whether it is new.
+    pub(super) fn apply_fault(&mut self, fault: HubFault) -> bool {
+        let is_same = |known: &HubFault| known.event_id == fault.event_id && known.kind == fault.kind;
+        if self.hub_faults.iter().any(is_same) {
+            return false;
+        }
+        if self.hub_faults.len() >= MAX_FAULTS {
+            self.hub_faults.remove(0);
+        }
+        self.hub_faults.push(fault);
+        true
     }
 
     fn apply_parts(&mut self, state: Vec<Event>, chunk: crate::TimelineChunk) -> Vec<Event> {

@@ -47,7 +47,7 @@ pub enum Request {
         /// To this file, which must not be there yet.
         file: PathBuf,
     },
-    /// Checks the database, and every room's chain, hashes and signatures.
+    /// Checks the database, and of every room the events, the auth rules, and what is stored beside the events.
     Verify {
         /// Only this room.
         room_id: Option<RoomId>,
@@ -74,6 +74,8 @@ pub enum Request {
     ListBlocks,
     /// How the queues towards other servers do, and which events were set aside.
     ListDestinations,
+    /// What the hubs of rooms did that they should not have.
+    ListFaults,
     /// Makes a registration token.
     CreateToken {
         /// `None`: a random one.

@@ -8,15 +8,12 @@ use axle_room::{Delivery, Placed, Room, Status};
 use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, PendingEvent, StoreError};
 use futures_util::future::try_join_all;
 
-use super::{Batch, Rooms, Shared, gaps, invite};
+use super::{Batch, Rooms, Shared, faults, gaps, invite};
 
 /// Stores what a batch came to.
 pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Result<(), StoreError> {
     let Batch { change, lpdus, client_txns, announced } = batch;
-    for fault in &change.faults {
-        shared.counters.fault();
-        tracing::warn!(room_id = %room.id(), event_id = %fault.event_id, "the hub did wrong: {}", fault.kind);
-    }
+    faults::note(shared, room, &change.faults).await?;
     if !change.is_empty() || !client_txns.is_empty() {
         let events: Vec<NewEvent> = change.events.iter().map(new_event).collect();
         let pending: Vec<PendingEvent> =
@@ -156,12 +153,17 @@ fn tell(shared: &Shared, room: &Room, placed: &[Placed]) {
         }
     }
     if is_news {
-        let state = room.state();
-        let members = state.members();
-        let count = members.size_hint().0;
-        let is_member = |user: &str| state.membership(user) == axle_protocol::auth::Membership::Join;
-        shared.wakes.wake_members(count, members.map(|(user, _)| user), is_member);
+        wake_members(shared, room);
     }
+}
+
+/// Wakes the syncs of everyone in the room.
+pub(super) fn wake_members(shared: &Shared, room: &Room) {
+    let state = room.state();
+    let members = state.members();
+    let count = members.size_hint().0;
+    let is_member = |user: &str| state.membership(user) == axle_protocol::auth::Membership::Join;
+    shared.wakes.wake_members(count, members.map(|(user, _)| user), is_member);
 }
 
 #[cfg(test)]

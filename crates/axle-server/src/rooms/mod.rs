@@ -11,6 +11,7 @@ pub(crate) mod create;
 mod echoes;
 pub(crate) mod enter;
 mod errors;
+mod faults;
 mod gaps;
 pub(crate) mod handshake;
 pub(crate) mod history;

@@ -52,7 +52,8 @@ enum Command {
         /// Must not be there yet.
         file: PathBuf,
     },
-    /// Check the database, and every room's chain, hashes and signatures. Exit status 1 if anything is wrong.
+    /// Check the database, and of every room the events, the auth rules, and what is stored beside the events. Exit
+    /// status 1 if anything is wrong.
     Verify {
         /// Only this room.
         room: Option<RoomId>,
@@ -71,6 +72,8 @@ enum Command {
     ListBlocks,
     /// Show the queues towards other servers, and events that were refused for good.
     ListDestinations,
+    /// Show what the hubs of rooms did that they should not have: forged, forbidden or repeated events, and the like.
+    ListFaults,
     /// Make a registration token.
     CreateToken {
         /// The token; random if not given.
@@ -126,6 +129,7 @@ fn request(command: Command, data: &Path) -> Result<Request, Box<dyn std::error:
         Command::Unblock(target) => block(target, false),
         Command::ListBlocks => Request::ListBlocks,
         Command::ListDestinations => Request::ListDestinations,
+        Command::ListFaults => Request::ListFaults,
         Command::CreateToken { token, uses } => Request::CreateToken { token, uses },
         Command::ListTokens => Request::ListTokens,
     })

@@ -29,6 +29,7 @@ fn words(request: &Request, answer: &Value) -> Result<String, Box<dyn std::error
             let queues = table(&answer["destinations"], &["destination", "pending", "failing_since", "last_error"]);
             if parked.is_empty() { queues } else { format!("{queues}\nrefused for good and set aside:\n{parked}") }
         }
+        Request::ListFaults => table(answer, &["at", "room_id", "hub", "kind", "event_id", "detail"]),
         Request::CreateToken { .. } => format!("{}\n", cell(&answer["token"])),
         Request::ListTokens => table(answer, &["token", "uses_left"]),
     })

@@ -84,7 +84,7 @@ impl Server {
         let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
         let (stop, stopped) = watch::channel(false);
 
-        let routers = Routers::new(&config, &store, &rooms, network.as_ref(), &metrics);
+        let routers = Routers::new(&config, &store, &rooms, network.as_ref(), &metrics, &stopped);
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
@@ -111,8 +111,8 @@ impl Server {
         self.certificates.reload();
     }
 
-    /// Stops: no new connections, requests in flight finish within [`crate::config::LimitsConfig::drain`], and what
-    /// was accepted is durable when this returns.
+    /// Stops: requests in flight finish within [`crate::config::LimitsConfig::drain`], new connections are told that
+    /// the server stops, and what was accepted is durable when this returns.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for (_, listener) in self.listeners {
@@ -153,6 +153,7 @@ impl Routers {
         rooms: &Rooms,
         network: Option<&Network>,
         metrics: &Arc<Metrics>,
+        stop: &watch::Receiver<bool>,
     ) -> Self {
         let client = axle_client_api::router(ApiState {
             store: store.clone(),
@@ -170,6 +171,7 @@ impl Routers {
             metrics_networks: config.metrics.allowed_networks.clone().into(),
             // Where federation is served, it answers this itself.
             well_known: config.federation.well_known.clone().filter(|_| !shared),
+            stop: stop.clone(),
         };
         let federation = network.map(Network::router).unwrap_or_default();
         let client = if shared { client.merge(federation.clone()) } else { client };

@@ -15,9 +15,10 @@ use axum::routing::get;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::config::Network;
-use crate::listen::refusal;
+use crate::listen::{HEALTH, refusal};
 use crate::metrics::Metrics;
 use crate::rooms::Rooms;
 
@@ -35,12 +36,13 @@ pub(crate) struct System {
     pub(crate) server_name: ServerName,
     pub(crate) metrics_networks: Arc<[Network]>,
     pub(crate) well_known: Option<ServerName>,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl System {
     /// The endpoints, and the answer for everything that no other router knows.
     pub(crate) fn router(self) -> Router {
-        let mut router = Router::new().route("/_axle/health", get(health)).route("/_axle/metrics", get(metrics));
+        let mut router = Router::new().route(HEALTH, get(health)).route("/_axle/metrics", get(metrics));
         if self.well_known.is_some() {
             router = router.route("/.well-known/matrix/server", get(well_known));
         }
@@ -49,6 +51,9 @@ impl System {
 }
 
 async fn health(State(system): State<System>) -> Response {
+    if *system.stop.borrow() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stopping" }))).into_response();
+    }
     let answered = tokio::time::timeout(HEALTH_TIMEOUT, system.store.max_stream()).await;
     let problem = match answered {
         Ok(Ok(_)) => {

@@ -201,17 +201,30 @@ async fn requests_in_flight_finish_when_the_server_stops() {
     server.reached.notified().await;
     let release = server.release.clone();
     let stopping = tokio::spawn(server.stop());
-    // The listener is closed at once; the request goes on.
+    // Who comes now is told; the request goes on.
     let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(address).await.is_ok() {
-        assert!(Instant::now() < deadline, "new connections are still accepted");
+    while !ask_once(address).await.starts_with("HTTP/1.1 503") {
+        assert!(Instant::now() < deadline, "new requests are still answered");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(!stopping.is_finished());
+    // Nor does one who says nothing hold up the end.
+    let silent = TcpStream::connect(address).await.unwrap();
     release.notify_one();
     let answer = slow.rest().await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("slow"), "{answer}");
     stopping.await.unwrap();
+    drop(silent);
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
+}
+
+/// A request on a connection of its own; all of the answer.
+async fn ask_once(address: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /nothing HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 #[tokio::test]

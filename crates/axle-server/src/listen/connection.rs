@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -66,32 +66,67 @@ impl Connections {
 
     /// Serves a connection until it ends. `held` is kept as long.
     pub(super) fn spawn(&self, stream: TcpStream, peer: SocketAddr, held: impl Send + 'static) {
-        let shared = self.shared.clone();
-        let alive = self.alive.clone();
-        let mut abort = self.abort.subscribe();
-        tokio::spawn(async move {
-            let metrics = shared.metrics.clone();
-            let _open = metrics.connection_opened(shared.api);
-            tokio::select! {
-                outcome = serve(&shared, stream, peer) => if let Err(error) = outcome {
-                    tracing::debug!(%peer, error, "connection failed");
-                },
-                _ = abort.wait_for(|abort| *abort) => {}
-            }
-            drop((held, alive));
-        });
+        let held = (held, self.alive.clone());
+        spawn(self.shared.clone(), self.abort.subscribe(), Arrival::InTime, stream, peer, held);
     }
 
-    /// Ends when all connections have, which takes at most `drain`: then they are cut.
-    pub(super) async fn drained(self, drain: Duration) {
-        let Self { alive, mut ended, abort, .. } = self;
+    /// For when the server has been told to stop. The future ends when all connections have, which takes at most
+    /// `drain`: then they are cut, late ones at once.
+    pub(super) fn drain(self, drain: Duration) -> (LateConnections, impl Future<Output = ()>) {
+        let Self { shared, alive, mut ended, abort } = self;
         drop(alive);
-        if timeout(drain, ended.recv()).await.is_err() {
-            tracing::warn!("requests were still in flight when the time to drain was over");
+        let late = LateConnections { shared, abort: abort.subscribe() };
+        let drained = async move {
+            if timeout(drain, ended.recv()).await.is_err() {
+                tracing::warn!("requests were still in flight when the time to drain was over");
+            }
             abort.send_replace(true);
             ended.recv().await;
-        }
+        };
+        (late, drained)
     }
+}
+
+/// Serves connections that come while the server drains: whoever asks is told that it stops.
+pub(super) struct LateConnections {
+    shared: Arc<Shared>,
+    abort: watch::Receiver<bool>,
+}
+
+impl LateConnections {
+    /// Serves a connection until it ends, or the server does.
+    pub(super) fn spawn(&self, stream: TcpStream, peer: SocketAddr, held: impl Send + 'static) {
+        spawn(self.shared.clone(), self.abort.clone(), Arrival::Late, stream, peer, held);
+    }
+}
+
+/// When a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    InTime,
+    /// While the server drains. It has one request answered.
+    Late,
+}
+
+fn spawn(
+    shared: Arc<Shared>,
+    mut abort: watch::Receiver<bool>,
+    arrival: Arrival,
+    stream: TcpStream,
+    peer: SocketAddr,
+    held: impl Send + 'static,
+) {
+    tokio::spawn(async move {
+        let metrics = shared.metrics.clone();
+        let _open = metrics.connection_opened(shared.api);
+        tokio::select! {
+            outcome = serve(&shared, arrival, stream, peer) => if let Err(error) = outcome {
+                tracing::debug!(%peer, error, "connection failed");
+            },
+            _ = abort.wait_for(|abort| *abort) => {}
+        }
+        drop(held);
+    });
 }
 
 fn http(limits: &LimitsConfig) -> Builder<TokioExecutor> {
@@ -111,25 +146,28 @@ fn http(limits: &LimitsConfig) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn serve(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddr) -> Result<(), String> {
+async fn serve(shared: &Arc<Shared>, arrival: Arrival, stream: TcpStream, peer: SocketAddr) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let Some(acceptor) = &shared.tls else { return serve_http(shared, stream, peer).await };
+    let Some(acceptor) = &shared.tls else { return serve_http(shared, arrival, stream, peer).await };
     let handshake = timeout(shared.limits.header_timeout(), acceptor.accept(stream));
     let stream = handshake.await.map_err(|_| "no TLS handshake in time")?.map_err(|error| error.to_string())?;
-    serve_http(shared, stream, peer).await
+    serve_http(shared, arrival, stream, peer).await
 }
 
-async fn serve_http<S>(shared: &Arc<Shared>, stream: S, peer: SocketAddr) -> Result<(), String>
+async fn serve_http<S>(shared: &Arc<Shared>, arrival: Arrival, stream: S, peer: SocketAddr) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
     let stream = TokioIo::new(Watched::new(stream, activity.clone()));
     let answering = activity.clone();
+    let asked = Arc::new(Notify::new());
+    let asking = asked.clone();
     let service = service_fn(move |request| {
         let (shared, in_flight) = (shared.clone(), answering.begin_request());
+        asking.notify_one();
         async move {
-            let response = request::answer(&shared, peer, request).await;
+            let response = request::answer(&shared, arrival, peer, request).await;
             drop(in_flight);
             Ok::<_, Infallible>(response)
         }
@@ -142,7 +180,11 @@ where
     loop {
         tokio::select! {
             outcome = connection.as_mut() => return outcome.map_err(|error| error.to_string()),
-            _ = stop.wait_for(|stop| *stop), if !closing => {
+            () = asked.notified(), if !closing && arrival == Arrival::Late => {
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            _ = stop.wait_for(|stop| *stop), if !closing && arrival == Arrival::InTime => {
                 closing = true;
                 connection.as_mut().graceful_shutdown();
             }

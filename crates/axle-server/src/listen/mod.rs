@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 pub use certificates::Certificates;
-pub(crate) use request::{label, refusal};
+pub(crate) use request::{HEALTH, label, refusal};
 
 use crate::config::{LimitsConfig, Network};
 use crate::metrics::Metrics;
@@ -123,18 +123,12 @@ async fn run(listener: TcpListener, service: Service, mut stop: watch::Receiver<
     let per_address = PerAddress::new(service.limits.max_connections_per_address);
     let drain = service.limits.drain();
     let connections = Connections::new(service, stop.clone());
-    loop {
-        let accept = async {
-            let permit = permits.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-            listener.accept().await.map(|(stream, peer)| (stream, peer, permit))
-        };
-        let accepted = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => break,
-            accepted = accept => accepted,
-        };
-        match accepted {
-            Ok((stream, peer, permit)) => match per_address.enter(peer.ip()) {
-                Some(entry) => connections.spawn(stream, peer, (permit, entry)),
+    // The next connection that may be served, with what it holds on to.
+    let accept = async || loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return std::future::pending().await };
+        match listener.accept().await {
+            Ok((stream, peer)) => match per_address.enter(peer.ip()) {
+                Some(entry) => return (stream, peer, (permit, entry)),
                 None => tracing::debug!(%peer, "too many connections from this address"),
             },
             Err(error) => {
@@ -142,7 +136,19 @@ async fn run(listener: TcpListener, service: Service, mut stop: watch::Receiver<
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    };
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            (stream, peer, held) = accept() => connections.spawn(stream, peer, held),
+        }
     }
-    drop(listener);
-    connections.drained(drain).await;
+    let (late, drained) = connections.drain(drain);
+    let mut drained = std::pin::pin!(drained);
+    loop {
+        tokio::select! {
+            () = &mut drained => break,
+            (stream, peer, held) = accept() => late.spawn(stream, peer, held),
+        }
+    }
 }

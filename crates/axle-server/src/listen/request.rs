@@ -16,12 +16,14 @@ use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
 use super::body::TimedBody;
-use super::connection::Shared;
+use super::connection::{Arrival, Shared};
 use crate::config::Network;
 
 /// Nothing that is asked of this server takes longer; the longest, joining a room of a slow server, takes a minute or two.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Answered until the very end: by it one sees that the server stops.
+pub(crate) const HEALTH: &str = "/_axle/health";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The path pattern of the endpoint that answered; put into responses by [`label`].
@@ -38,13 +40,26 @@ pub(crate) async fn label(request: axum::extract::Request, next: axum::middlewar
     response
 }
 
-pub(super) async fn answer(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    shared: &Shared,
+    arrival: Arrival,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let id = next_id();
     let started = Instant::now();
     let method = request.method().clone();
     let span = tracing::info_span!("request", id, api = shared.api.as_str(), %method, path = request.uri().path());
     async {
-        let mut response = guarded(shared, peer, request).await;
+        let is_late = arrival == Arrival::Late;
+        let closes = is_late && request.version() < Version::HTTP_2;
+        let mut response = match is_late && request.uri().path() != HEALTH {
+            true => stopping(),
+            false => guarded(shared, peer, request).await,
+        };
+        if closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         // Every id is an ASCII number.
         if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -83,7 +98,7 @@ async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
         },
         // A client that waits for news holds up the end of the server; it asks again anyway.
         _ = stop.wait_for(|stop| *stop), if waits_for_news => {
-            refusal(&MatrixError::new(503, "M_UNKNOWN", "The server is stopping. Try again."))
+            stopping()
         }
         () = tokio::time::sleep(ANSWER_TIMEOUT) => {
             tracing::error!("a request took too long");
@@ -95,6 +110,11 @@ async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// For whoever is to ask again, or another server.
+fn stopping() -> Response<Body> {
+    refusal(&MatrixError::new(503, "M_UNKNOWN", "The server is stopping. Try again."))
 }
 
 /// An error as a response.

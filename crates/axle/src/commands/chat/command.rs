@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Rooms,
     /// Say who is in the current room.
     Members,
+    /// Say what the hub of the current room did that it should not have.
+    Faults,
     /// Fetch older messages.
     History,
     /// Send the failed messages of the current room again.
@@ -69,7 +71,7 @@ pub(crate) enum Awaited {
 }
 
 /// Every command, how it is written and what it does.
-pub(crate) const HELP: [(&str, &str); 22] = [
+pub(crate) const HELP: [(&str, &str); 23] = [
     ("/create NAME [public|private|knock]", "make a room; private if nothing is said"),
     ("/invite USER", "invite a user to this room"),
     ("/join ROOM [SERVER...]", "join a room, through one of these servers"),
@@ -84,6 +86,7 @@ pub(crate) const HELP: [(&str, &str); 22] = [
     ("/room NAME, ID or NUMBER", "go to a room"),
     ("/rooms", "list the rooms"),
     ("/members", "list the members of this room"),
+    ("/faults", "what this room's hub did wrong, if anything"),
     ("/history", "fetch older messages"),
     ("/retry, /discard", "send failed messages again, or forget them"),
     ("/say TEXT", "say what begins with a slash"),
@@ -125,6 +128,7 @@ impl Command {
             "room" => return usage("/room NAME, ID or NUMBER"),
             "rooms" => Self::Rooms,
             "members" => Self::Members,
+            "faults" => Self::Faults,
             "history" => Self::History,
             "retry" => Self::Retry,
             "discard" => Self::Discard,

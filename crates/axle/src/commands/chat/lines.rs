@@ -125,8 +125,25 @@ fn lay_out(head: Span<'static>, entry: Entry, width: usize) -> Vec<Line<'static>
     lines
 }
 
-/// Breaks text at spaces where it can, else anywhere.
-fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+/// As much of a text as fits, with a mark where something is left out.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if width_of(text) <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        let mut longer = kept.clone();
+        longer.push(c);
+        if width_of(&longer) + 1 > width {
+            break;
+        }
+        kept = longer;
+    }
+    if width > 0 { kept + "…" } else { kept }
+}
+
+/// Breaks text at spaces where it can, else anywhere. The first row may have another width than the rest.
+pub(crate) fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     let mut rows = vec![String::new()];
     let mut room = first;
     for word in text.split_inclusive(' ') {
@@ -160,6 +177,11 @@ fn width_of(text: &str) -> usize {
 fn color_of(user: &str) -> Color {
     let sum = user.bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
     NAME_COLORS.get(sum % NAME_COLORS.len()).copied().unwrap_or(Color::Reset)
+}
+
+/// Date, hours and minutes, UTC.
+pub(crate) fn moment(ts: i64) -> String {
+    format!("{} {}", date(ts.div_euclid(DAY_MS)), time(ts))
 }
 
 /// Hours and minutes, UTC.
@@ -202,6 +224,14 @@ mod tests {
         assert_eq!(wrap("漢字漢字", 5, 5), ["漢字", "漢字"]);
         assert_eq!(wrap("", 5, 5), [""]);
         assert_eq!(wrap("a", 0, 0), ["a"]);
+    }
+
+    #[test]
+    fn cuts_by_width_and_marks_it() {
+        assert_eq!(cut("Tea", 3), "Tea");
+        assert_eq!(cut("Tea time", 4), "Tea…");
+        assert_eq!(cut("漢字漢字", 6), "漢字…");
+        assert_eq!(cut("Tea", 0), "");
     }
 
     #[test]

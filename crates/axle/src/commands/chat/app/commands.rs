@@ -2,7 +2,7 @@
 
 use axle_sdk::OutgoingState;
 
-use super::{App, Effect, Notice};
+use super::{App, Effect, Notice, Page};
 use crate::commands::chat::command::Command;
 use crate::commands::chat::request::Request;
 
@@ -21,10 +21,12 @@ impl App {
     pub(super) fn run(&mut self, command: &Command) -> Vec<Effect> {
         match command {
             Command::Quit => return vec![Effect::Quit],
-            Command::Help => self.help = true,
+            Command::Help => self.open(Page::Help),
             Command::Room(name) => return self.go_to(name),
-            Command::Rooms => self.tell_rooms(),
-            Command::Members => self.tell_members(),
+            Command::Rooms => self.open(Page::Rooms),
+            Command::Members | Command::Faults if self.room().is_none() => return self.complain("there is no room"),
+            Command::Members => self.open(Page::Members),
+            Command::Faults => self.open(Page::Faults),
             Command::Retry => return self.retry(),
             Command::Discard => self.discard(),
             Command::Sync | Command::Wait { .. } | Command::Fails { .. } => {
@@ -76,21 +78,6 @@ impl App {
             }
             None => self.complain(format!("there is no room {name:?}")),
         }
-    }
-
-    fn tell_rooms(&mut self) {
-        let names: Vec<_> =
-            self.ordered().iter().enumerate().map(|(i, r)| format!("{} {}", i + 1, r.title())).collect();
-        let names = if names.is_empty() { "no rooms".to_owned() } else { names.join(" · ") };
-        self.notice = Some(Notice::Info(format!("{names} · Tab and Alt-1..9 switch")));
-    }
-
-    fn tell_members(&mut self) {
-        let members = self.room().map(|room| {
-            let tell = |(id, member): (&String, &axle_sdk::RoomMember)| format!("{id} {}", member.membership.as_str());
-            room.members().iter().map(tell).collect::<Vec<_>>().join(" · ")
-        });
-        self.notice = Some(members.map_or_else(|| Notice::Error("no room".to_owned()), Notice::Info));
     }
 
     fn failed_here(&self) -> Vec<String> {

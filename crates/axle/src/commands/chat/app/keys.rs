@@ -2,19 +2,21 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{App, Effect};
+use super::{App, Effect, Page};
 use crate::commands::chat::command::Command;
+use crate::commands::chat::render::pages;
 
 impl App {
     pub(super) fn handle_key(&mut self, key: KeyEvent) -> Vec<Effect> {
         if key.kind == KeyEventKind::Release {
             return Vec::new();
         }
-        if self.help && key.code != KeyCode::Char('c') {
-            self.help = false;
+        let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if let Some((page, above)) = self.page.filter(|_| !is_control) {
+            self.page = self.scroll_page(page, above, key.code);
             return Vec::new();
         }
-        if key.modifiers.contains(KeyModifiers::CONTROL) {
+        if is_control {
             return self.handle_control(key.code);
         }
         if key.modifiers.contains(KeyModifiers::ALT) {
@@ -39,7 +41,7 @@ impl App {
             KeyCode::PageDown => self.scroll = self.scroll.saturating_sub(self.page()),
             KeyCode::Tab => self.step_room(1),
             KeyCode::BackTab => self.step_room(-1),
-            KeyCode::F(1) => self.help = true,
+            KeyCode::F(1) => self.open(Page::Help),
             KeyCode::Esc => {
                 self.notice = None;
                 self.scroll = 0;
@@ -92,6 +94,20 @@ impl App {
         if let Some(room_id) = rooms.get(next) {
             self.show(room_id);
         }
+    }
+
+    /// Where a page that covers the screen is after a key; any but the arrows and the page keys closes it.
+    fn scroll_page(&self, page: Page, above: usize, key: KeyCode) -> Option<(Page, usize)> {
+        let (lines, height) = pages::extent(self, page, self.size);
+        let step = height.saturating_sub(1).max(1);
+        let above = match key {
+            KeyCode::Down => above + 1,
+            KeyCode::PageDown | KeyCode::Char(' ') => above + step,
+            KeyCode::Up => above.saturating_sub(1),
+            KeyCode::PageUp => above.saturating_sub(step),
+            _ => return None,
+        };
+        Some((page, above.min(lines.saturating_sub(height))))
     }
 
     fn page(&self) -> usize {

@@ -34,7 +34,8 @@ pub(crate) struct App {
     pub(crate) unread: BTreeMap<String, usize>,
     /// Rooms whose history is on its way.
     pub(crate) fetching: BTreeSet<String>,
-    pub(crate) help: bool,
+    /// What covers the screen, and how many of its lines are above it.
+    pub(crate) page: Option<(Page, usize)>,
     size: (u16, u16),
     txn_prefix: String,
     txn_count: u64,
@@ -51,6 +52,15 @@ pub(crate) enum Connection {
     Lost { error: String, retry_in: Duration },
     /// The session is over.
     LoggedOut(String),
+}
+
+/// What can cover the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    Help,
+    Rooms,
+    Members,
+    Faults,
 }
 
 /// A line for the person at the terminal.
@@ -91,7 +101,7 @@ impl App {
             scroll: 0,
             unread: BTreeMap::new(),
             fetching: BTreeSet::new(),
-            help: false,
+            page: None,
             size,
             txn_prefix: txn_prefix.to_owned(),
             txn_count: 0,
@@ -135,8 +145,12 @@ impl App {
         self.current = Some(room_id.to_owned());
     }
 
+    fn open(&mut self, page: Page) {
+        self.page = Some((page, 0));
+    }
+
     fn areas(&self) -> Areas {
-        Areas::of(ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1))
+        Areas::of(ratatui::layout::Rect::new(0, 0, self.size.0, self.size.1), self)
     }
 
     /// How many lines the timeline of the current room has on this screen.

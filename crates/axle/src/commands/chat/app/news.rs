@@ -1,6 +1,6 @@
 //! What the server tells.
 
-use axle_sdk::{Change, Membership, SyncResponse};
+use axle_sdk::{Change, HubFault, Membership, SyncResponse};
 
 use super::{App, Connection, Notice};
 use crate::commands::chat::lines;
@@ -23,6 +23,9 @@ impl App {
                 }
                 Change::Gap { room_id } if self.current.as_ref() == Some(&room_id) => self.scroll = 0,
                 Change::Gap { .. } => {}
+                Change::HubFault { room_id, fault } if !first => self.warn_of(&room_id, &fault),
+                // Those of before are marked where the room is shown.
+                Change::HubFault { .. } => {}
             }
         }
         // Who reads older messages keeps them in sight.
@@ -64,6 +67,13 @@ impl App {
             (_, Ok(Answer::Room(room_id))) => self.show(&room_id),
             (_, Ok(_)) => {}
         }
+    }
+
+    fn warn_of(&mut self, room_id: &str, fault: &HubFault) {
+        let Some(room) = self.list.room(room_id) else { return };
+        let hub = room.hub().unwrap_or_else(|| "the hub".to_owned());
+        let text = format!("{} did wrong in {}: {}; /faults tells more", hub, room.title(), fault.detail);
+        self.notice = Some(Notice::Error(text));
     }
 
     fn note_membership(&mut self, room_id: &str, before: Option<Membership>, now: Membership) {

@@ -8,7 +8,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::{Value, json};
 
-use super::{App, Effect, Input, Notice};
+use super::{App, Effect, Input, Notice, Page};
 use crate::commands::chat::render;
 use crate::commands::chat::request::{Answer, Failure, Request};
 
@@ -255,7 +255,7 @@ fn help_covers_the_screen_until_a_key() {
     enter(&mut app, "/help");
     insta::assert_snapshot!(screen(&app));
     key(&mut app, KeyCode::Char('x'));
-    assert!(!app.help && app.editor.text().is_empty());
+    assert!(app.page.is_none() && app.editor.text().is_empty());
 }
 
 #[test]
@@ -266,9 +266,9 @@ fn any_size_of_screen_is_drawn() {
     for (width, height) in [(1, 1), (5, 2), (30, 5), (59, 8), (60, 8), (99, 10), (300, 100)] {
         app.handle(Input::Resized(width, height));
         screen(&app);
-        app.help = true;
+        app.page = Some((Page::Help, 0));
         screen(&app);
-        app.help = false;
+        app.page = None;
     }
     app.handle(Input::Resized(40, 10));
     insta::assert_snapshot!(screen(&app));
@@ -280,4 +280,118 @@ fn control_c_and_quit_end_it() {
     assert!(matches!(enter(&mut app, "/quit")[..], [Effect::Quit]));
     let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert!(matches!(app.handle(Input::Key(control_c))[..], [Effect::Quit]));
+}
+
+/// A hub that was caught, told by a sync.
+fn fault(id: &str, detail: &str) -> Value {
+    json!({"event_id": id, "kind": "forbidden", "detail": detail, "origin_server_ts": NOON})
+}
+
+/// A room of another server's with much in it, on a screen of this size.
+fn busy(width: u16, height: u16) -> App {
+    let mut app = furnished();
+    app.handle(Input::Resized(width, height));
+    app.handle(synced(json!({"join": {"!far:amber.example.test": {
+        "im.axle.hub_server": "amber.example.test",
+        "timeline": {"events": [
+            state("$f1", 0, BOB, "m.room.name", "", json!({"name": "A room whose name is longer than its list is wide"})),
+            member("$f2", 0, BOB, ALICE, "join"),
+            message("$f3", 1, BOB, "漢字も 🍵 wide characters, and a line that is too long for a small screen"),
+            message("$f4", 2, BOB, "aWordThatIsLongerThanTheScreenIsWideAndMustBeBrokenSomewhereOrItWouldBeCutOffHere"),
+        ]},
+    }}})));
+    enter(&mut app, "/room a room");
+    app.handle(tea(&[message("$10", 5, BOB, "unread"), message("$11", 5, BOB, "unread, too")]));
+    app
+}
+
+#[test]
+fn a_screen_of_80_by_24() {
+    insta::assert_snapshot!(screen(&busy(80, 24)));
+}
+
+#[test]
+fn a_screen_of_60_by_15() {
+    insta::assert_snapshot!(screen(&busy(60, 15)));
+}
+
+#[test]
+fn what_a_hub_does_wrong_is_shown_and_explained() {
+    let mut app = busy(80, 24);
+    app.handle(synced(json!({"join": {"!far:amber.example.test": {
+        "im.axle.hub_server": "amber.example.test",
+        "im.axle.hub_faults": [fault("$bad", "the event is forbidden: the sender is not in the room")],
+    }}})));
+    insta::assert_snapshot!("a_fault_is_told", screen(&app));
+    // The same again is no news.
+    key(&mut app, KeyCode::Esc);
+    app.handle(synced(json!({"join": {"!far:amber.example.test": {
+        "im.axle.hub_faults": [fault("$bad", "the event is forbidden: the sender is not in the room")],
+    }}})));
+    assert_eq!(app.notice, None);
+    enter(&mut app, "/faults");
+    insta::assert_snapshot!("faults_are_explained", screen(&app));
+    key(&mut app, KeyCode::Esc);
+    enter(&mut app, "/room tea");
+    enter(&mut app, "/faults");
+    assert!(format!("{}", screen(&app)).contains("Nothing: hub.example.test has done nothing wrong"));
+}
+
+/// Faults of before the program began are marked, but not cried out.
+#[test]
+fn old_faults_are_marked_only() {
+    let mut app = app();
+    app.handle(synced(json!({"join": {TEA: {
+        "im.axle.hub_server": "hub.example.test", "im.axle.hub_faults": [fault("$1", "x"), fault("$2", "y")],
+    }}})));
+    assert_eq!(app.notice, None);
+    assert!(format!("{}", screen(&app)).contains("the hub did wrong 2 times"));
+}
+
+#[test]
+fn long_errors_are_shown_whole() {
+    let mut app = busy(60, 15);
+    let kick = request(enter(&mut app, "/kick @bob:amber.example.test"));
+    let message =
+        "an error that is too long for one line of a small screen, and of which the end matters most: READ ME";
+    app.handle(Input::Answered { request: kick, result: Err(Failure { errcode: None, message: message.into() }) });
+    let shown = format!("{}", screen(&app));
+    assert!(shown.contains("READ ME"), "{shown}");
+}
+
+#[test]
+fn pages_scroll_on_small_screens() {
+    let mut app = busy(60, 15);
+    enter(&mut app, "/help");
+    insta::assert_snapshot!("help_on_a_small_screen", screen(&app));
+    for _ in 0..20 {
+        key(&mut app, KeyCode::PageDown);
+    }
+    let shown = format!("{}", screen(&app));
+    assert!(shown.contains("Times are UTC.") && shown.contains("any key closes this"), "{shown}");
+    key(&mut app, KeyCode::Up);
+    assert!(!format!("{}", screen(&app)).contains("Times are UTC."));
+    key(&mut app, KeyCode::Enter);
+    assert!(app.page.is_none());
+    enter(&mut app, "/members");
+    assert!(format!("{}", screen(&app)).contains("Members (1)"));
+    key(&mut app, KeyCode::Esc);
+    enter(&mut app, "/rooms");
+    insta::assert_snapshot!("all_rooms", screen(&app));
+}
+
+#[test]
+fn the_current_room_stays_in_sight_in_a_long_list() {
+    let mut app = app();
+    app.handle(Input::Resized(80, 10));
+    let rooms: serde_json::Map<String, Value> = (10..40)
+        .map(|n| {
+            let name = state("$n", 0, ALICE, "m.room.name", "", json!({"name": format!("Room {n}")}));
+            (format!("!r{n}:hub.example.test"), json!({"timeline": {"events": [name]}}))
+        })
+        .collect();
+    app.handle(synced(json!({"join": rooms})));
+    enter(&mut app, "/room room 35");
+    let shown = format!("{}", screen(&app));
+    assert!(shown.contains("26 Room 35"), "{shown}");
 }

@@ -1,5 +1,6 @@
 //! Draws the screen from the application's state.
 
+pub(crate) mod pages;
 mod panels;
 
 use ratatui::Frame;
@@ -8,11 +9,16 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use super::app::App;
 
 const ROOMS_WIDTH: u16 = 26;
+/// The same where there is little room.
+const NARROW_ROOMS_WIDTH: u16 = 18;
+const MIN_WIDTH_FOR_WIDE_ROOMS: u16 = 80;
 const MEMBERS_WIDTH: u16 = 28;
 /// Narrower screens show no list of members.
 const MIN_WIDTH_FOR_MEMBERS: u16 = 100;
 /// Narrower screens show no list of rooms.
 const MIN_WIDTH_FOR_ROOMS: u16 = 60;
+/// Rows that a notice has at most.
+const MAX_NOTICE_ROWS: u16 = 3;
 
 /// Where everything goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +33,17 @@ pub(crate) struct Areas {
 }
 
 impl Areas {
-    /// The areas of a screen of this size.
-    pub(crate) fn of(screen: Rect) -> Self {
-        let rooms = if screen.width < MIN_WIDTH_FOR_ROOMS { 0 } else { ROOMS_WIDTH };
+    /// The areas of a screen of this size, with what is to be shown.
+    pub(crate) fn of(screen: Rect, app: &App) -> Self {
+        let rooms = match screen.width {
+            MIN_WIDTH_FOR_WIDE_ROOMS.. => ROOMS_WIDTH,
+            MIN_WIDTH_FOR_ROOMS.. => NARROW_ROOMS_WIDTH,
+            _ => 0,
+        };
+        let notice = u16::try_from(panels::notice_rows(app, screen.width)).unwrap_or(u16::MAX);
+        let notice = notice.clamp(1, MAX_NOTICE_ROWS);
         let members = if screen.width < MIN_WIDTH_FOR_MEMBERS { 0 } else { MEMBERS_WIDTH };
-        let rows = [Constraint::Min(1), Constraint::Length(1), Constraint::Length(1), Constraint::Length(1)];
+        let rows = [Constraint::Min(1), Constraint::Length(notice), Constraint::Length(1), Constraint::Length(1)];
         let [main, notice, input, status] = Layout::vertical(rows).areas(screen);
         let columns = [Constraint::Length(rooms), Constraint::Min(1), Constraint::Length(members)];
         let [rooms, centre, members] = Layout::horizontal(columns).areas(main);
@@ -42,7 +54,7 @@ impl Areas {
 
 /// Draws all of it.
 pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
-    let areas = Areas::of(frame.area());
+    let areas = Areas::of(frame.area(), app);
     panels::rooms(app, areas.rooms, frame);
     panels::header(app, areas.header, frame);
     panels::timeline(app, areas.timeline, frame);
@@ -50,7 +62,7 @@ pub(crate) fn draw(app: &App, frame: &mut Frame<'_>) {
     panels::notice(app, areas.notice, frame);
     panels::input(app, areas.input, frame);
     panels::status(app, areas.status, frame);
-    if app.help {
-        panels::help(frame);
+    if let Some((page, above)) = app.page {
+        pages::draw(app, page, above, frame);
     }
 }

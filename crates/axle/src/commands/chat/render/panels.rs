@@ -5,38 +5,48 @@ use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Clear, Paragraph};
+use ratatui::widgets::{Block, Borders, Paragraph};
 
+use super::pages::MEMBER_GROUPS;
 use crate::commands::chat::app::{App, Connection, Notice};
-use crate::commands::chat::command::HELP;
 use crate::commands::chat::lines::{self, clean, short_id};
 
 const PROMPT: &str = "> ";
-/// How many commands of [`HELP`], at its end, are for scripts only.
-const SCRIPT_COMMANDS: usize = 3;
 
 pub(super) fn rooms(app: &App, area: Rect, frame: &mut Frame<'_>) {
-    let mut rows: Vec<Line<'_>> = Vec::new();
-    let mut group = None;
+    let width = usize::from(area.width.saturating_sub(1));
+    let (mut rows, mut current, mut group) = (Vec::new(), 0, None);
     for (index, room) in app.ordered().into_iter().enumerate() {
         let heading = heading(room.membership());
         if group != Some(heading) {
             group = Some(heading);
             rows.push(Line::from(heading).bold());
         }
-        let shown = app.current.as_deref() == Some(room.room_id());
-        let unread = app.unread.get(room.room_id()).map(|count| format!(" ({count})")).unwrap_or_default();
-        let text = format!(" {} {}", index + 1, clean(&room.title()));
-        let mut spans = vec![Span::from(text), Span::from(unread).bold().yellow()];
-        if room.membership() == Membership::Invite {
-            spans = spans.into_iter().map(Stylize::yellow).collect();
+        let is_current = app.current.as_deref() == Some(room.room_id());
+        if is_current {
+            current = rows.len();
         }
-        rows.push(if shown { Line::from(spans).reversed() } else { Line::from(spans) });
+        let row = room_row(app, room, index + 1, width);
+        rows.push(if is_current { row.reversed() } else { row });
     }
     if rows.is_empty() {
         rows.push(Line::from("no rooms yet").dim());
     }
-    frame.render_widget(Paragraph::new(rows).block(Block::new().borders(Borders::RIGHT)), area);
+    // The current room stays in sight.
+    let above = (current + 1).saturating_sub(usize::from(area.height));
+    let shown: Vec<_> = rows.into_iter().skip(above).collect();
+    frame.render_widget(Paragraph::new(shown).block(Block::new().borders(Borders::RIGHT)), area);
+}
+
+/// A room in the list: its marks are never cut off, its title may be.
+fn room_row(app: &App, room: &RoomView, number: usize, width: usize) -> Line<'static> {
+    let unread = app.unread.get(room.room_id()).map(|count| format!(" ({count})")).unwrap_or_default();
+    let fault = if room.hub_faults().is_empty() { "" } else { " !" };
+    let number = format!(" {number} ");
+    let left = width.saturating_sub(number.len() + unread.len() + fault.len());
+    let title = Span::from(number + &lines::cut(&clean(&room.title()), left));
+    let title = if room.membership() == Membership::Invite { title.yellow() } else { title };
+    Line::from(vec![title, Span::from(unread).bold().yellow(), Span::from(fault).bold().red()])
 }
 
 pub(super) fn header(app: &App, area: Rect, frame: &mut Frame<'_>) {
@@ -66,12 +76,7 @@ pub(super) fn timeline(app: &App, area: Rect, frame: &mut Frame<'_>) {
 pub(super) fn members(app: &App, area: Rect, frame: &mut Frame<'_>) {
     let mut rows = Vec::new();
     if let Some(room) = app.room() {
-        for (heading, membership) in [
-            ("Members", Membership::Join),
-            ("Invited", Membership::Invite),
-            ("Asking", Membership::Knock),
-            ("Banned", Membership::Ban),
-        ] {
+        for (heading, membership) in MEMBER_GROUPS {
             let names: Vec<_> = room
                 .members_with(membership)
                 .map(|(id, _)| Line::from(format!(" {}", short_id(id, app.own_server()))))
@@ -86,12 +91,28 @@ pub(super) fn members(app: &App, area: Rect, frame: &mut Frame<'_>) {
 }
 
 pub(super) fn notice(app: &App, area: Rect, frame: &mut Frame<'_>) {
-    let line = match &app.notice {
-        None => Line::default(),
-        Some(Notice::Info(text)) => Line::from(clean(text)).cyan(),
-        Some(Notice::Error(text)) => Line::from(format!("✗ {}", clean(text))).red(),
+    let (text, style) = match &app.notice {
+        None => return,
+        Some(Notice::Info(_)) => (notice_text(app), Style::new().cyan()),
+        Some(Notice::Error(_)) => (notice_text(app), Style::new().red()),
     };
-    frame.render_widget(line, area);
+    let width = usize::from(area.width);
+    let rows = lines::wrap(&text, width, width).into_iter().map(Line::from).collect::<Vec<_>>();
+    frame.render_widget(Paragraph::new(rows).style(style), area);
+}
+
+/// How many rows the notice needs on a screen of this width.
+pub(super) fn notice_rows(app: &App, width: u16) -> usize {
+    let width = usize::from(width);
+    lines::wrap(&notice_text(app), width, width).len()
+}
+
+fn notice_text(app: &App) -> String {
+    match &app.notice {
+        None => String::new(),
+        Some(Notice::Info(text)) => clean(text),
+        Some(Notice::Error(text)) => format!("✗ {}", clean(text)),
+    }
 }
 
 pub(super) fn input(app: &App, area: Rect, frame: &mut Frame<'_>) {
@@ -118,29 +139,15 @@ pub(super) fn status(app: &App, area: Rect, frame: &mut Frame<'_>) {
         }
     };
     let mut spans = vec![Span::from(format!("{} ", app.list.own_id())).bold(), Span::styled(text, style)];
+    let unread: usize = app.unread.values().sum();
+    if unread > 0 {
+        spans.push(Span::from(format!(" · {unread} unread")).bold().yellow());
+    }
     if app.scroll > 0 {
         spans.push(Span::from(format!(" · {} lines below, Esc goes there", app.scroll)));
     }
     spans.push(Span::from(" · F1 help").dim());
     frame.render_widget(Line::from(spans), area);
-}
-
-pub(super) fn help(frame: &mut Frame<'_>) {
-    let area = frame.area();
-    let commands = HELP.len().saturating_sub(SCRIPT_COMMANDS);
-    let width = HELP.iter().take(commands).map(|(command, _)| command.len()).max().unwrap_or_default();
-    let mut rows: Vec<Line<'_>> = HELP
-        .iter()
-        .take(commands)
-        .map(|(command, what)| Line::from(vec![Span::from(format!("{command:width$}  ")).bold(), Span::from(*what)]))
-        .collect();
-    rows.push(Line::default());
-    rows.push(Line::from("Tab, Shift-Tab, Alt-1..9: other room · PageUp: older messages · Esc: back down"));
-    rows.push(Line::from("Up, Down: what you wrote before · Ctrl-C: quit · times are UTC · any key closes this"));
-    let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(2).min(area.height);
-    let inner = Rect::new(area.x, area.y, area.width.min(90), height);
-    frame.render_widget(Clear, inner);
-    frame.render_widget(Paragraph::new(rows).block(Block::bordered().title(" axle chat ")), inner);
 }
 
 fn heading(membership: Membership) -> &'static str {
@@ -167,8 +174,13 @@ fn hub_line(app: &App, room: &RoomView) -> Line<'static> {
         Some(hub) => format!("hub: {}", clean(&hub)),
         None => "hub: not known yet".to_owned(),
     };
+    let warning = match room.hub_faults().len() {
+        0 => Span::default(),
+        1 => Span::from("! the hub did wrong, /faults · ").bold().red(),
+        count => Span::from(format!("! the hub did wrong {count} times, /faults · ")).bold().red(),
+    };
     let rule = room.join_rule().map(|rule| format!(" · {}", clean(rule))).unwrap_or_default();
-    Line::from(format!("{role}{rule} · {}", clean(room.room_id()))).dim()
+    Line::from(vec![warning, Span::from(format!("{role}{rule} · {}", clean(room.room_id()))).dim()])
 }
 
 /// What to do in a room that one is not in.

@@ -53,6 +53,12 @@ impl<W: Write> Output<W> {
         self.line(&json!({"type": "gap", "room_id": room_id}))
     }
 
+    pub(super) fn fault(&mut self, fault: Value) -> io::Result<()> {
+        let mut object = facts(fault);
+        object.insert("type".to_owned(), json!("fault"));
+        self.line(&Value::Object(object))
+    }
+
     pub(super) fn connection_lost(&mut self, error: &str, retry_in_ms: u128) -> io::Result<()> {
         self.line(&json!({
             "type": "connection", "state": "lost", "error": error,

@@ -97,11 +97,12 @@ impl<W: Write> Script<W> {
             Command::Sync => self.sync().await?,
             Command::Wait { seconds, what } => {
                 let limit = seconds.map_or(DEFAULT_WAIT, Duration::from_secs);
-                self.wait(&what, Instant::now() + limit).await?
+                self.wait(&what, limit).await?
             }
             Command::Room(name) => self.go_to(&name),
             Command::Rooms => Ok(tell::rooms(&self.list)),
             Command::Members => self.current_room().map(tell::members),
+            Command::Faults => self.current_room().map(tell::faults_of),
             Command::Help => Ok(tell::help()),
             Command::Retry | Command::Discard | Command::Quit => {
                 Err(Failure::local("this makes sense in the terminal only: a script knows how each command went"))
@@ -185,7 +186,8 @@ impl<W: Write> Script<W> {
         }
     }
 
-    async fn wait(&mut self, what: &Awaited, deadline: Instant) -> Result<Result<Facts, Failure>, Fatal> {
+    async fn wait(&mut self, what: &Awaited, limit: Duration) -> Result<Result<Facts, Failure>, Fatal> {
+        let deadline = Instant::now() + limit;
         loop {
             if let Some(found) = tell::find(what, &self.list, self.current.as_deref()) {
                 if let Awaited::Invite(_) = what {
@@ -194,7 +196,8 @@ impl<W: Write> Script<W> {
                 return Ok(Ok(found));
             }
             let Ok(piece) = timeout_at(deadline, self.news.next()).await else {
-                return Ok(Err(Failure::local("it did not happen in time")));
+                let problem = format!("it did not happen within {} s", limit.as_secs());
+                return Ok(Err(Failure::local(problem)));
             };
             self.take_in(piece?).await?;
         }
@@ -218,6 +221,11 @@ impl<W: Write> Script<W> {
                 }
                 Change::Gap { room_id } => self.close_gap(&room_id).await?,
                 Change::Event { room_id, event } => self.print_event(&room_id, &event)?,
+                Change::HubFault { room_id, fault } => {
+                    if let Some(room) = self.list.room(&room_id) {
+                        self.out.fault(tell::fault_of(room, &fault))?;
+                    }
+                }
             }
         }
         Ok(())

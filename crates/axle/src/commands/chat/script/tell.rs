@@ -1,7 +1,7 @@
 //! What a script can ask of what is known already.
 
-use axle_sdk::{Membership, RoomList, RoomView};
-use serde_json::json;
+use axle_sdk::{HubFault, Membership, RoomList, RoomView};
+use serde_json::{Value, json};
 
 use super::output::{Facts, facts};
 use crate::commands::chat::command::{Awaited, HELP};
@@ -21,6 +21,20 @@ pub(super) fn rooms(list: &RoomList) -> Facts {
 pub(super) fn members(room: &RoomView) -> Facts {
     let tell = |(id, member): (&String, &axle_sdk::RoomMember)| json!({"user_id": id, "membership": member.membership.as_str(), "displayname": member.displayname});
     facts(json!({"room_id": room.room_id(), "members": room.members().iter().map(tell).collect::<Vec<_>>()}))
+}
+
+/// What the hub did that it should not have.
+pub(super) fn faults_of(room: &RoomView) -> Facts {
+    let faults: Vec<_> = room.hub_faults().iter().map(|fault| fault_of(room, fault)).collect();
+    facts(json!({"room_id": room.room_id(), "hub": room.hub(), "faults": faults}))
+}
+
+/// One such thing.
+pub(super) fn fault_of(room: &RoomView, fault: &HubFault) -> Value {
+    json!({
+        "room_id": room.room_id(), "hub": room.hub(), "event_id": fault.event_id, "kind": fault.kind,
+        "detail": fault.detail, "origin_server_ts": fault.origin_server_ts,
+    })
 }
 
 /// What can be written.

@@ -62,12 +62,17 @@ fn events_of_another_implementation() {
         if from_lpdu {
             signatures[PART] = json!("ok");
         }
-        expected.push(json!({
+        let mut answer = json!({
             "event_id": case["event_id"], "kind": "pdu",
             "lpdu_hash": case["lpdu_hash"], "lpdu_hash_ok": from_lpdu.then_some(true),
             "content_hash": case["content_hash"], "content_hash_ok": true,
             "signatures": signatures, "valid": true,
-        }));
+        });
+        if case["event"]["content"]["membership"] == "invite" {
+            // By the invited user's server: nobody needs it.
+            answer["other_signatures"] = json!({PART: "ok"});
+        }
+        expected.push(answer);
         if from_lpdu {
             lines.push(case["lpdu"].to_string());
             expected.push(json!({
@@ -149,13 +154,14 @@ fn a_malformed_line_does_not_end_the_run() {
     ];
     let (answers, status) = verify(&vectors["public_keys"], &lines);
     assert_eq!(status, 1);
-    assert_eq!(answers.len(), 9);
-    for answer in &answers[1..8] {
+    assert_eq!(answers.len(), lines.len(), "a line for each line");
+    for answer in &answers[1..10] {
         assert_eq!(answer["valid"], json!(false));
         assert!(answer["error"].is_string(), "{answer}");
         assert!(answer.as_object().unwrap().len() == 2);
     }
-    assert_eq!((&answers[0]["valid"], &answers[8]["valid"]), (&json!(true), &json!(true)));
+    assert_eq!(answers[4]["error"], "the line is empty");
+    assert_eq!((&answers[0]["valid"], &answers[10]["valid"]), (&json!(true), &json!(true)));
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn unusable_keys_are_told() {
         ("", "EOF"),
         ("[]", "map"),
         ("{\"a b\":{}}", "server name"),
-        ("{\"a\":{\"rsa:1\":\"x\"}}", "key id"),
+        ("{\"a\":{\"ed25519:\":\"x\"}}", "ed25519: of a is not a key id"),
         ("{\"a\":{\"ed25519:1\":\"AAAA\"}}", "ed25519:1 of a is not an ed25519 public key"),
     ] {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -205,4 +211,128 @@ fn the_bytes_behind_hashes_and_signatures() {
         assert_eq!(answer["lpdu_hash_input"], case["canonical_for_lpdu_hash"]);
         assert_eq!(answer["lpdu_signed"], case["signatures"][0]["signed_bytes"]);
     }
+}
+
+#[test]
+fn line_ends_of_other_systems_and_empty_lines_at_the_end_change_nothing() {
+    let vectors = vectors();
+    let good = vectors["events"][0]["event"].to_string();
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(keys.path(), vectors["public_keys"].to_string()).unwrap();
+    let input = format!("\u{feff}{good}\r\n{good}\r\n\r\n\n  \n");
+    let (answers, status, _) = run(&["verify", "--keys", keys.path().to_str().unwrap()], input.as_bytes());
+    assert_eq!((answers.len(), status), (2, 0), "{answers:?}");
+}
+
+/// Keys as other programs write them.
+#[test]
+fn keys_in_any_alphabet_and_of_other_kinds() {
+    let vectors = vectors();
+    let event = &vectors["events"][0]["event"];
+    let key = vectors["public_keys"][HUB]["ed25519:1"].as_str().unwrap();
+    let url_safe = key.replace('+', "-").replace('/', "_");
+    assert_ne!(key, url_safe);
+    for written in [url_safe.clone(), format!("{key}="), format!("{url_safe}="), format!(" {key}\n")] {
+        let keys = json!({
+            HUB: {"ed25519:1": written, "ed25519:another": vectors["public_keys"][PART]["ed25519:1"], "curve25519:1": "x"},
+            "else.where": {},
+        });
+        let (answer, status) = verify_one(&keys, event);
+        assert_eq!((&answer["signatures"], status), (&json!({HUB: "ok"}), 0), "{keys}");
+    }
+    // The right key under another id is another key.
+    let (answer, status) = verify_one(&json!({HUB: {"ed25519:2": key}}), event);
+    assert_eq!((&answer["signatures"], status), (&json!({HUB: "unknown_key"}), 1));
+}
+
+/// Ids of keys that this program would not give, and signatures that are none.
+#[test]
+fn odd_signatures_are_judged_one_by_one() {
+    let vectors = vectors();
+    let (keys, good) = (&vectors["public_keys"], &vectors["events"][0]["event"]);
+    let with = |own: Value| {
+        let mut event = good.clone();
+        event["signatures"][HUB] = own;
+        verify_one(keys, &event)
+    };
+    let signature = &good["signatures"][HUB]["ed25519:1"];
+    assert_eq!(with(json!({"ed25519:1": signature, "ed25519:a!": "x", "p256:1": "x"})).0["signatures"][HUB], "ok");
+    assert_eq!(with(json!({"ed25519:a!": signature})).0["signatures"][HUB], "unknown_key");
+    assert_eq!(with(json!({"ed25519:1": "no base64!"})).0["signatures"][HUB], "bad");
+    assert_eq!(with(json!({"ed25519:1": ""})).0["signatures"][HUB], "bad");
+    assert_eq!(with(json!({})).0["signatures"][HUB], "missing");
+    let (answer, status) = with(json!({"ed25519:1": 7}));
+    assert!(answer["error"].as_str().unwrap().contains("signatures"), "{answer}");
+    assert_eq!(status, 1);
+}
+
+/// The server of an invited user signs, too; so may anybody. They are told of and decide nothing.
+#[test]
+fn signatures_beyond_the_needed_are_told_apart() {
+    let vectors = vectors();
+    let mut event = vectors["events"][0]["event"].clone();
+    event["signatures"][PART] = json!({"ed25519:1": "AAAA"});
+    event["signatures"]["else.where"] = json!({"ed25519:1": "AAAA"});
+    let (answer, status) = verify_one(&vectors["public_keys"], &event);
+    assert_eq!(answer["signatures"], json!({HUB: "ok"}));
+    assert_eq!(answer["other_signatures"], json!({PART: "bad", "else.where": "unknown_key"}));
+    assert_eq!((&answer["valid"], status), (&json!(true), 0));
+}
+
+#[test]
+fn a_redacted_event_is_told_from_a_forged_one() {
+    let vectors = vectors();
+    let case = vectors["events"].as_array().unwrap().iter().rfind(|case| case.get("lpdu").is_some()).unwrap();
+    let mut redacted = case["event"].clone();
+    redacted["content"] = json!({});
+    let (answer, status) = verify_one(&vectors["public_keys"], &redacted);
+    assert_eq!((&answer["event_id"], status), (&case["event_id"], 1));
+    assert_eq!((&answer["content_hash_ok"], &answer["lpdu_hash_ok"]), (&json!(false), &json!(false)));
+    assert_eq!(answer["signatures"], json!({HUB: "ok", PART: "ok"}));
+    assert!(answer["note"].as_str().unwrap().contains("redaction"), "{answer}");
+    redacted["content"] = json!({"body": "forged"});
+    assert!(verify_one(&vectors["public_keys"], &redacted).0.get("note").is_none());
+}
+
+/// What is beside the fields that events have is covered by the content hash, whatever it is.
+#[test]
+fn odd_fields_are_hashed_like_any_other() {
+    let vectors = vectors();
+    for odd in [json!({"unsigned": {"age": 7}}), json!({"depth": 3}), json!({"": null}), json!({"\u{10ffff}": [1.5]})] {
+        let mut event = vectors["events"][0]["event"].clone();
+        event.as_object_mut().unwrap().extend(odd.as_object().unwrap().clone());
+        let (answer, status) = verify_one(&vectors["public_keys"], &event);
+        assert_eq!((&answer["content_hash_ok"], &answer["valid"], status), (&json!(false), &json!(false), 1), "{odd}");
+        assert_eq!(
+            (&answer["event_id"], &answer["signatures"]),
+            (&vectors["events"][0]["event_id"], &json!({HUB: "ok"}))
+        );
+    }
+    let mut bare = vectors["events"][0]["event"].clone();
+    bare.as_object_mut().unwrap().remove("hashes");
+    let (answer, status) = verify_one(&vectors["public_keys"], &bare);
+    assert_eq!((answer["error"].as_str().unwrap(), status), ("the field \"hashes\" is missing", 1));
+}
+
+/// An LPDU with floating point and what a hub made of it, from a further implementation.
+#[test]
+fn from_lpdu_to_pdu() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../axle-protocol/tests/vectors/lpdu_to_pdu.json");
+    let vector: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let keys: serde_json::Map<String, Value> = vector["public_keys"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(server, key)| (server.clone(), json!({"ed25519:1": key})))
+        .collect();
+    let lines = [vector["step2_signed_lpdu"].to_string(), vector["step3_pdu"].to_string()];
+    let (answers, status) = verify(&Value::Object(keys), &lines);
+    assert_eq!(status, 0, "{answers:?}");
+    assert_eq!((&answers[0]["event_id"], &answers[1]["event_id"]), (&vector["lpdu_event_id"], &vector["event_id"]));
+    assert_eq!(answers[0]["signatures"], json!({"part.example.org": "ok"}));
+    assert_eq!(answers[1]["signatures"], json!({"part.example.org": "ok", "hub.example.org": "ok"}));
+    let (shown, _, _) = run(&["show"], lines.join("\n").as_bytes());
+    assert_eq!(shown[0]["lpdu_signed"], vector["lpdu_signed_bytes"]);
+    assert_eq!(shown[1]["content_hash_input"], vector["pdu_content_hash_input"]);
+    assert_eq!(shown[1]["pdu_signed"], vector["pdu_signed_and_reference_hashed_bytes"]);
 }

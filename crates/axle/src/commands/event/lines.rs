@@ -7,6 +7,8 @@ use axle_protocol::limits::MAX_EVENT_JSON_BYTES;
 use axle_protocol::{Event, RoomVersion, canonical_json};
 use serde::Serialize;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A line of the output about an event that cannot be read.
 #[derive(Serialize)]
 struct Unreadable {
@@ -20,31 +22,40 @@ pub(super) struct Line {
     pub(super) claimed_id: Option<String>,
 }
 
-/// Answers every line of standard input with a line of JSON. `answer` says whether its event is as it should be; the
-/// exit status is 0 only if all are.
+/// Answers every line of standard input with a line of JSON, so that the two can be read side by side; empty lines at
+/// the end are none. `answer` says whether a line's event is as it should be; the exit status is 0 only if all are.
 pub(super) fn answer_each<T: Serialize>(answer: impl Fn(&Line) -> (T, bool)) -> io::Result<ExitCode> {
     let (mut input, mut output) = (io::stdin().lock(), io::BufWriter::new(io::stdout().lock()));
-    let mut all_good = true;
+    let (mut all_good, mut empty) = (true, 0);
     while let Some(line) = next_line(&mut input)? {
         if line.trim_ascii().is_empty() {
+            empty += 1;
             continue;
+        }
+        all_good &= empty == 0;
+        for _ in 0..std::mem::take(&mut empty) {
+            write(&mut output, &Unreadable { error: "the line is empty".to_owned(), valid: false })?;
         }
         match parse(&line) {
             Ok(line) => {
                 let (answer, good) = answer(&line);
                 all_good &= good;
-                serde_json::to_writer(&mut output, &answer)?;
+                write(&mut output, &answer)?;
             }
             Err(error) => {
                 all_good = false;
-                serde_json::to_writer(&mut output, &Unreadable { error, valid: false })?;
+                write(&mut output, &Unreadable { error, valid: false })?;
             }
         }
-        output.write_all(b"\n")?;
         // Whoever pipes events in one by one sees each answer at once.
         output.flush()?;
     }
     Ok(if all_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write(output: &mut impl Write, answer: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *output, answer)?;
+    output.write_all(b"\n")
 }
 
 /// The next line; of a longer one than an event can have, only as much as shows that.
@@ -76,7 +87,8 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
 }
 
 fn parse(line: &[u8]) -> Result<Line, String> {
-    let line = line.trim_ascii();
+    // Some programs begin a text with this mark.
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line).trim_ascii();
     // Both room versions of Linearized Matrix have the same formats.
     let version = RoomVersion::I1;
     let mut object = match line.len() > MAX_EVENT_JSON_BYTES {

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod chat;
 mod conversation;
 mod crash;
+mod demo;
+mod faults;
 mod garbage;
 mod kill;
 mod moderation;
 mod operations;
 mod support;
+mod verify;

@@ -1,5 +1,6 @@
 //! What operators do: stop, configure, administer, back up, exchange certificates.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -53,6 +54,30 @@ fn waiting_syncs_end_when_the_server_stops() {
     });
     assert!(matches!(answer.status, 200 | 503), "{answer:?}");
     assert!(started.elapsed() < std::time::Duration::from_secs(30));
+}
+
+/// A load balancer sees it, and whoever is being answered is answered.
+#[test]
+fn a_server_that_drains_says_so() {
+    let (_folder, mut server) = alone("hub.test");
+    let health = format!("{}/_axle/health", server.url());
+    let mut slow = std::net::TcpStream::connect(server.setup.client).unwrap();
+    let head = "POST /_matrix/client/v3/login HTTP/1.1\r\nhost: hub.test\r\ncontent-type: application/json\r\n";
+    slow.write_all(format!("{head}content-length: 2\r\n\r\n{{").as_bytes()).unwrap();
+    until("the request is there", || (server.metric_sum("axle_connections") >= 2.0).then_some(()));
+    server.signal("TERM");
+    let told = until("the server drains", || {
+        let answer = http().get(&health).send().ok()?;
+        (answer.status() == 503).then(|| answer.text().unwrap())
+    });
+    assert!(told.contains("stopping"), "{told}");
+    let late = http().get(format!("{}/_matrix/client/versions", server.url())).send().unwrap();
+    assert_eq!(late.status(), 503);
+    slow.write_all(b"}").unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(server.ended().success());
 }
 
 #[test]
@@ -246,17 +271,13 @@ fn certificates_are_exchanged_without_a_restart() {
     let network = Network::start(["hub.test"]);
     let server = &network.servers[0];
     let address = server.setup.federation.unwrap();
-    let authority = reqwest::Certificate::from_pem(&std::fs::read(network.authority.certificate()).unwrap()).unwrap();
     let presented = || {
         // A client each time: connections are not to be used again.
-        let client = reqwest::blocking::Client::builder()
-            .tls_info(true)
-            .add_root_certificate(authority.clone())
-            .resolve("hub.test", address)
-            .no_proxy()
-            .build()
+        let answer = network
+            .https("hub.test", address)
+            .get(format!("https://hub.test:{}/_matrix/key/v2/server", address.port()))
+            .send()
             .unwrap();
-        let answer = client.get(format!("https://hub.test:{}/_matrix/key/v2/server", address.port())).send().unwrap();
         assert_eq!(answer.status(), 200);
         answer.extensions().get::<reqwest::tls::TlsInfo>().unwrap().peer_certificate().unwrap().to_vec()
     };

@@ -1,6 +1,7 @@
 //! Real servers for tests: processes of the binary, with names, keys, databases and certificates of their own.
 
 mod authority;
+pub(crate) mod chat;
 mod client;
 mod server;
 mod stranger;
@@ -52,6 +53,20 @@ impl Network {
         };
         let servers = names.map(start).into();
         Self { servers, authority, _folder: folder }
+    }
+
+    /// A client that trusts the servers' certificates and finds this one.
+    pub(crate) fn https(&self, name: &str, address: SocketAddr) -> reqwest::blocking::Client {
+        client::install_crypto();
+        let authority = std::fs::read(self.authority.certificate()).unwrap();
+        reqwest::blocking::Client::builder()
+            .tls_info(true)
+            .add_root_certificate(reqwest::Certificate::from_pem(&authority).unwrap())
+            .resolve(name, address)
+            .timeout(PATIENCE)
+            .no_proxy()
+            .build()
+            .unwrap()
     }
 }
 

@@ -123,6 +123,11 @@ impl Server {
     /// Asks the process to end, and waits until it has.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut child = self.process.take().expect("a running server");
         until("the server ends", || child.try_wait().unwrap())
     }

@@ -24,10 +24,10 @@ pub struct DataFolder {
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// There is none.
-    #[error("{0} is not a data folder: there is no server in it")]
+    #[error("{0} is not a data folder: there is no server in it\n  Name the folder of a server with --data")]
     Missing(PathBuf),
     /// Another process has it.
-    #[error("{0} is in use by a running server")]
+    #[error("{0} is in use by a running server\n  Stop that one first, or take another folder with --data")]
     InUse(PathBuf),
     /// It belongs to a server of another name.
     #[error(

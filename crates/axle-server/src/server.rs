@@ -50,7 +50,7 @@ pub enum StartError {
         error: StoreError,
     },
     /// An address to listen on.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}{}", bind_hint(error))]
     Bind {
         /// The address.
         address: SocketAddr,
@@ -69,6 +69,19 @@ pub enum StartError {
     /// A thread that was to do part of it.
     #[error("a part of the start failed: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+fn bind_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "\n  Another program listens there: stop it, or take another address or port",
+        std::io::ErrorKind::AddrNotAvailable => {
+            "\n  This machine does not have that address: 0.0.0.0 and [::] take all it has"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "\n  Ports below 1024 need a privilege: take a higher one, or give it to the program"
+        }
+        _ => "",
+    }
 }
 
 impl Server {

@@ -54,9 +54,9 @@ async fn health(State(system): State<System>) -> Response {
     if *system.stop.borrow() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "stopping" }))).into_response();
     }
-    let answered = tokio::time::timeout(HEALTH_TIMEOUT, system.store.max_stream()).await;
+    let answered = tokio::time::timeout(HEALTH_TIMEOUT, system.store.probe()).await;
     let problem = match answered {
-        Ok(Ok(_)) => {
+        Ok(Ok(())) => {
             let version = env!("CARGO_PKG_VERSION");
             return Json(json!({ "status": "ok", "server_name": system.server_name, "version": version }))
                 .into_response();

@@ -36,6 +36,9 @@ pub trait Operator {
     /// Copies the whole store to a new file while it is in use.
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
 
+    /// Whether reading and writing work at this moment. What failed to be written last is tried anew.
+    async fn probe(&self) -> Result<(), StoreError>;
+
     /// Checks the store's own consistency; a sentence for each thing that is wrong.
     async fn check(&self) -> Result<Vec<String>, StoreError>;
 

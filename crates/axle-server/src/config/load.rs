@@ -59,7 +59,10 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
         let Some(key) = name.strip_prefix(PREFIX).map(|rest| rest.to_lowercase().replace("__", ".")) else { continue };
         let place = format!("the environment variable {name}");
         match OptionInfo::find(&key) {
-            Some(option) => overlay(&mut table, option, text, place, &mut sources)?,
+            Some(option) => {
+                let written = format!("{}=", option.variable());
+                overlay(&mut table, option, text, (place, &written), &mut sources)?;
+            }
             None if key.contains('.') => return Err(unknown_variable(name, &key)),
             None => warnings.extend(unused_variable(name, &key)),
         }
@@ -67,7 +70,7 @@ pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     for (flag, key, text) in &inputs.flags {
         let option = OptionInfo::find(key)
             .ok_or_else(|| ConfigError::new(*flag, format!("sets the option {key:?}, which does not exist"), None))?;
-        overlay(&mut table, option, text, (*flag).to_owned(), &mut sources)?;
+        overlay(&mut table, option, text, ((*flag).to_owned(), &format!("{flag} ")), &mut sources)?;
     }
     let config = Config::deserialize(Value::Table(table))
         .map_err(|error| ConfigError::new("the configuration", error.message(), None))?;
@@ -90,19 +93,21 @@ fn read_file(path: &Path, sources: &mut Sources) -> Result<Table, ConfigError> {
     text.parse().map_err(|error: toml::de::Error| source.error(&error, &keys))
 }
 
-/// Sets one option of the table, after checking that the value is one that the option can have.
+/// Sets one option of the table, after checking that the value is one that the option can have. `written`: what stands
+/// before the value in that place.
 fn overlay(
     table: &mut Table,
     option: &'static OptionInfo,
     text: &str,
-    place: String,
+    (place, written): (String, &str),
     sources: &mut Sources,
 ) -> Result<(), ConfigError> {
-    let value = from_text(option, text).map_err(|problem| ConfigError::new(&place, problem, Some(example(option))))?;
+    let value =
+        from_text(option, text).map_err(|problem| ConfigError::new(&place, problem, Some(example(option, written))))?;
     let mut alone = Table::new();
     set(&mut alone, option, value.clone());
     Config::deserialize(Value::Table(alone))
-        .map_err(|error| ConfigError::new(&place, error.message(), Some(example(option))))?;
+        .map_err(|error| ConfigError::new(&place, error.message(), Some(example(option, written))))?;
     set(table, option, value);
     sources.0.insert(option.key, place);
     Ok(())
@@ -137,10 +142,10 @@ fn from_text(option: &OptionInfo, text: &str) -> Result<Value, String> {
     }
 }
 
-/// How to write the option in a variable.
-fn example(option: &OptionInfo) -> String {
+/// How to write the option in a variable or flag.
+fn example(option: &OptionInfo, written: &str) -> String {
     let value = option.example.parse::<Value>().map_or_else(|_| option.example.into(), |value| as_text(&value));
-    format!("Write for example {}={value}", option.variable())
+    format!("Write for example {written}{value}")
 }
 
 fn as_text(value: &Value) -> String {

@@ -22,6 +22,10 @@ impl Operator for MemoryStore {
         Err(StoreError::Io("a store in memory has nothing to back up".into()))
     }
 
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.write(|_| Ok(())).await
+    }
+
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         Ok(self.lock().data.rooms.iter().flat_map(|(room_id, room)| check_room(room_id, room)).collect())
     }

@@ -22,7 +22,7 @@ mod writer;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -101,6 +101,8 @@ struct Inner {
 struct Shared {
     /// The last stream position that is durable.
     stream: AtomicI64,
+    /// Whether the last transaction failed.
+    write_failed: AtomicBool,
     destinations: Mutex<Destinations>,
     events: EventIndex,
     later: Mutex<LaterState>,
@@ -132,6 +134,7 @@ impl SqliteStore {
         let destinations = Destinations::load(&conn, stream)?;
         let shared = Arc::new(Shared {
             stream: AtomicI64::new(stream),
+            write_failed: AtomicBool::new(false),
             destinations: Mutex::new(destinations),
             events: EventIndex::default(),
             later: Mutex::default(),

@@ -2,13 +2,14 @@
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use axle_protocol::{RoomId, ServerName};
 use rusqlite::{Connection, Row};
 
 use super::rows::{self, all};
-use super::{Access, SqliteStore, check, connect};
+use super::{Access, SqliteStore, append, check, connect};
 use crate::{Operator, RoomSummary, StoreError};
 
 #[async_trait]
@@ -35,6 +36,19 @@ impl Operator for SqliteStore {
             copy(&from, &to)
         };
         tokio::task::spawn_blocking(copy).await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.read(append::last_stream).await?;
+        // Writing costs an fsync, so only a doubt is worth it.
+        if self.inner.shared.write_failed.load(Ordering::Relaxed) {
+            self.write(|tx| {
+                tx.conn.execute("UPDATE stream_floor SET stream = stream", [])?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {

@@ -213,6 +213,7 @@ impl Worker {
             Err(Spoiled::ByOne) => self.transaction(&mut jobs, &later, true),
             outcome => outcome,
         };
+        self.shared.write_failed.store(outcome.is_err(), Ordering::Relaxed);
         let outcomes = match outcome {
             Ok(outcomes) => {
                 self.shared.later_written();

@@ -14,9 +14,10 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Check ids, hashes and signatures of events. Exit status 1 if any event is not valid.
+    /// Check ids, hashes and signatures of events from standard input, one JSON object a line. Each line is answered with
+    /// a line of JSON. Exit status 1 if any event is not valid.
     Verify(verify::Args),
-    /// Show the exact bytes that each hash and signature of an event covers.
+    /// Show the exact bytes that each hash and signature covers, of events from standard input, one JSON object a line.
     Show,
 }
 

@@ -80,6 +80,124 @@ fn a_server_that_drains_says_so() {
     assert!(server.ended().success());
 }
 
+/// Whoever looks at a server from outside learns that it cannot work.
+#[test]
+fn a_broken_database_shows_in_the_health() {
+    let (_folder, server) = alone("hub.test");
+    let health = || http().get(format!("{}/_axle/health", server.url())).send().unwrap();
+    assert_eq!(health().json::<serde_json::Value>().unwrap()["status"], "ok");
+    let conn = rusqlite::Connection::open(server.data().join("axle.db")).unwrap();
+    conn.execute_batch("ALTER TABLE event RENAME TO elsewhere").unwrap();
+    let answer = health();
+    assert_eq!(answer.status(), 503);
+    let said = answer.json::<serde_json::Value>().unwrap();
+    assert!(said["status"] == "failing" && said["problem"].as_str().unwrap().contains("event"), "{said}");
+    conn.execute_batch("ALTER TABLE elsewhere RENAME TO event").unwrap();
+    until("the server is well again", || server.is_healthy().then_some(()));
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_refused() {
+    let (_folder, mut server) = alone("hub.test");
+    server.stop();
+    let conn = rusqlite::Connection::open(server.data().join("axle.db")).unwrap();
+    conn.pragma_update(None, "user_version", 99).unwrap();
+    conn.close().unwrap();
+    let data = server.data();
+    let said =
+        serve_fails(&["--data", data.to_str().unwrap(), "--server-name", "hub.test", "--listen", "127.0.0.1:0"], &[]);
+    assert!(said.contains("has schema 99") && said.contains("restore a backup"), "{said}");
+    let verify = server.admin(&["verify"], "");
+    assert!(!verify.status.success() && String::from_utf8_lossy(&verify.stderr).contains("has schema 99"));
+}
+
+#[test]
+fn a_blocked_room_is_closed_to_everybody() {
+    let network = Network::start(["hub.test", "one.test"]);
+    let (alice, bob) = (network.servers[0].register("alice"), network.servers[1].register("bob"));
+    let room = alice.create_room(&json!({ "preset": "public_chat" }));
+    network.servers[0].admin_ok(&["block", "room", &room], "");
+    assert_eq!(network.servers[0].admin_ok(&["list-blocks"], "")["rooms"], json!([room]));
+    until("the block holds", || (alice.send(&room, "x").status == 403).then_some(()));
+    assert_ne!(bob.join(&room, "hub.test").status, 200);
+    network.servers[0].admin_ok(&["unblock", "room", &room], "");
+    until("the block is gone", || (bob.join(&room, "hub.test").status == 200).then_some(()));
+    alice.say(&room, "open again");
+    bob.hear(&room, "open again");
+}
+
+/// A server that is away is named, with what waits for it and why; when it comes back, nothing waits.
+#[test]
+fn a_stuck_destination_is_listed() {
+    let mut network = Network::start(["hub.test", "one.test"]);
+    let (alice, bob) = (network.servers[0].register("alice"), network.servers[1].register("bob"));
+    let room = alice.create_room(&json!({ "preset": "public_chat" }));
+    bob.join(&room, "hub.test").ok();
+    alice.say(&room, "before");
+    bob.hear(&room, "before");
+    network.servers[1].stop();
+    for number in 0..3 {
+        alice.say(&room, &format!("waits {number}"));
+    }
+    let stuck = until("the failure is known", || {
+        let listed = network.servers[0].admin_ok(&["list-destinations"], "");
+        let one =
+            listed["destinations"].as_array().unwrap().iter().find(|row| row["destination"] == "one.test")?.clone();
+        (one["failing_since"].is_i64()).then_some(one)
+    });
+    assert_eq!(stuck["pending"], 3, "{stuck}");
+    assert!(!stuck["last_error"].as_str().unwrap().is_empty(), "{stuck}");
+    assert_eq!(network.servers[0].metric("axle_outbound_destinations_failing"), 1.0);
+    network.servers[1].start();
+    bob.hear(&room, "waits 2");
+    until("nothing waits", || (network.servers[0].metric("axle_outbound_pending_events") == 0.0).then_some(()));
+    let listed = network.servers[0].admin_ok(&["list-destinations"], "");
+    assert!(listed["destinations"][0]["failing_since"].is_null(), "{listed}");
+}
+
+/// Every backup is a whole server, whatever is written meanwhile.
+#[test]
+fn backups_under_load_are_whole() {
+    let (folder, mut server) = alone("hub.test");
+    let alice = server.register("alice");
+    let room = alice.create_room(&json!({}));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let backups: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) && number < 10_000 {
+                alice.say(&room, &format!("line {number}"));
+                number += 1;
+            }
+        });
+        let backups = (0..5).map(|number| {
+            // Not before something was written since the last one.
+            let before = server.metric("axle_events_appended_total");
+            until("something is written", || (server.metric("axle_events_appended_total") > before).then_some(()));
+            let file = folder.path().join(format!("backup{number}.db"));
+            server.admin_ok(&["backup", file.to_str().unwrap()], "");
+            file
+        });
+        let backups = backups.collect();
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        backups
+    });
+    server.stop();
+    let database = server.data().join("axle.db");
+    let mut events = 0;
+    for backup in backups {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+        }
+        std::fs::copy(backup, &database).unwrap();
+        let report = server.admin_ok(&["verify"], "");
+        assert_eq!(report["problems"], json!([]));
+        let now = report["events"].as_u64().unwrap();
+        assert!(now > events, "{now} events after {events}");
+        events = now;
+    }
+}
+
 #[test]
 fn mistakes_are_named_with_their_place_and_remedy() {
     let folder = tempfile::tempdir().unwrap();
@@ -109,6 +227,8 @@ fn mistakes_are_named_with_their_place_and_remedy() {
     }
     let said = serve_fails(&["--data", data], &[("AXLE_CLIENT__LISTEN", "here")]);
     assert!(said.contains("AXLE_CLIENT__LISTEN=127.0.0.1:8008"), "{said}");
+    let said = serve_fails(&["--data", data, "--listen", "here"], &[]);
+    assert!(said.contains("Write for example --listen 127.0.0.1:8008"), "{said}");
     assert!(serve_fails(&["--config", "/nowhere/axle.toml"], &[]).contains("/nowhere/axle.toml"));
 }
 
@@ -123,7 +243,10 @@ fn a_data_folder_has_one_server_of_one_name() {
     let other = tempfile::tempdir().unwrap();
     let other = other.path().join("data");
     let said = serve_fails(&["--data", other.to_str().unwrap(), "--listen", &taken], &[]);
-    assert!(said.contains(&format!("cannot listen on {taken}")), "{said}");
+    assert!(
+        said.contains(&format!("cannot listen on {taken}")) && said.contains("Another program listens there"),
+        "{said}"
+    );
     server.stop();
     let said = serve_fails(&arguments("other.test"), &[]);
     assert!(said.contains("belongs to the server hub.test") && said.contains("--server-name hub.test"), "{said}");

@@ -15,6 +15,7 @@ pub(super) fn describe(item: &TimelineItem, sender: &str, own_server: &str) -> O
         "m.room.topic" => format!("{sender} set the topic: {}", text("topic")),
         "m.room.join_rules" => format!("{sender} set who may join: {}", text("join_rule")),
         "m.room.history_visibility" => format!("{sender} set who sees history: {}", text("history_visibility")),
+        "m.room.guest_access" => format!("{sender} set whether guests may join: {}", text("guest_access")),
         "m.room.power_levels" => format!("{sender} set who may do what"),
         // Shown where it takes effect.
         "m.room.redaction" => return None,

@@ -53,7 +53,10 @@ pub(super) async fn prove(
             return Err(format!("{name}: {} problems, {} gaps; {first}", report.problem_count, report.gaps).into());
         }
         let checked = format!("{} events in {} rooms", report.events, report.rooms);
-        screen.say(server.name(), &format!("axle admin verify: {checked}, chains, hashes and signatures are right"));
+        screen.say(
+            server.name(),
+            &format!("axle admin verify: {checked}, order, hashes, signatures and rules are right"),
+        );
     }
     let took = screen.elapsed().as_secs_f32();
     screen.proved(&format!(

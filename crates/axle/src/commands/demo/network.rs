@@ -92,7 +92,8 @@ impl Network {
         let pids: Vec<String> = self.servers.iter().filter_map(Server::pid).map(|pid| pid.to_string()).collect();
         self.servers.iter_mut().for_each(Server::let_go);
         let folder = self.folder.keep();
-        writeln!(text, "\nTo stop:\n\n  kill {} && rm -r {}", pids.join(" "), quoted(&folder))?;
+        // A server that ends in an orderly way would remove files while `rm` does.
+        writeln!(text, "\nTo stop:\n\n  kill -9 {} && rm -r {}", pids.join(" "), quoted(&folder))?;
         Ok(text)
     }
 

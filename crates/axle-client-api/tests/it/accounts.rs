@@ -1,25 +1,22 @@
 //! Registering, logging in and out, profiles.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use axle_client_api::{Rate, RateLimits, Registration, create_user};
 use axle_protocol::ServerName;
 use axle_store::RegistrationToken;
-use common::{SERVER, TestServer, as_ruma, config, server, server_with};
 use reqwest::Method;
 use ruma::api::client::{account, discovery, profile, session};
 use serde_json::{Value, json};
 
+use crate::common::{Answer, SERVER, TestServer, as_ruma, config, server, server_with};
+
 const REGISTER: &str = "/_matrix/client/v3/register";
 const LOGIN: &str = "/_matrix/client/v3/login";
 
-async fn register(server: &TestServer, body: Value) -> common::Answer {
+async fn register(server: &TestServer, body: Value) -> Answer {
     server.anonymous(Method::POST, REGISTER, Some(&body)).await
 }
 
-async fn login(server: &TestServer, user: &str, password: &str) -> common::Answer {
+async fn login(server: &TestServer, user: &str, password: &str) -> Answer {
     let body = json!({
         "type": "m.login.password",
         "identifier": {"type": "m.id.user", "user": user},

@@ -1,7 +1,6 @@
 //! A server for the tests: the whole API on a real socket, a real store, and rooms that are kept by a small fold.
 
-// Each test binary uses another part of this.
-#![allow(dead_code, unreachable_pub)]
+#![allow(unreachable_pub)]
 
 pub mod rooms;
 
@@ -27,8 +26,8 @@ pub struct TestServer {
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
     pub http: reqwest::Client,
-    task: Task,
-    folder: Option<tempfile::TempDir>,
+    _task: Task,
+    _folder: Option<tempfile::TempDir>,
 }
 
 struct Task(tokio::task::JoinHandle<()>);
@@ -90,7 +89,7 @@ pub async fn server_with(config: ClientApiConfig) -> TestServer {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { synchronous: Synchronous::Off, ..Options::default() };
     let store = SqliteStore::open(folder.path().join("axle.db"), options).unwrap();
-    TestServer { folder: Some(folder), ..server_on(Arc::new(store), config).await }
+    TestServer { _folder: Some(folder), ..server_on(Arc::new(store), config).await }
 }
 
 /// A server on this store.
@@ -111,7 +110,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     // Nothing here speaks TLS, but the client wants to know how it would. It may be there from another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-    TestServer { base, store, rooms, http, task: Task(task), folder: None }
+    TestServer { base, store, rooms, http, _task: Task(task), _folder: None }
 }
 
 impl TestServer {

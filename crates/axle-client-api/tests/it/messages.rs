@@ -1,14 +1,11 @@
 //! Paging through a room's history.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use axle_protocol::{RoomId, UserId};
-use common::rooms::Sent;
-use common::{TestServer, as_ruma, bodies, server, types};
 use ruma::api::client::message::get_message_events::v3::Response;
 use serde_json::{Value, json};
+
+use crate::common::rooms::Sent;
+use crate::common::{TestServer, as_ruma, bodies, server, types};
 
 fn path(room: &RoomId, query: &str) -> String {
     format!("/_matrix/client/v3/rooms/{room}/messages?{query}")

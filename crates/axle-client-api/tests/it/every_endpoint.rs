@@ -1,12 +1,9 @@
 //! What holds for every endpoint: authentication, CORS, unknown paths, garbage.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::{Person, TestServer, server};
 use reqwest::Method;
 use serde_json::json;
+
+use crate::common::{Person, TestServer, server};
 
 /// Every endpoint that needs a token. `!room:example.org` is a room that the asker is not in.
 fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {

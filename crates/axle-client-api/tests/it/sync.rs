@@ -1,19 +1,16 @@
 //! Sync: first, incremental, long.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{RoomId, RoomVersion, ServerName, UserId};
 use axle_store::OutOfRoom;
-use common::rooms::Sent;
-use common::{Person, TestServer, as_ruma, bodies, server, types};
 use ruma::api::client::sync::sync_events::v3::Response;
 use serde_json::{Value, json};
+
+use crate::common::rooms::Sent;
+use crate::common::{Person, TestServer, as_ruma, bodies, server, types};
 
 /// The room's part of an answer.
 fn of<'a>(sync: &'a Value, section: &str, room: &RoomId) -> &'a Value {

@@ -1,14 +1,11 @@
 //! Making rooms, changing their members, sending events.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
-use common::rooms::Sent;
-use common::{Person, as_ruma, server, types};
 use reqwest::Method;
 use ruma::api::client::{membership, message, redact, room, state};
 use serde_json::{Value, json};
+
+use crate::common::rooms::Sent;
+use crate::common::{Person, as_ruma, server, types};
 
 async fn state(person: &Person, room: &axle_protocol::RoomId, event_type: &str) -> Value {
     person.get(&format!("/_matrix/client/v3/rooms/{room}/state/{event_type}")).await.ok()

@@ -1,12 +1,9 @@
 //! What people may read who are not, not yet, or no longer in a room.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use axle_protocol::RoomId;
-use common::{Person, TestServer, bodies, server};
 use serde_json::{Value, json};
+
+use crate::common::{Person, TestServer, bodies, server};
 
 /// A room of Alice's with this visibility, in which Bob arrives by way of an invite and leaves again:
 /// "before", invite, "invited", join, "joined", leave, "after".

@@ -1,16 +1,13 @@
 //! A store that fails, and people who are too quick.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::sync::Arc;
 
 use axle_client_api::{Rate, RateLimits};
 use axle_store::memory::MemoryStore;
-use common::{config, server_on, server_with};
 use reqwest::Method;
 use serde_json::json;
+
+use crate::common::{config, server_on, server_with};
 
 #[tokio::test]
 async fn what_was_not_stored_is_not_acknowledged() {

@@ -203,6 +203,16 @@ mod leave {
     }
 
     #[test]
+    fn without_a_level_for_it_a_kick_needs_50() {
+        for (sender, may) in [(50, true), (49, false)] {
+            let mut room = Room::with_levels(json!({"users": {ALICE: 100, BOB: sender}}));
+            room.force_membership(BOB, "join");
+            room.force_membership(CAROL, "join");
+            assert_eq!(room.check_membership(BOB, CAROL, "leave").is_ok(), may, "{sender}");
+        }
+    }
+
+    #[test]
     fn lifting_a_ban_needs_both_levels() {
         for (ban, kick, may) in [(50, 50, true), (51, 50, false), (50, 51, false)] {
             let levels = json!({"ban": ban, "kick": kick, "users": {ALICE: 100, BOB: 50}});

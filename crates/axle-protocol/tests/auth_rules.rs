@@ -161,6 +161,7 @@ mod rule_4_auth_events {
             [create.clone(), levels.clone(), alice.clone(), bob.clone(), rules.clone()]
         );
         assert_eq!(select(member, Some(BOB), BOB, Some("join")), [create.clone(), levels.clone(), bob.clone(), rules]);
+        assert_eq!(select(member, Some(BOB), BOB, Some("knock")), [create.clone(), levels.clone(), bob.clone()]);
         assert_eq!(select(member, Some(BOB), ALICE, Some("ban")), [create.clone(), levels.clone(), alice, bob]);
         // The first message of someone who was never here.
         assert_eq!(select("m.room.message", None, CAROL, None), [create, levels]);

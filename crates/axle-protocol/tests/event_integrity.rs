@@ -3,7 +3,8 @@
 
 mod common;
 
-use axle_protocol::event::{BuildError, Template, redact_content};
+use axle_protocol::event::{BuildError, EventError, Template, redact_content};
+use axle_protocol::limits::MAX_EVENT_BYTES;
 use axle_protocol::signing::{KeyMap, SignatureStatus};
 use axle_protocol::{Event, EventId, EventKind, KeyId, SigningKey};
 use common::*;
@@ -41,6 +42,15 @@ fn who_must_sign_what() {
     );
     let own = pdu(ALICE, "m.room.message", None, json!({}), &[], &[]);
     assert_eq!(needed(&own), [("hub.example".into(), EventKind::Pdu)]);
+    // One signature a server name cannot cover both forms.
+    let through_itself = completed(&lpdu_of_the_hub());
+    assert_eq!(needed(&through_itself), [("hub.example".into(), EventKind::Pdu)]);
+    assert!(through_itself.verify(&keys()).is_valid());
+}
+
+/// What our hub does not make, but another may: its own user's event with `hub_server`.
+fn lpdu_of_the_hub() -> Event {
+    lpdu(ALICE, "m.room.message", None, json!({}))
 }
 
 #[test]
@@ -62,6 +72,10 @@ fn each_needed_signature_is_told() {
         assert_eq!(told(&event, &keys()), [Ok, Bad]);
         assert!(!event.verify(&keys()).is_valid());
     }
+    let event_with_unknown = reparsed(&event, |event| {
+        event["signatures"]["hub.example"] = json!({"ed25519:1": "AAAA", "ed25519:unknown": "AAAA"});
+    });
+    assert_eq!(told(&event_with_unknown, &keys()), [Ok, Bad]);
     // Signatures of others count for nothing, good or bad.
     let event = reparsed(&event, |event| event["signatures"]["third.example"] = json!({"ed25519:1": "junk"}));
     assert!(event.verify(&keys()).is_valid());
@@ -96,6 +110,20 @@ fn completing_drops_signatures_that_nothing_vouches_for() {
     assert!(event.verify(&keys()).is_valid());
     assert_eq!(event.signers().collect::<Vec<_>>(), ["hub.example", "part.example"]);
     assert_eq!(event.signing_keys(HUB).collect::<Vec<_>>(), ["ed25519:1"]);
+    let second_key = SigningKey::from_seed(KeyId::parse("ed25519:2").unwrap(), &[3; 32]);
+    let own = completed(&lpdu_of_the_hub().signed_by(&server(HUB), &second_key).unwrap());
+    assert_eq!(own.signing_keys(HUB).collect::<Vec<_>>(), ["ed25519:1"]);
+}
+
+#[test]
+fn what_a_hub_adds_counts_towards_the_size() {
+    let complete = |length: usize| {
+        let lpdu = lpdu(BOB, "m.room.message", None, json!({"body": "x".repeat(length)}));
+        lpdu.complete(&ids(&["$create"]), &ids(&["$head"]), &server(HUB), &key_of(HUB))
+    };
+    let fits = MAX_EVENT_BYTES - complete(0).unwrap().canonical_json().len();
+    assert_eq!(complete(fits).unwrap().canonical_json().len(), MAX_EVENT_BYTES);
+    assert_eq!(complete(fits + 1), Err(BuildError::Event(EventError::TooLarge)));
 }
 
 #[test]
@@ -187,6 +215,10 @@ fn changed_content_is_told_from_a_changed_core() {
     let content = reparsed(&event, |event| event["content"]["body"] = json!("no")).verify(&keys());
     assert!(content.is_signed() && !content.hashes.all_match() && !content.is_valid());
     assert_eq!((content.hashes.lpdu, content.hashes.content), (Some(false), Some(false)));
+    // Any other field is covered too, also `unsigned`.
+    let more = reparsed(&event, |event| drop(event.insert("unsigned".into(), json!({})))).verify(&keys());
+    assert!(more.is_signed());
+    assert_eq!((more.hashes.lpdu, more.hashes.content), (Some(false), Some(false)));
     let parents = reparsed(&event, |event| event["prev_events"] = json!(["$other"])).verify(&keys());
     assert_eq!((parents.hashes.lpdu, parents.hashes.content), (Some(true), Some(false)));
     assert_eq!(parents.signatures[0].1, SignatureStatus::Ok);

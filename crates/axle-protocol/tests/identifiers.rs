@@ -62,6 +62,11 @@ fn user_ids() {
     {
         assert!(UserId::parse(bad).is_err(), "{bad:?}");
     }
+    // Of ASCII, nothing but what the grammar names.
+    for byte in 0..=0x7f_u8 {
+        let legal = byte.is_ascii_lowercase() || byte.is_ascii_digit() || "-.=_/+".contains(char::from(byte));
+        assert_eq!(UserId::parse(format!("@a{}:b", char::from(byte))).is_ok(), legal, "{byte}");
+    }
     let user = UserId::parse("@a/b:example.org:80").unwrap();
     assert_eq!((user.localpart(), user.server_str()), ("a/b", "example.org:80"));
     assert_eq!(user.server_name().port(), Some(80));

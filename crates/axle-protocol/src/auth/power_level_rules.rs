@@ -26,9 +26,9 @@ pub(super) fn check_power_levels(event: &Event, state: &dyn AuthState, level: i6
     for (name, was, becomes) in changes(&current.events, &new.events) {
         check_values(name, was.into_iter().chain(becomes), level)?;
     }
+    // Rule 9.8 excepts the sender's own entry, so that everyone may lower themselves. That entry is the sender's level
+    // and cannot stand above it.
     for (user, was, becomes) in changes(&current.users, &new.users) {
-        // Everyone may lower themselves.
-        let was = was.filter(|_| user != event.sender().as_str());
         check_values(user, was.into_iter().chain(becomes), level)?;
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use super::power_level_rules::check_power_levels;
 use super::{AuthState, JoinRule, Membership, required_levels, user_level};
-use crate::event::{Event, EventKind};
+use crate::event::Event;
 use crate::id::UserId;
 
 /// Why the rules forbid an event. The text is fit to be sent to the server that asked.
@@ -119,11 +119,11 @@ fn check_join(event: &Event, change: &Change<'_>, state: &dyn AuthState) -> Resu
     }
 }
 
-/// Rule 5.2.1: the creator's join follows the create event itself. Never an LPDU: the creator's server is the hub.
+/// Rule 5.2.1: the creator's join follows the create event itself. Never an LPDU, which has no `prev_events`: the
+/// creator's server is the hub.
 fn is_first_join(event: &Event, target: &str, state: &dyn AuthState) -> bool {
     let Some(create) = state.create() else { return false };
-    event.kind() == EventKind::Pdu
-        && event.prev_events() == std::slice::from_ref(&create.event_id)
+    event.prev_events() == std::slice::from_ref(&create.event_id)
         && target == create.sender.as_str()
         && state.power_levels().is_none()
         && state.join_rule().is_none()

@@ -61,6 +61,10 @@ fn lpdus_that_are_not_for_us_are_refused() {
     let refused = hub.room.accept_lpdu(&hub.me, &verified(&elsewhere), &origin, Route::Transaction, &known);
     assert!(matches!(refused, Err(Refusal::Unfit(_))), "made for another hub");
 
+    let own = message(ALICE, "hello").into_lpdu(hub.room.version(), &name(HUB), &hub.me.name, &hub.me.key).unwrap();
+    let refused = hub.room.accept_lpdu(&hub.me, &verified(&own), &hub.me.name, Route::Transaction, &known);
+    assert!(matches!(refused, Err(Refusal::Forbidden(_))), "of a user of the hub");
+
     let finished = hub.send(message(ALICE, "hello")).unwrap();
     let refused = hub.room.accept_lpdu(&hub.me, &verified(&finished), &hub.me.name, Route::Transaction, &known);
     assert!(matches!(refused, Err(Refusal::Unfit(_))), "a finished event");

@@ -72,6 +72,27 @@ fn an_answer_to_another_join_is_refused() {
 }
 
 #[test]
+fn a_join_that_its_state_forbids_is_refused() {
+    let mut hub = Server::hub("public");
+    let mut one = Server::new("one.example");
+    let (mut answer, _) = hub.answer_join(&one.join_lpdu(BOB));
+    let closed = hub.send(template(ALICE, "m.room.join_rules", Some(""), json!({ "join_rule": "invite" }))).unwrap();
+    answer.state.retain(|event| event.event().event_type() != "m.room.join_rules");
+    answer.state.push(verified(&closed));
+    assert!(matches!(one.room.join(answer, &Known::default()), Err(Refusal::Forbidden(_))));
+}
+
+#[test]
+fn state_that_is_none_is_refused() {
+    let mut hub = Server::hub("public");
+    let mut one = Server::new("one.example");
+    let message = hub.send(message(ALICE, "hello")).unwrap();
+    let (mut answer, _) = hub.answer_join(&one.join_lpdu(BOB));
+    answer.state.push(verified(&message));
+    assert!(matches!(one.room.join(answer, &Known::default()), Err(Refusal::Unfit(_))));
+}
+
+#[test]
 fn state_that_its_auth_events_do_not_allow_is_refused() {
     let mut hub = Server::hub("public");
     let mut one = Server::new("one.example");

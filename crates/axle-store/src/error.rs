@@ -14,6 +14,14 @@ pub enum StoreError {
         /// What is stored.
         actual: Option<i64>,
     },
+    /// An LPDU of the append is in the room already, and the writer has not asked. Nothing was written.
+    #[error("an LPDU is in {room_id} already, as {event_id}")]
+    LpduKnown {
+        /// The room.
+        room_id: String,
+        /// What the LPDU has become.
+        event_id: String,
+    },
     /// A name that must be new is taken (user, device, token).
     #[error("{0} exists already")]
     Exists(String),

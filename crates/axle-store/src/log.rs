@@ -92,6 +92,8 @@ pub struct Append {
     pub settled_lpdus: Vec<Hash>,
     /// Client transactions that are answered by events of this append.
     pub client_txns: Vec<ClientTxn>,
+    /// The writer has not asked for [`RoomLog::known_lpdus`]: an LPDU that is in the room already refuses the append.
+    pub lpdus_unasked: bool,
 }
 
 /// What an append got: the stream position of each event, in the order of [`Append::events`].

@@ -12,7 +12,7 @@ use super::{Batch, Rooms, Shared, faults, gaps, invite};
 
 /// Stores what a batch came to.
 pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Result<(), StoreError> {
-    let Batch { change, lpdus, client_txns, announced } = batch;
+    let Batch { change, lpdus, client_txns, announced, lpdus_unasked } = batch;
     faults::note(shared, room, &change.faults).await?;
     if !change.is_empty() || !client_txns.is_empty() {
         let events: Vec<NewEvent> = change.events.iter().map(new_event).collect();
@@ -26,6 +26,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
             deliveries: change.deliveries.iter().map(delivery_change).collect(),
             settled_lpdus: change.settled.clone(),
             client_txns,
+            lpdus_unasked,
         };
         let started = Instant::now();
         let appended = shared.store.append(append).await?;

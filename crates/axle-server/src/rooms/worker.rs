@@ -21,6 +21,10 @@ use super::{Shared, commit, load};
 const MAX_BATCH_EVENTS: usize = 256;
 /// Jobs taken from the mailbox at a time.
 const MAX_JOBS: usize = 64;
+/// A hub finds an LPDU that was sent again in its memory of the newest events. An older one refuses the append, and the
+/// room is loaded anew; so that nobody can make us do that all the time, the store is then asked before, for so many
+/// batches.
+const ASK_LPDUS: u32 = 1000;
 /// A room that nobody uses for so long leaves memory.
 const IDLE: Duration = Duration::from_secs(120);
 
@@ -100,6 +104,8 @@ pub(crate) struct Batch {
     pub(crate) client_txns: Vec<ClientTxn>,
     /// Invites in the change whose target's server is to be told of them.
     pub(crate) announced: Vec<(ServerName, Event)>,
+    /// The store was not asked which LPDUs are in the room already.
+    pub(super) lpdus_unasked: bool,
 }
 
 impl Batch {
@@ -117,7 +123,7 @@ pub(crate) fn unknown_room() -> MatrixError {
 
 /// Serves a room until nobody needs it any more.
 pub(super) async fn serve(shared: Arc<Shared>, room_id: RoomId, mut mailbox: mpsc::Receiver<Job>, _running: Running) {
-    let mut worker = Worker { shared, room_id, room: None, loaded: false };
+    let mut worker = Worker { shared, room_id, room: None, loaded: false, ask_lpdus: 0 };
     let mut jobs = Vec::new();
     loop {
         let received = tokio::time::timeout(IDLE, mailbox.recv_many(&mut jobs, MAX_JOBS)).await;
@@ -164,14 +170,23 @@ struct Worker {
     room_id: RoomId,
     room: Option<Room>,
     loaded: bool,
+    /// For so many batches the store is asked for known LPDUs before.
+    ask_lpdus: u32,
 }
 
 impl Worker {
     async fn batch(&mut self, mut commands: Vec<Box<dyn Command>>) {
         let mut outcome = self.attempt(&mut commands).await;
-        if let Err(StoreError::HeadMoved { .. }) = outcome {
-            tracing::warn!(room_id = %self.room_id, "the room in memory was stale; reloading it");
-            outcome = self.attempt(&mut commands).await;
+        match outcome {
+            Err(StoreError::HeadMoved { .. }) => {
+                tracing::warn!(room_id = %self.room_id, "the room in memory was stale; reloading it");
+                outcome = self.attempt(&mut commands).await;
+            }
+            Err(StoreError::LpduKnown { .. }) => {
+                self.ask_lpdus = ASK_LPDUS;
+                outcome = self.attempt(&mut commands).await;
+            }
+            _ => self.ask_lpdus = self.ask_lpdus.saturating_sub(1),
         }
         let outcome = outcome.map_err(|error| {
             tracing::error!(room_id = %self.room_id, %error, "a change of the room could not be stored");
@@ -197,16 +212,20 @@ impl Worker {
             self.loaded = true;
         }
         let store = &*self.shared.store;
+        let mut batch = Batch::default();
         let known = match &self.room {
             Some(room) => {
-                let wanted = lookup(room, commands);
+                let mut wanted = lookup(room, commands);
+                if room.is_hub() && self.ask_lpdus == 0 {
+                    batch.lpdus_unasked = !wanted.lpdus.is_empty();
+                    wanted.lpdus.clear();
+                }
                 load::known(store, &self.room_id, wanted).await?
             }
             None => Known::default(),
         };
         let txns: Vec<_> = commands.iter().filter_map(|command| command.needs().txn.clone()).collect();
         let txns = load::client_txns(store, txns).await?;
-        let mut batch = Batch::default();
         let now = super::now_ms();
         for command in commands {
             command.run(&mut Turn { slot: &mut self.room, now, known: &known, batch: &mut batch, txns: &txns });

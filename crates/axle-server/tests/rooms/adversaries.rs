@@ -79,6 +79,27 @@ async fn an_lpdu_is_appended_once_however_often_it_comes() {
 }
 
 #[tokio::test]
+async fn an_lpdu_is_recognised_when_the_hub_no_longer_has_it_in_memory() {
+    let Three { net, hub, b, folders, .. } = three().await;
+    let (alice, bob) = (hub.user("alice"), b.user("bob"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, &hub).await.unwrap();
+    let say = |body| lpdu(message(&room, &bob, body), &hub);
+    let (old, first, second) = (say("old"), say("first"), say("second"));
+    let send = async |hub: &Server, events: &[&Event]| {
+        let pdus = events.iter().map(|event| raw(event.json())).collect();
+        assert!(hub.rooms.transaction(&b.name, pdus, vec![]).await.unwrap().failed_pdus.is_empty());
+    };
+    send(&hub, &[&old]).await;
+    let left = hub.kill();
+    let hub = net.start("hub.test", left, &[]).await;
+    send(&hub, &[&first, &old]).await;
+    send(&hub, &[&old, &second, &first]).await;
+    assert_eq!(hub.texts(&room).await, ["old", "first", "second"]);
+    drop(folders);
+}
+
+#[tokio::test]
 async fn an_lpdu_is_taken_by_the_hub_only() {
     let Three { hub, b, c, .. } = &three().await;
     let (alice, bob, carol) = (hub.user("alice"), b.user("bob"), c.user("carol"));

@@ -19,6 +19,9 @@ impl Data {
                 actual: head,
             });
         }
+        if append.lpdus_unasked {
+            self.check_lpdus(append)?;
+        }
         self.check_events(append)?;
         self.check_deliveries(append, head)?;
 
@@ -39,6 +42,18 @@ impl Data {
         }
         append.settled_lpdus.iter().for_each(|hash| self.settle(append, hash));
         Ok(Appended { streams })
+    }
+
+    fn check_lpdus(&self, append: &Append) -> Result<(), StoreError> {
+        let Some(room) = self.rooms.get(&append.room_id) else { return Ok(()) };
+        let mut hashes = append.events.iter().filter_map(|event| event.lpdu_hash.as_ref());
+        match hashes.find_map(|hash| room.lpdus.get(hash)) {
+            Some(event_id) => {
+                let (room_id, event_id) = (append.room_id.to_string(), event_id.to_string());
+                Err(StoreError::LpduKnown { room_id, event_id })
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_events(&self, append: &Append) -> Result<(), StoreError> {

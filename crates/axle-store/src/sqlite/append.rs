@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::event_index::{Found, find};
+use super::event_index::{Found, find, find_lpdu};
 use super::rows::{self, RoomRow, integer, status_code};
 use super::state::{self, Place};
 use super::writer::Tx;
@@ -28,6 +28,9 @@ pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, Store
             actual: head,
         });
     }
+    if let Some(room) = found.as_ref().filter(|_| append.lpdus_unasked) {
+        check_lpdus(tx, append, room.id)?;
+    }
     let room = match found {
         Some(room) => room,
         None => create_room(tx, append)?,
@@ -50,6 +53,16 @@ pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, Store
         super::delivery::settle_lpdu(tx, appending.room.id, hash)?;
     }
     Ok(Appended { streams })
+}
+
+fn check_lpdus(tx: &Tx<'_>, append: &Append, room: i64) -> Result<(), StoreError> {
+    for hash in append.events.iter().filter_map(|event| event.lpdu_hash.as_ref()) {
+        if let Some((event_id, _)) = find_lpdu(tx.conn, &tx.events, room, hash)? {
+            let (room_id, event_id) = (append.room_id.to_string(), event_id.to_string());
+            return Err(StoreError::LpduKnown { room_id, event_id });
+        }
+    }
+    Ok(())
 }
 
 fn create_room(tx: &Tx<'_>, append: &Append) -> Result<RoomRow, StoreError> {

@@ -257,6 +257,7 @@ fn append(room_id: &RoomId, head: Option<RoomHead>, events: Vec<NewEvent>, txn: 
         deliveries: Vec::new(),
         settled_lpdus: Vec::new(),
         client_txns: txn.into_iter().collect(),
+        lpdus_unasked: false,
     }
 }
 

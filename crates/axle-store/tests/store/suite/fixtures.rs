@@ -82,6 +82,7 @@ pub(crate) fn append(room_id: &RoomId, expected_head: Option<i64>, events: Vec<N
         deliveries: Vec::new(),
         settled_lpdus: Vec::new(),
         client_txns: Vec::new(),
+        lpdus_unasked: false,
     }
 }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use axle_protocol::event::Hash;
-use axle_store::{Append, ClientTxn, ClientTxnKey, ClientTxnState, EventStatus, NewEvent, PendingLpdu, Store};
+use axle_store::{
+    Append, ClientTxn, ClientTxnKey, ClientTxnState, EventStatus, NewEvent, PendingLpdu, Store, StoreError,
+};
 
 use super::fixtures::*;
 
@@ -84,6 +86,22 @@ pub(crate) async fn known_lpdus(store: Arc<dyn Store>) {
     assert_eq!(known, [([1; 32], id("a")), ([2; 32], id("b"))]);
     assert!(store.known_lpdus(&other, &[[1; 32]]).await.unwrap().is_empty());
     assert!(store.known_lpdus(&room_id, &[]).await.unwrap().is_empty());
+}
+
+pub(crate) async fn unasked_lpdus(store: Arc<dyn Store>) {
+    let room_id = make_room(&store, "one").await;
+    let other = make_room(&store, "two").await;
+    let unasked = |room_id, head, events| Append { lpdus_unasked: true, ..append(room_id, Some(head), events) };
+    store.append(unasked(&room_id, 1, vec![echo("a", 2, [1; 32]), message("b", 3)])).await.unwrap();
+    let repeated = unasked(&room_id, 3, vec![echo("c", 4, [2; 32]), echo("d", 5, [1; 32])]);
+    let refused = store.append(repeated.clone()).await.unwrap_err();
+    let StoreError::LpduKnown { room_id: told, event_id } = &refused else { panic!("{refused}") };
+    assert_eq!((told.as_str(), event_id.as_str()), (room_id.as_str(), id("a").as_str()));
+    assert_eq!(head(&store, &room_id).await, Some(3), "nothing was written");
+    // The same LPDU hash in another room is another LPDU; and who has asked decides alone.
+    store.append(unasked(&other, 1, vec![echo("x", 2, [1; 32])])).await.unwrap();
+    store.append(Append { lpdus_unasked: false, ..repeated }).await.unwrap();
+    assert_eq!(head(&store, &room_id).await, Some(5));
 }
 
 pub(crate) async fn client_txns(store: Arc<dyn Store>) {

@@ -52,7 +52,8 @@ macro_rules! full_suite {
             delivery: interval_in_order, nothing_before_start_or_after_stop, several_rooms_in_stream_order,
                 acknowledge_moves_on, soft_failed_are_delivered_rejected_not, start_in_the_past_is_refused,
                 attempts, parked, more_than_is_kept_in_memory, inbound_responses;
-            lpdus: queue_in_order, settled_by_echo, settled_by_rejection, refused, known_lpdus, client_txns;
+            lpdus: queue_in_order, settled_by_echo, settled_by_rejection, refused, known_lpdus, unasked_lpdus,
+                client_txns;
             out_of_room: put_replace_remove;
             keys: kept_for_ever, responses_by_key_set;
             accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;

@@ -6,7 +6,7 @@ use super::event_index::{Found, find, find_lpdu};
 use super::rows::{self, RoomRow, integer, status_code};
 use super::state::{self, Place};
 use super::writer::Tx;
-use crate::{Append, Appended, DeliveryChange, EventStatus, NewEvent, StoreError};
+use crate::{Append, Appended, DeliveryChange, EventStatus, NewEvent, PendingEvent, StoreError};
 
 /// `delivery.until` of an interval without an end.
 const OPEN: i64 = i64::MAX;
@@ -76,6 +76,8 @@ fn create_room(tx: &Tx<'_>, append: &Append) -> Result<RoomRow, StoreError> {
 
 /// An event that got its place in this append.
 struct Placed {
+    /// Which of [`Append::events`] it is.
+    index: usize,
     position: i64,
     stream: i64,
     delivered: bool,
@@ -169,7 +171,7 @@ impl Appending<'_> {
     ) -> Result<(), StoreError> {
         if let Some(position) = event.position {
             let delivered = matches!(event.status, EventStatus::Accepted | EventStatus::SoftFailed);
-            self.placed.push(Placed { position, stream, delivered });
+            self.placed.push(Placed { index, position, stream, delivered });
         }
         if let Some(target) = &event.redacts {
             redact(tx, self.room.id, target, event)?;
@@ -249,6 +251,7 @@ impl Appending<'_> {
                         "UPDATE OR REPLACE delivery SET until = ?4 WHERE room = ?1 AND until = ?2 AND destination = ?3",
                     )?
                     .execute([self.room.id, OPEN, id, *at])?;
+                tx.effects.stopped.push(self.append.room_id.clone());
             }
         }
         Ok(())
@@ -276,13 +279,30 @@ impl Appending<'_> {
         let mut intervals =
             tx.conn.prepare_cached("SELECT destination, after, until FROM delivery WHERE room = ?1 AND until >= ?2")?;
         let mut found = intervals.query([self.room.id, first])?;
+        let mut delivered = false;
         while let Some(row) = found.next()? {
             let (destination, after, until): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             let within = |placed: &&Placed| placed.delivered && after < placed.position && placed.position <= until;
             let streams = self.placed.iter().filter(within).map(|placed| (destination, placed.stream));
             tx.effects.deliveries.extend(streams);
+            delivered = true;
+        }
+        if delivered {
+            let events = self.placed.iter().filter(|placed| placed.delivered).filter_map(|placed| self.pending(placed));
+            tx.effects.fresh.extend(events);
         }
         Ok(())
+    }
+
+    /// A placed event as destinations get it.
+    fn pending(&self, placed: &Placed) -> Option<PendingEvent> {
+        let event = self.append.events.get(placed.index)?;
+        Some(PendingEvent {
+            stream: placed.stream,
+            event_id: event.event_id.clone(),
+            room_id: self.append.room_id.clone(),
+            json: event.json.clone(),
+        })
     }
 }
 

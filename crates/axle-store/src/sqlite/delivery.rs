@@ -56,7 +56,13 @@ impl Delivery for SqliteStore {
         };
         match pending {
             Pending::Known(streams) if streams.is_empty() => Ok(Vec::new()),
-            Pending::Known(streams) => self.known_events(destination, id, streams).await,
+            Pending::Known(streams) => {
+                let fresh = self.inner.shared.fresh().get(&streams);
+                match fresh {
+                    Some(events) => Ok(events),
+                    None => self.known_events(destination, id, streams).await,
+                }
+            }
             Pending::LookUp(start) => self.look_up(destination, id, start, limit).await,
         }
     }

@@ -8,6 +8,7 @@ mod destinations;
 mod error;
 mod event_index;
 mod faults;
+mod fresh;
 mod keys;
 mod later;
 mod log;
@@ -31,7 +32,8 @@ use rusqlite::{Connection, OpenFlags};
 use crate::StoreError;
 use destinations::Destinations;
 use event_index::{EventIndex, View};
-use later::Later;
+use fresh::Fresh;
+use later::{Later, Responses};
 use readers::Readers;
 use writer::{Tx, Writer};
 
@@ -105,6 +107,7 @@ struct Shared {
     write_failed: AtomicBool,
     destinations: Mutex<Destinations>,
     events: EventIndex,
+    fresh: Mutex<Fresh>,
     later: Mutex<LaterState>,
 }
 
@@ -138,6 +141,7 @@ impl SqliteStore {
             destinations: Mutex::new(destinations),
             events: EventIndex::default(),
             later: Mutex::default(),
+            fresh: Mutex::default(),
         });
         shared.events.load(&conn, event_index::indexed_to(&conn)?)?;
         let readers = Readers::new(path.to_owned(), options.clone());
@@ -206,6 +210,10 @@ impl Shared {
     }
 
     fn later_state(&self) -> MutexGuard<'_, LaterState> {
+    fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

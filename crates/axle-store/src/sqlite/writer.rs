@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axle_protocol::RoomId;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Shared;
 use super::event_index::{EventIndex, Merged, Merger, View, id_key, lpdu_key};
 use super::later::Later;
-use crate::{NewEvent, StoreError};
+use crate::{NewEvent, PendingEvent, StoreError};
 
 /// At most so many writes share a transaction.
 const MAX_BATCH: usize = 1024;
@@ -44,6 +45,10 @@ pub(super) struct Effects {
     pub(super) deliveries: Vec<(i64, i64)>,
     /// What was added to the index of events: key, stream position.
     indexed: Vec<(i64, i64)>,
+    /// The events that are to be delivered to anybody, in stream order.
+    pub(super) fresh: Vec<PendingEvent>,
+    /// Rooms whose events somebody gets no longer.
+    pub(super) stopped: Vec<RoomId>,
 }
 
 impl Tx<'_> {
@@ -294,6 +299,12 @@ enum Spoiled {
     ByOne,
     /// The database failed.
     Whole(StoreError),
+        {
+            // Before destinations learn that there is something for them.
+            let mut fresh = self.shared.fresh();
+            fresh.add(effects.fresh.drain(..));
+            effects.stopped.iter().for_each(|room_id| fresh.forget(room_id));
+        }
 }
 
 impl<E: Into<StoreError>> From<E> for Spoiled {

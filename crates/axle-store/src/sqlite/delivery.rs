@@ -12,7 +12,6 @@ use super::append::last_stream;
 use super::destinations::{Destination, Pending};
 use super::error::damaged;
 use super::event_index::find_lpdu;
-use super::later::ResponseRow;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
 use crate::{
@@ -172,8 +171,7 @@ impl Delivery for SqliteStore {
     }
 
     fn record_inbound(&self, origin: &ServerName, endpoint: &str, txn_id: &str, response: InboundResponse) {
-        let (origin, endpoint, txn_id) = (origin.clone(), endpoint.to_owned(), txn_id.to_owned());
-        self.later(|later| later.responses.push_back(ResponseRow { origin, endpoint, txn_id, response }));
+        self.later(|later| later.responses.add(origin, endpoint, txn_id, response));
     }
 }
 
@@ -262,7 +260,7 @@ impl SqliteStore {
 
     fn unwritten_response(&self, origin: &ServerName, endpoint: &str, txn_id: &str) -> Option<InboundResponse> {
         let state = self.inner.shared.later_state();
-        state.waiting.response(origin, endpoint, txn_id).or_else(|| state.writing.response(origin, endpoint, txn_id))
+        state.waiting.responses.find(origin, endpoint, txn_id).or_else(|| state.writing.find(origin, endpoint, txn_id))
     }
 }
 

@@ -115,8 +115,9 @@ struct Shared {
 struct LaterState {
     waiting: Later,
     /// Answers in the transaction that is being written: readers cannot see it yet.
-    writing: Later,
-    nudged: bool,
+    writing: Responses,
+    /// The writer comes round by itself, soon.
+    awake: bool,
 }
 
 impl SqliteStore {
@@ -140,8 +141,8 @@ impl SqliteStore {
             write_failed: AtomicBool::new(false),
             destinations: Mutex::new(destinations),
             events: EventIndex::default(),
-            later: Mutex::default(),
             fresh: Mutex::default(),
+            later: Mutex::default(),
         });
         shared.events.load(&conn, event_index::indexed_to(&conn)?)?;
         let readers = Readers::new(path.to_owned(), options.clone());
@@ -198,7 +199,7 @@ impl SqliteStore {
         let Some(writer) = &self.inner.writer else { return };
         let mut state = self.inner.shared.later_state();
         change(&mut state.waiting);
-        if !std::mem::replace(&mut state.nudged, true) {
+        if !std::mem::replace(&mut state.awake, true) {
             writer.nudge();
         }
     }
@@ -209,28 +210,38 @@ impl Shared {
         self.destinations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn later_state(&self) -> MutexGuard<'_, LaterState> {
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn later_state(&self) -> MutexGuard<'_, LaterState> {
         self.later.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the writer may sleep until it is woken: nothing waits to be written.
+    fn may_sleep(&self) -> bool {
+        let mut state = self.later_state();
+        state.awake = !state.waiting.is_empty();
+        !state.awake
+    }
+
+    fn woken(&self) {
+        self.later_state().awake = true;
     }
 
     fn take_later(&self) -> Later {
         let mut state = self.later_state();
-        state.nudged = false;
-        state.writing.responses = state.waiting.responses.clone();
+        state.writing = state.waiting.responses.clone();
         std::mem::take(&mut state.waiting)
     }
 
     fn later_written(&self) {
-        self.later_state().writing.responses.clear();
+        self.later_state().writing.clear();
     }
 
     fn put_back_later(&self, later: Later) {
         let mut state = self.later_state();
-        state.writing.responses.clear();
+        state.writing.clear();
         state.waiting.put_before(later);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axle_protocol::RoomId;
 use rusqlite::Connection;
@@ -18,8 +18,10 @@ use crate::{NewEvent, PendingEvent, StoreError};
 
 /// At most so many writes share a transaction.
 const MAX_BATCH: usize = 1024;
-/// How long writes that nobody waits for may wait for company.
+/// Writes that nobody waits for are made so seldom, as part of a transaction that somebody waits for, or of their own.
 const LATER_DELAY: Duration = Duration::from_millis(250);
+/// And when they could not be written.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// What a write works with.
 pub(super) struct Tx<'a> {
@@ -43,12 +45,12 @@ pub(super) struct Effects {
     pub(super) new_destinations: Vec<(axle_protocol::ServerName, i64, i64)>,
     /// What is to be delivered: destination, stream position.
     pub(super) deliveries: Vec<(i64, i64)>,
-    /// What was added to the index of events: key, stream position.
-    indexed: Vec<(i64, i64)>,
     /// The events that are to be delivered to anybody, in stream order.
     pub(super) fresh: Vec<PendingEvent>,
     /// Rooms whose events somebody gets no longer.
     pub(super) stopped: Vec<RoomId>,
+    /// What was added to the index of events: key, stream position.
+    indexed: Vec<(i64, i64)>,
 }
 
 impl Tx<'_> {
@@ -116,7 +118,15 @@ impl Writer {
         let pending_redactions =
             super::rows::integer(&conn, "SELECT EXISTS (SELECT 1 FROM pending_redaction)", [])? == Some(1);
         let (queue, messages) = channel();
-        let worker = Worker { conn, shared, messages, pending_redactions, merger: Merger::default() };
+        let worker = Worker {
+            conn,
+            shared,
+            messages,
+            pending_redactions,
+            merger: Merger::default(),
+            delay: LATER_DELAY,
+            later_at: Instant::now(),
+        };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.run())
@@ -163,6 +173,10 @@ struct Worker {
     messages: Receiver<Message>,
     pending_redactions: bool,
     merger: Merger,
+    /// How long writes that nobody waits for may wait.
+    delay: Duration,
+    /// When they were made last.
+    later_at: Instant,
 }
 
 impl Worker {
@@ -171,7 +185,13 @@ impl Worker {
         while open {
             let mut jobs = Vec::new();
             open = self.collect(&mut jobs);
-            self.commit(jobs);
+            let later = if !open || jobs.is_empty() || self.later_at.elapsed() >= self.delay {
+                self.later_at = Instant::now();
+                self.shared.take_later()
+            } else {
+                Later::default()
+            };
+            self.commit(jobs, later);
         }
         if let Err(error) = self.conn.execute_batch("PRAGMA optimize") {
             tracing::debug!(%error, "statistics not updated");
@@ -196,21 +216,26 @@ impl Worker {
         true
     }
 
+    /// What to begin the next transaction with. A writer that is busy need not be woken for what nobody waits for.
     fn first(&self) -> Option<Message> {
-        match self.messages.recv() {
-            Ok(Message::Later) => {}
-            other => return other.ok(),
-        }
-        // Give what nobody waits for a chance to go with something that somebody waits for.
-        match self.messages.recv_timeout(LATER_DELAY) {
-            Ok(message) => Some(message),
-            Err(RecvTimeoutError::Timeout) => Some(Message::Later),
-            Err(RecvTimeoutError::Disconnected) => None,
+        loop {
+            match self.messages.recv_timeout(self.delay) {
+                Ok(Message::Later) => {}
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if !self.shared.may_sleep() => return Some(Message::Later),
+                Err(RecvTimeoutError::Timeout) => {
+                    let message = self.messages.recv();
+                    self.shared.woken();
+                    if !matches!(message, Ok(Message::Later)) {
+                        return message.ok();
+                    }
+                }
+            }
         }
     }
 
-    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let later = self.shared.take_later();
+    fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, later: Later) {
         if jobs.is_empty() && later.is_empty() {
             return;
         }
@@ -219,6 +244,7 @@ impl Worker {
             outcome => outcome,
         };
         self.shared.write_failed.store(outcome.is_err(), Ordering::Relaxed);
+        self.delay = if outcome.is_ok() { LATER_DELAY } else { RETRY_DELAY };
         let outcomes = match outcome {
             Ok(outcomes) => {
                 self.shared.later_written();
@@ -244,14 +270,14 @@ impl Worker {
         later: &Later,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Spoiled> {
-        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(Spoiled::from)?;
+        run(&self.conn, "BEGIN IMMEDIATE").map_err(Spoiled::from)?;
         let events = self.shared.events.view();
         let stream = self.shared.stream.load(Ordering::Acquire);
         let effects = Effects { stream, pending_redactions: self.pending_redactions, ..Effects::default() };
         let mut tx = Tx { conn: &self.conn, effects, events, index: &self.shared.events };
         let result = run_all(&mut tx, jobs, later, savepoints).and_then(|outcomes| {
             let merged = self.merger.merge(&self.conn, &self.shared.events)?;
-            self.conn.execute_batch("COMMIT")?;
+            run(&self.conn, "COMMIT")?;
             Ok((outcomes, merged))
         });
         let effects = tx.effects;
@@ -270,9 +296,15 @@ impl Worker {
         }
     }
 
-    fn publish(&mut self, effects: Effects, merged: Merged) {
+    fn publish(&mut self, mut effects: Effects, merged: Merged) {
         self.merger.committed(&self.shared.events, merged, effects.indexed.len(), effects.stream);
         self.pending_redactions = effects.pending_redactions;
+        {
+            // Before destinations learn that there is something for them.
+            let mut fresh = self.shared.fresh();
+            fresh.add(effects.fresh.drain(..));
+            effects.stopped.iter().for_each(|room_id| fresh.forget(room_id));
+        }
         self.shared.destinations().committed(&effects);
         self.shared.stream.store(effects.stream, Ordering::Release);
     }
@@ -293,18 +325,18 @@ fn run_all(
     Ok(outcomes)
 }
 
+/// Runs a statement without parsing it each time.
+fn run(conn: &Connection, sql: &str) -> Result<(), StoreError> {
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
 /// Why a transaction was rolled back.
 enum Spoiled {
     /// One write failed half-way: run them again, each in a savepoint.
     ByOne,
     /// The database failed.
     Whole(StoreError),
-        {
-            // Before destinations learn that there is something for them.
-            let mut fresh = self.shared.fresh();
-            fresh.add(effects.fresh.drain(..));
-            effects.stopped.iter().for_each(|room_id| fresh.forget(room_id));
-        }
 }
 
 impl<E: Into<StoreError>> From<E> for Spoiled {

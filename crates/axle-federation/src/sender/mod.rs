@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ struct Inner {
 struct Signal {
     state: Mutex<Woken>,
     notify: Notify,
+    /// The destination could not be reached: being heard of matters.
+    unreachable: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -136,7 +139,9 @@ impl Sender {
 
     /// This server was heard of: if it could not be reached, it is tried again now.
     pub fn heard_of(&self, destination: &ServerName) {
-        if let Some(signal) = self.queues().get(destination) {
+        if let Some(signal) = self.queues().get(destination)
+            && signal.unreachable.load(Ordering::Relaxed)
+        {
             signal.raise(|woken| woken.heard = true);
         }
     }

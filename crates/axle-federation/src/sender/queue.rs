@@ -5,6 +5,7 @@ use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axle_protocol::event::Hash;
@@ -45,12 +46,14 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
                 request = None;
                 let now = queue.now();
                 queue.machine.handle_response(response, now);
+                signal.unreachable.store(queue.machine.is_unreachable(), Ordering::Relaxed);
             }
             // While a transaction is under way what is queued waits, and is then read all at once.
             () = signal.notify.notified(), if request.is_none() => {
                 let woken = signal.take();
                 if woken.heard {
                     queue.machine.handle_alive();
+                    signal.unreachable.store(queue.machine.is_unreachable(), Ordering::Relaxed);
                 }
                 queue.lpdus_queued |= woken.lpdus;
                 if woken.is_queued() {

@@ -94,6 +94,11 @@ impl Destination {
         self.flight.is_none() && self.ready.is_empty() && !self.loading && !self.more
     }
 
+    /// Whether the other server could not be reached the last time: then [`Destination::handle_alive`] matters.
+    pub fn is_unreachable(&self) -> bool {
+        self.unreachable
+    }
+
     /// Something was queued (or may have been: call this after a start).
     pub fn handle_wake(&mut self) {
         self.more = true;

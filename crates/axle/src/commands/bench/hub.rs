@@ -2,22 +2,24 @@
 //!
 //! A participant (a process of its own) sends LPDUs; the hub verifies, authorises, completes, signs and stores them,
 //! and echoes them to every participant (another process). CPU is user and system time of the hub's process, from
-//! before the first transaction until every participant has every event.
+//! before the first transaction until every participant has every event. Each round has the floor measured beside it.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use serde::Serialize;
+use axle_protocol::RoomId;
 
 use super::super::Outcome;
-use super::floor::{self, EVENT_BYTES};
+use super::floor::{EVENT_BYTES, Floor};
 use super::machine::Machine;
 use super::network::{Certificates, Hub, Peers};
 use super::peers::Command as Order;
-use super::stats::Figure;
+use super::report::{BySize, IdleRooms, Measured, Point, Report, Round, Spread};
 
 /// Events a transaction: the most that the draft allows.
 const FULL_TXN: usize = 50;
+/// What the sender prepares at a time, in its memory. More than a round has, so that a round is not interrupted.
+const EVENTS_PER_ORDER: usize = 10_000;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct HubArgs {
@@ -30,53 +32,34 @@ pub(crate) struct HubArgs {
     /// The largest sizes: 1,000,000 events, 10,000 rooms, 10,000 members. Takes many minutes and some gigabytes.
     #[arg(long)]
     full: bool,
+    /// Which curves to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Curve::ALL)]
+    curves: Vec<Curve>,
     /// How often each figure is measured.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
 
-/// All figures. CPU in microseconds an event, memory in MiB.
-#[derive(Debug, Serialize)]
-struct Report {
-    machine: Machine,
-    event_bytes: usize,
-    floor_us: Figure,
-    hub_cpu_us_per_event: BySize,
-    /// The medians over the floor's.
-    times_the_floor: Ratios,
-    /// What each further destination adds, at 50 events a transaction, from the medians at the fewest and the most.
-    extra_destination_us: f64,
-    destinations: Vec<Point>,
-    history: Vec<Point>,
-    rooms: Vec<Point>,
-    members: Vec<Point>,
-    resident_mib_after_start: f64,
-    resident_mib_idle_rooms: Vec<(usize, f64)>,
+/// What CPU is measured against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Curve {
+    Destinations,
+    History,
+    Rooms,
+    Members,
 }
 
-#[derive(Debug, Serialize)]
-struct BySize {
-    txn_50: Figure,
-    txn_1: Figure,
-}
-
-#[derive(Debug, Serialize)]
-struct Ratios {
-    txn_50: f64,
-    txn_1: f64,
-}
-
-/// One point of a curve.
-#[derive(Debug, Serialize)]
-struct Point {
-    n: usize,
-    hub_cpu_us_per_event: Figure,
+impl Curve {
+    const ALL: [Self; 4] = [Self::Destinations, Self::History, Self::Rooms, Self::Members];
 }
 
 /// How much is measured.
 struct Sizes {
     rounds: usize,
+    /// Of a round, at 50 a transaction.
     events: usize,
+    /// Of a round, at 1 a transaction.
+    singles: usize,
     destinations: &'static [usize],
     history: &'static [usize],
     rooms: &'static [usize],
@@ -85,19 +68,50 @@ struct Sizes {
 
 impl Sizes {
     fn of(args: &HubArgs) -> Self {
+        let all = Self::of_all(args);
+        let wanted = |curve, sizes| if args.curves.contains(&curve) { sizes } else { &[][..] };
+        Self {
+            destinations: wanted(Curve::Destinations, all.destinations),
+            history: wanted(Curve::History, all.history),
+            rooms: wanted(Curve::Rooms, all.rooms),
+            members: wanted(Curve::Members, all.members),
+            ..all
+        }
+    }
+
+    fn of_all(args: &HubArgs) -> Self {
         let rounds = args.rounds.max(1);
         if args.quick {
-            let rounds = rounds.min(2);
-            let (history, rooms, members) = (&[1_000, 5_000], &[1, 20], &[2, 100]);
-            return Self { rounds, events: 1_000, destinations: &[1, 10], history, rooms, members };
+            return Self {
+                rounds: rounds.min(2),
+                events: 1_000,
+                singles: 400,
+                destinations: &[1, 10],
+                history: &[1_000, 5_000],
+                rooms: &[1, 20],
+                members: &[2, 100],
+            };
         }
         if args.full {
-            let (history, rooms, members) =
-                (&[1_000, 10_000, 100_000, 1_000_000], &[1, 100, 1_000, 10_000], &[2, 100, 1_000, 10_000]);
-            return Self { rounds, events: 10_000, destinations: &[1, 10, 100], history, rooms, members };
+            return Self {
+                rounds,
+                events: 10_000,
+                singles: 2_000,
+                destinations: &[1, 10, 100],
+                history: &[1_000, 10_000, 100_000, 1_000_000],
+                rooms: &[1, 100, 1_000, 10_000],
+                members: &[2, 100, 1_000, 10_000],
+            };
         }
-        let (history, rooms, members) = (&[1_000, 10_000, 50_000], &[1, 100, 1_000], &[2, 100, 1_000]);
-        Self { rounds, events: 5_000, destinations: &[1, 10, 100], history, rooms, members }
+        Self {
+            rounds,
+            events: 5_000,
+            singles: 1_000,
+            destinations: &[1, 10, 100],
+            history: &[1_000, 10_000, 50_000],
+            rooms: &[1, 100, 1_000],
+            members: &[2, 100, 1_000],
+        }
     }
 }
 
@@ -123,8 +137,7 @@ fn say(text: &str) {
 }
 
 fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
-    say("floor: parse, verify, 3 x SHA-256, sign, write");
-    let floor_us = floor::measure()?;
+    let mut floor = Floor::new()?;
     let certificates = Certificates::make()?;
 
     say("one participant, 50 and 1 events a transaction");
@@ -132,39 +145,43 @@ fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
     let resident_mib_after_start = bench.resident_at_start;
     let rooms = bench.rooms(1)?;
     bench.load(&rooms, sizes.events, FULL_TXN)?;
-    let txn_50 = bench.rounds(sizes, &rooms, sizes.events, FULL_TXN)?;
-    let txn_1 = bench.rounds(sizes, &rooms, sizes.events / 5, 1)?;
+    let txn_50 = bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)?;
+    bench.load(&rooms, sizes.singles / 5, 1)?;
+    let txn_1 = bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.singles, 1)?;
     drop(bench);
 
     let destinations = curve("destinations", sizes.destinations, |n| {
         let mut bench = Bench::start(&certificates, n)?;
         let rooms = bench.rooms(1)?;
-        bench.load(&rooms, FULL_TXN * 4, FULL_TXN)?;
-        bench.rounds(sizes, &rooms, sizes.events, FULL_TXN)
+        bench.load(&rooms, sizes.events, FULL_TXN)?;
+        bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)
     })?;
-    let history = history(&certificates, sizes)?;
+    let history = history(&certificates, &mut floor, sizes)?;
     let mut resident_mib_idle_rooms = Vec::new();
     let rooms = curve("rooms", sizes.rooms, |n| {
         let mut bench = Bench::start(&certificates, 1)?;
         let rooms = bench.rooms(n)?;
-        resident_mib_idle_rooms.push((n, bench.hub.resident_mib()?));
-        bench.rounds(sizes, &rooms, sizes.events.max(n), FULL_TXN)
+        resident_mib_idle_rooms.push(IdleRooms { rooms: n, resident_mib: bench.hub.resident_mib()? });
+        bench.load(&rooms, sizes.events.max(n), FULL_TXN)?;
+        bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events.max(n), FULL_TXN)
     })?;
     let members = curve("members", sizes.members, |n| {
         let mut bench = Bench::start(&certificates, 1)?;
         let rooms = bench.rooms(1)?;
         bench.add_members(&rooms, n)?;
-        bench.rounds(sizes, &rooms, sizes.events, FULL_TXN)
+        bench.load(&rooms, sizes.events, FULL_TXN)?;
+        bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)
     })?;
 
-    let ratio = |figure: &Figure| (figure.median / floor_us.median * 100.0).round() / 100.0;
+    let spread = Spread::new(floor.rounds(), txn_50, txn_1, &destinations);
     Ok(Report {
         machine: Machine::this(),
         event_bytes: EVENT_BYTES,
-        times_the_floor: Ratios { txn_50: ratio(&txn_50), txn_1: ratio(&txn_1) },
-        extra_destination_us: slope(&destinations),
-        floor_us,
-        hub_cpu_us_per_event: BySize { txn_50, txn_1 },
+        floor_us: spread.floor_us.median,
+        hub_cpu_us_per_event: BySize { txn_50: txn_50.cpu_us.median, txn_1: txn_1.cpu_us.median },
+        times_the_floor: BySize { txn_50: txn_50.times_the_floor.median, txn_1: txn_1.times_the_floor.median },
+        extra_destination_us: spread.extra_destination_us.median,
+        spread,
         destinations,
         history,
         rooms,
@@ -177,35 +194,28 @@ fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
 fn curve(
     name: &str,
     sizes: &[usize],
-    mut measure: impl FnMut(usize) -> Result<Figure, Box<dyn Error>>,
+    mut measure: impl FnMut(usize) -> Result<Measured, Box<dyn Error>>,
 ) -> Result<Vec<Point>, Box<dyn Error>> {
     let mut points = Vec::with_capacity(sizes.len());
     for &n in sizes {
         say(&format!("{n} {name}"));
-        points.push(Point { n, hub_cpu_us_per_event: measure(n)? });
+        points.push(Point { n, measured: measure(n)? });
     }
     Ok(points)
 }
 
 /// One hub whose one room grows.
-fn history(certificates: &Certificates, sizes: &Sizes) -> Result<Vec<Point>, Box<dyn Error>> {
+fn history(certificates: &Certificates, floor: &mut Floor, sizes: &Sizes) -> Result<Vec<Point>, Box<dyn Error>> {
+    if sizes.history.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut bench = Bench::start(certificates, 1)?;
     let rooms = bench.rooms(1)?;
     curve("events of history", sizes.history, |n| {
         let missing = n.saturating_sub(bench.loaded);
         bench.load(&rooms, missing, FULL_TXN)?;
-        bench.rounds(sizes, &rooms, sizes.events.min(n), FULL_TXN)
+        bench.rounds(floor, sizes.rounds, &rooms, sizes.events.min(n), FULL_TXN)
     })
-}
-
-fn slope(points: &[Point]) -> f64 {
-    match (points.first(), points.last()) {
-        (Some(few), Some(many)) if many.n > few.n => {
-            let more = many.hub_cpu_us_per_event.median - few.hub_cpu_us_per_event.median;
-            (more / (many.n - few.n) as f64 * 100.0).round() / 100.0
-        }
-        _ => 0.0,
-    }
 }
 
 /// A hub with its participants.
@@ -232,8 +242,8 @@ impl Bench {
     }
 
     /// Makes rooms that every server joins.
-    fn rooms(&mut self, count: usize) -> Result<Vec<axle_protocol::RoomId>, Box<dyn Error>> {
-        let rooms: Vec<_> = (0..count).map(|_| self.hub.create_room()).collect::<Result<_, _>>()?;
+    fn rooms(&mut self, count: usize) -> Result<Vec<RoomId>, Box<dyn Error>> {
+        let rooms = self.hub.create_rooms(count)?;
         for server in 0..self.receivers.names.len() {
             self.receivers.run(&Order::Join { server, rooms: rooms.clone() })?;
         }
@@ -242,7 +252,7 @@ impl Bench {
         Ok(rooms)
     }
 
-    fn add_members(&mut self, rooms: &[axle_protocol::RoomId], members: usize) -> Result<(), Box<dyn Error>> {
+    fn add_members(&mut self, rooms: &[RoomId], members: usize) -> Result<(), Box<dyn Error>> {
         let room = rooms.first().ok_or("no room")?.clone();
         // The creator and the sender are members already.
         let count = members.saturating_sub(2);
@@ -252,15 +262,18 @@ impl Bench {
     }
 
     /// Sends events and waits until every participant has them.
-    fn load(&mut self, rooms: &[axle_protocol::RoomId], events: usize, per_txn: usize) -> Result<(), Box<dyn Error>> {
-        if events == 0 {
-            return Ok(());
+    fn load(&mut self, rooms: &[RoomId], events: usize, per_txn: usize) -> Result<(), Box<dyn Error>> {
+        let mut left = events;
+        while left > 0 {
+            let events = left.min(EVENTS_PER_ORDER);
+            let rooms = rooms.to_vec();
+            self.sender.run(&Order::Load { server: 0, rooms, events, per_txn, bytes: EVENT_BYTES })?;
+            left -= events;
+            self.loaded += events;
+            self.expected += events as u64;
+            self.wait()?;
         }
-        let rooms = rooms.to_vec();
-        self.sender.run(&Order::Load { server: 0, rooms, events, per_txn, bytes: EVENT_BYTES })?;
-        self.loaded += events;
-        self.expected += events as u64;
-        self.wait()
+        Ok(())
     }
 
     fn wait(&mut self) -> Result<(), Box<dyn Error>> {
@@ -273,46 +286,20 @@ impl Bench {
 
     fn rounds(
         &mut self,
-        sizes: &Sizes,
-        rooms: &[axle_protocol::RoomId],
+        floor: &mut Floor,
+        rounds: usize,
+        rooms: &[RoomId],
         events: usize,
         per_txn: usize,
-    ) -> Result<Figure, Box<dyn Error>> {
-        let mut figures = Vec::with_capacity(sizes.rounds);
-        for _ in 0..sizes.rounds {
+    ) -> Result<Measured, Box<dyn Error>> {
+        let mut measured = Vec::with_capacity(rounds);
+        for _ in 0..rounds {
+            let floor_us = floor.measure()?;
             let before = self.hub.cpu()?;
             self.load(rooms, events, per_txn)?;
             let used = self.hub.cpu()?.saturating_sub(before);
-            figures.push(used.as_secs_f64() * 1e6 / events as f64);
+            measured.push(Round { floor_us, cpu_us: used.as_secs_f64() * 1e6 / events as f64 });
         }
-        Ok(Figure::of(figures))
-    }
-}
-
-impl Report {
-    fn text(&self) -> String {
-        let mut out = vec![
-            format!("floor                      {} us", self.floor_us),
-            format!("hub, 50 a transaction      {} us an event", self.hub_cpu_us_per_event.txn_50),
-            format!("hub, 1 a transaction       {} us an event", self.hub_cpu_us_per_event.txn_1),
-            format!("times the floor            {} and {}", self.times_the_floor.txn_50, self.times_the_floor.txn_1),
-            format!("each further destination   {} us an event", self.extra_destination_us),
-            format!("resident after start       {:.1} MiB", self.resident_mib_after_start),
-        ];
-        let curves = [
-            ("destinations", &self.destinations),
-            ("history", &self.history),
-            ("rooms", &self.rooms),
-            ("members", &self.members),
-        ];
-        for (name, points) in curves {
-            for point in points {
-                out.push(format!("{name:<14} {:>9}   {} us an event", point.n, point.hub_cpu_us_per_event));
-            }
-        }
-        for (rooms, mib) in &self.resident_mib_idle_rooms {
-            out.push(format!("resident, rooms {rooms:>8}   {mib:.1} MiB"));
-        }
-        out.join("\n")
+        Ok(Measured::of(&measured))
     }
 }

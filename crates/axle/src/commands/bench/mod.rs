@@ -8,6 +8,7 @@ mod hub;
 mod machine;
 mod network;
 mod peers;
+mod report;
 mod stats;
 
 use clap::Subcommand;

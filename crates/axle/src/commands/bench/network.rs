@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axle_protocol::{RoomId, ServerName};
@@ -19,6 +20,8 @@ use super::peers::{Answer, Command as Order};
 const START_PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const POLL: Duration = Duration::from_millis(20);
+/// How many rooms are made at once.
+const ROOMS_AT_ONCE: usize = 8;
 /// The user that makes rooms.
 const USER: &str = "bench";
 const PASSWORD: &str = "a password for benchmarks";
@@ -174,8 +177,28 @@ impl Hub {
         Ok(())
     }
 
-    /// Makes a public room.
-    pub(super) fn create_room(&self) -> Result<RoomId> {
+    /// Makes public rooms, several at once.
+    pub(super) fn create_rooms(&self, count: usize) -> Result<Vec<RoomId>> {
+        let numbers = AtomicUsize::new(0);
+        let worker = || {
+            let mut rooms = Vec::new();
+            while numbers.fetch_add(1, Ordering::Relaxed) < count {
+                rooms.push(self.create_room().map_err(|error| error.to_string())?);
+            }
+            Ok::<_, String>(rooms)
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..ROOMS_AT_ONCE.min(count)).map(|_| scope.spawn(worker)).collect();
+            workers.into_iter().map(|worker| worker.join()).collect()
+        });
+        let mut rooms = Vec::with_capacity(count);
+        for made in made {
+            rooms.extend(made.map_err(|_| "making rooms failed")??);
+        }
+        Ok(rooms)
+    }
+
+    fn create_room(&self) -> Result<RoomId> {
         let answer = self.post("/_matrix/client/v3/createRoom", &json!({"preset": "public_chat"}))?;
         Ok(RoomId::parse(answer["room_id"].as_str().ok_or("no room id")?)?)
     }

@@ -10,6 +10,7 @@ use axle_protocol::event::Template;
 use axle_protocol::room_version::UNSTABLE_02;
 use axle_protocol::signing::x_matrix::{SignedRequest, sign_request};
 use axle_protocol::{Event, RoomId, RoomVersion, ServerName, UserId};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -20,6 +21,8 @@ use super::{Command, Peer};
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// How many users of one server join in a transaction.
 const JOINS_PER_TXN: usize = 50;
+/// How many rooms are joined at once.
+const JOINS_AT_ONCE: usize = 8;
 
 /// What has run, and how long the part that counts took, if not all of it does.
 pub(super) type Ran = Result<Option<Duration>, Box<dyn Error>>;
@@ -66,18 +69,23 @@ impl Sender {
     }
 
     async fn join(&mut self, server: usize, rooms: &[RoomId]) -> Ran {
-        let peer = self.peer(server)?;
-        let user = user(&peer.name, 0)?;
-        for room in rooms {
-            let path = format!("/_matrix/federation/v1/make_join/{room}/{user}?ver=I.1&ver={UNSTABLE_02}");
-            let answer = self.request(server, Method::GET, &path, None).await?;
-            let version = answer.get("room_version").and_then(Value::as_str).and_then(RoomVersion::parse);
-            let version = version.ok_or("make_join named no room version that is known")?;
-            let event = self.membership(server, version, room, &user)?;
-            let path = format!("/_matrix/federation/unstable/{UNSTABLE_02}/send_join/{}", self.txn());
-            self.request(server, Method::POST, &path, Some(event.json())).await?;
-        }
+        let joins: Vec<_> = rooms.iter().map(|room| (room, self.timestamp(), self.txn())).collect();
+        let sender = &*self;
+        let joins = joins.into_iter().map(|(room, at, txn)| sender.join_room(server, room, at, txn));
+        stream::iter(joins).buffer_unordered(JOINS_AT_ONCE).try_collect::<()>().await?;
         Ok(None)
+    }
+
+    async fn join_room(&self, server: usize, room: &RoomId, at: i64, txn: String) -> Result<(), Box<dyn Error>> {
+        let user = user(&self.peer(server)?.name, 0)?;
+        let path = format!("/_matrix/federation/v1/make_join/{room}/{user}?ver=I.1&ver={UNSTABLE_02}");
+        let answer = self.request(server, Method::GET, &path, None).await?;
+        let version = answer.get("room_version").and_then(Value::as_str).and_then(RoomVersion::parse);
+        let version = version.ok_or("make_join named no room version that is known")?;
+        let event = self.membership(server, version, room, &user, at)?;
+        let path = format!("/_matrix/federation/unstable/{UNSTABLE_02}/send_join/{txn}");
+        self.request(server, Method::POST, &path, Some(event.json())).await?;
+        Ok(())
     }
 
     async fn add_members(&mut self, server: usize, room: &RoomId, count: usize) -> Ran {
@@ -87,7 +95,8 @@ impl Sender {
             for _ in 0..left.min(JOINS_PER_TXN) {
                 self.members += 1;
                 let user = user(&self.peer(server)?.name, self.members)?;
-                pdus.push(self.membership(server, RoomVersion::I1, room, &user)?);
+                let at = self.timestamp();
+                pdus.push(self.membership(server, RoomVersion::I1, room, &user, at)?);
             }
             left -= pdus.len();
             self.send(server, &body(&pdus)).await?;
@@ -125,18 +134,19 @@ impl Sender {
     }
 
     fn membership(
-        &mut self,
+        &self,
         server: usize,
         version: RoomVersion,
         room: &RoomId,
         user: &UserId,
+        at: i64,
     ) -> Result<Event, Box<dyn Error>> {
         let template = Template {
             room_id: room.clone(),
             event_type: "m.room.member".into(),
             state_key: Some(user.to_string()),
             sender: user.clone(),
-            origin_server_ts: self.timestamp(),
+            origin_server_ts: at,
             content: Map::from_iter([("membership".to_owned(), "join".into())]),
         };
         self.lpdu(server, version, template)

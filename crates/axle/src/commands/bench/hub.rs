@@ -157,13 +157,18 @@ fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
         bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)
     })?;
     let history = history(&certificates, &mut floor, sizes)?;
-    let mut resident_mib_idle_rooms = Vec::new();
+    let (mut resident_mib_idle_rooms, mut rooms_mixed) = (Vec::new(), Vec::new());
     let rooms = curve("rooms", sizes.rooms, |n| {
         let mut bench = Bench::start(&certificates, 1)?;
         let rooms = bench.rooms(n)?;
         resident_mib_idle_rooms.push(IdleRooms { rooms: n, resident_mib: bench.hub.resident_mib()? });
-        bench.load(&rooms, sizes.events.max(n), FULL_TXN)?;
-        bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events.max(n), FULL_TXN)
+        bench.load(&rooms, sizes.events, FULL_TXN)?;
+        let measured = bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)?;
+        bench.mixed = true;
+        bench.load(&rooms, sizes.events, FULL_TXN)?;
+        rooms_mixed
+            .push(Point { n, measured: bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)? });
+        Ok(measured)
     })?;
     let members = curve("members", sizes.members, |n| {
         let mut bench = Bench::start(&certificates, 1)?;
@@ -185,6 +190,7 @@ fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
         destinations,
         history,
         rooms,
+        rooms_mixed,
         members,
         resident_mib_after_start,
         resident_mib_idle_rooms,
@@ -224,6 +230,8 @@ struct Bench {
     sender: Peers,
     receivers: Peers,
     resident_at_start: f64,
+    /// Whether the events of a transaction are of different rooms.
+    mixed: bool,
     loaded: usize,
     expected: u64,
 }
@@ -238,7 +246,7 @@ impl Bench {
         hub.register()?;
         sender.run(&hub.introduction())?;
         receivers.run(&hub.introduction())?;
-        Ok(Self { hub, sender, receivers, resident_at_start, loaded: 0, expected: 0 })
+        Ok(Self { hub, sender, receivers, resident_at_start, mixed: false, loaded: 0, expected: 0 })
     }
 
     /// Makes rooms that every server joins.
@@ -266,8 +274,8 @@ impl Bench {
         let mut left = events;
         while left > 0 {
             let events = left.min(EVENTS_PER_ORDER);
-            let rooms = rooms.to_vec();
-            self.sender.run(&Order::Load { server: 0, rooms, events, per_txn, bytes: EVENT_BYTES })?;
+            let (rooms, mixed) = (rooms.to_vec(), self.mixed);
+            self.sender.run(&Order::Load { server: 0, rooms, mixed, events, per_txn, bytes: EVENT_BYTES })?;
             left -= events;
             self.loaded += events;
             self.expected += events as u64;

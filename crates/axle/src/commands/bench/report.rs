@@ -25,7 +25,10 @@ pub(super) struct Report {
     pub(super) spread: Spread,
     pub(super) destinations: Vec<Point>,
     pub(super) history: Vec<Point>,
+    /// Each transaction is for another room.
     pub(super) rooms: Vec<Point>,
+    /// Each event of a transaction is for another room.
+    pub(super) rooms_mixed: Vec<Point>,
     pub(super) members: Vec<Point>,
     pub(super) resident_mib_after_start: f64,
     pub(super) resident_mib_idle_rooms: Vec<IdleRooms>,
@@ -131,6 +134,7 @@ impl Report {
             ("destinations", &self.destinations),
             ("history", &self.history),
             ("rooms", &self.rooms),
+            ("rooms, mixed", &self.rooms_mixed),
             ("members", &self.members),
         ];
         for (name, points) in curves {

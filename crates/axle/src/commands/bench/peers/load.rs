@@ -35,6 +35,8 @@ pub(super) struct Sender {
     last_ts: i64,
     next_txn: u64,
     members: usize,
+    /// Where the next load goes on in the rooms.
+    rooms_used: usize,
 }
 
 impl Sender {
@@ -42,7 +44,7 @@ impl Sender {
         // A provider that is installed already serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ca = reqwest::Certificate::from_pem(&std::fs::read(ca)?)?;
-        Ok(Self { ca, peers, hub: None, last_ts: 0, next_txn: 0, members: 0 })
+        Ok(Self { ca, peers, hub: None, last_ts: 0, next_txn: 0, members: 0, rooms_used: 0 })
     }
 
     pub(super) async fn run(&mut self, command: Command) -> Ran {
@@ -50,8 +52,11 @@ impl Sender {
             Command::Hub { name, address } => self.meet(&name, address),
             Command::Join { server, rooms } => self.join(server, &rooms).await,
             Command::Members { server, room, count } => self.add_members(server, &room, count).await,
-            Command::Load { server, rooms, events, per_txn, bytes } => {
-                self.load(server, &rooms, events, per_txn, bytes).await
+            Command::Load { server, rooms, mixed, events, per_txn, bytes } => {
+                let each = if mixed { 1 } else { per_txn.max(1) };
+                let rooms = rooms.iter().cycle().skip(self.rooms_used).flat_map(|room| std::iter::repeat_n(room, each));
+                self.rooms_used += events.div_ceil(each);
+                self.load(server, rooms.take(events), per_txn, bytes).await
             }
             Command::Wait { .. } => Err("not the sender's".into()),
         }
@@ -104,15 +109,16 @@ impl Sender {
         Ok(None)
     }
 
-    async fn load(&mut self, server: usize, rooms: &[RoomId], events: usize, per_txn: usize, bytes: usize) -> Ran {
-        let mut bodies = Vec::with_capacity(events / per_txn.max(1) + 1);
+    /// Sends a message to each of these rooms.
+    async fn load(&mut self, server: usize, rooms: impl Iterator<Item = &RoomId>, per_txn: usize, bytes: usize) -> Ran {
+        let mut bodies = Vec::new();
         let mut pdus = Vec::with_capacity(per_txn);
-        for number in 0..events {
-            let room = rooms.get(number % rooms.len().max(1)).ok_or("no room to send to")?;
+        let mut rooms = rooms.peekable();
+        while let Some(room) = rooms.next() {
             let sender = user(&self.peer(server)?.name, 0)?;
             let template = message(room, &sender, self.timestamp(), bytes);
             pdus.push(self.lpdu(server, RoomVersion::I1, template)?);
-            if pdus.len() == per_txn || number + 1 == events {
+            if pdus.len() == per_txn || rooms.peek().is_none() {
                 bodies.push(body(&pdus));
                 pdus.clear();
             }

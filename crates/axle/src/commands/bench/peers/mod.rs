@@ -48,8 +48,9 @@ pub(super) enum Command {
     Join { server: usize, rooms: Vec<RoomId> },
     /// Further users of a server join a room that it is in.
     Members { server: usize, room: RoomId, count: usize },
-    /// A server's first user sends messages, in turn to each room, `per_txn` in a transaction.
-    Load { server: usize, rooms: Vec<RoomId>, events: usize, per_txn: usize, bytes: usize },
+    /// A server's first user sends messages, `per_txn` in a transaction: those of one transaction to one room, the
+    /// next to the next; or, if they are mixed, each to another room.
+    Load { server: usize, rooms: Vec<RoomId>, mixed: bool, events: usize, per_txn: usize, bytes: usize },
     /// Waits until every server has got this many events since the start.
     Wait { events: u64 },
 }

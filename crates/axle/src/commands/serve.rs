@@ -37,9 +37,14 @@ pub(crate) fn run(args: Args) -> Outcome {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    // One worker thread a core.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
     runtime.block_on(serve(loaded.config))
+}
+
+/// Threads for requests: half of the cores. Signatures are checked on threads of their own, and so is the database
+/// written; and each thread more is one more that wakes for nothing while there is little to do.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 fn inputs(args: Args) -> Inputs {

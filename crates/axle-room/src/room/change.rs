@@ -54,6 +54,15 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// Whom it is about.
+    pub fn destination(&self) -> &ServerName {
+        match self {
+            Self::Start { destination, .. } | Self::Stop { destination, .. } => destination,
+        }
+    }
+}
+
 /// One atomic change of a room. Store all of it, or none; only then let anyone know.
 #[derive(Debug, Clone, Default)]
 pub struct Change {

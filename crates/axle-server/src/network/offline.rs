@@ -9,7 +9,6 @@ use axle_protocol::signing::KeySource;
 use axle_protocol::{
     Event, EventId, KeyId, MatrixError, RoomId, RoomVersion, ServerName, SigningKey, UserId, VerifyKey,
 };
-use axle_store::PendingEvent;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -50,7 +49,7 @@ impl KeySource for OwnKey {
 }
 
 impl Outbound for Offline {
-    fn deliver(&self, _: &[ServerName], _: &PendingEvent) {}
+    fn wake(&self, _: &[ServerName]) {}
 
     fn wake_lpdus(&self, _: &ServerName, _: &RoomId) {}
 }

@@ -5,7 +5,6 @@ use async_trait::async_trait;
 use axle_federation::sender::{QueuedRooms, Sender};
 use axle_protocol::event::Hash;
 use axle_protocol::{RoomId, ServerName};
-use axle_store::PendingEvent;
 
 use crate::rooms::{Outbound, Rooms};
 
@@ -27,7 +26,7 @@ impl FederationOutbound {
 }
 
 impl Outbound for FederationOutbound {
-    fn deliver(&self, destinations: &[ServerName], _: &PendingEvent) {
+    fn wake(&self, destinations: &[ServerName]) {
         if let Some(sender) = &*self.0.load() {
             sender.wake(destinations);
         }

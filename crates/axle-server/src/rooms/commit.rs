@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axle_protocol::ServerName;
-use axle_room::{Delivery, Placed, Room, Status};
-use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, PendingEvent, StoreError};
+use axle_room::{Change, Delivery, Placed, Room, Status};
+use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, StoreError};
 use futures_util::future::try_join_all;
 
 use super::{Batch, Rooms, Shared, faults, gaps, invite};
@@ -15,23 +15,22 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
     let Batch { change, lpdus, client_txns, announced, lpdus_unasked } = batch;
     faults::note(shared, room, &change.faults).await?;
     if !change.is_empty() || !client_txns.is_empty() {
-        let events: Vec<NewEvent> = change.events.iter().map(new_event).collect();
-        let pending: Vec<PendingEvent> =
-            if room.is_hub() { pending(room, &change.events, &events) } else { Vec::new() };
         let append = Append {
             room_id: room.id().clone(),
             room_version: room.version(),
             expected_head: change.expected_head,
-            events,
+            events: change.events.iter().map(new_event).collect(),
             deliveries: change.deliveries.iter().map(delivery_change).collect(),
             settled_lpdus: change.settled.clone(),
             client_txns,
             lpdus_unasked,
         };
         let started = Instant::now();
-        let appended = shared.store.append(append).await?;
+        shared.store.append(append).await?;
         shared.counters.appended(started.elapsed());
-        deliver(shared, room, pending, &change.deliveries, &change.events, &appended.streams);
+        if room.is_hub() {
+            wake_queues(shared, room, &change);
+        }
         tell(shared, room, &change.events);
         if change.events.iter().any(|placed| placed.status == Status::Waiting) {
             gaps::fill(&Rooms(shared.clone()), room.id());
@@ -82,56 +81,15 @@ fn delivery_change(delivery: &Delivery) -> DeliveryChange {
     }
 }
 
-/// What other servers get; the stream positions are filled in when they are known.
-fn pending(room: &Room, placed: &[Placed], events: &[NewEvent]) -> Vec<PendingEvent> {
-    let placed = placed.iter().zip(events).filter(|(placed, _)| placed.position.is_some());
-    placed
-        .map(|(_, event)| PendingEvent {
-            stream: 0,
-            event_id: event.event_id.clone(),
-            room_id: room.id().clone(),
-            json: event.json.clone(),
-        })
-        .collect()
-}
-
-fn deliver(
-    shared: &Shared,
-    room: &Room,
-    pending: Vec<PendingEvent>,
-    deliveries: &[Delivery],
-    placed: &[Placed],
-    streams: &[i64],
-) {
+/// Wakes the queues of every server that may get something of the change. Who gets what, the store knows.
+fn wake_queues(shared: &Shared, room: &Room, change: &Change) {
+    if change.events.iter().all(|placed| placed.position.is_none()) {
+        return;
+    }
     let us = &shared.me.name;
-    let now: Vec<ServerName> = room.state().joined_servers().filter(|server| *server != us).cloned().collect();
-    let spots = placed.iter().zip(streams).filter_map(|(placed, stream)| Some((placed.position?, *stream)));
-    for (mut event, (position, stream)) in pending.into_iter().zip(spots) {
-        event.stream = stream;
-        if deliveries.is_empty() {
-            shared.outbound.deliver(&now, &event);
-        } else {
-            shared.outbound.deliver(&destinations_at(position, &now, deliveries), &event);
-        }
-    }
-}
-
-/// Who gets the event at this position: who gets events after the batch, corrected by what the batch changed.
-fn destinations_at(position: i64, after_batch: &[ServerName], deliveries: &[Delivery]) -> Vec<ServerName> {
-    let mut destinations: Vec<ServerName> = after_batch.to_vec();
-    for delivery in deliveries.iter().rev() {
-        match delivery {
-            // Undone backwards: before it started, the server got nothing; before it stopped, everything.
-            Delivery::Start { destination, after } if position <= *after => {
-                destinations.retain(|server| server != destination);
-            }
-            Delivery::Stop { destination, at } if position <= *at && !destinations.contains(destination) => {
-                destinations.push(destination.clone());
-            }
-            _ => {}
-        }
-    }
-    destinations
+    let mut servers: Vec<ServerName> = room.state().joined_servers().filter(|server| *server != us).cloned().collect();
+    servers.extend(change.deliveries.iter().map(|delivery| delivery.destination().clone()));
+    shared.outbound.wake(&servers);
 }
 
 /// Wakes syncs and whoever waits for an echo.
@@ -165,28 +123,4 @@ pub(super) fn wake_members(shared: &Shared, room: &Room) {
     let count = members.size_hint().0;
     let is_member = |user: &str| state.membership(user) == axle_protocol::auth::Membership::Join;
     shared.wakes.wake_members(count, members.map(|(user, _)| user), is_member);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> ServerName {
-        ServerName::parse(text).unwrap()
-    }
-
-    #[test]
-    fn destinations_follow_starts_and_stops_inside_a_batch() {
-        let (b, c, d) = (name("b.test"), name("c.test"), name("d.test"));
-        let deliveries = [
-            Delivery::Start { destination: c.clone(), after: 10 },
-            Delivery::Stop { destination: d.clone(), at: 11 },
-            Delivery::Stop { destination: c.clone(), at: 12 },
-        ];
-        let at = |position| destinations_at(position, std::slice::from_ref(&b), &deliveries);
-        assert_eq!(at(10), [b.clone(), d.clone()]);
-        assert_eq!(at(11), [b.clone(), c.clone(), d]);
-        assert_eq!(at(12), [b.clone(), c]);
-        assert_eq!(at(13), [b]);
-    }
 }

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use axle_federation::{MembershipChange, RoomTemplate};
 use axle_protocol::signing::KeySource;
 use axle_protocol::{Event, EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
-use axle_store::PendingEvent;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -20,8 +19,8 @@ pub trait Keys: Send + Sync + 'static {
 
 /// Takes what was stored towards other servers. Neither call waits: the queues are in the store.
 pub trait Outbound: Send + Sync + 'static {
-    /// An event, durable since now, is in the queues of these destinations.
-    fn deliver(&self, destinations: &[ServerName], event: &PendingEvent);
+    /// Events, durable since now, are in the queues of some of these destinations.
+    fn wake(&self, destinations: &[ServerName]);
 
     /// LPDUs of this room are queued towards its hub.
     fn wake_lpdus(&self, hub: &ServerName, room_id: &RoomId);

@@ -16,7 +16,7 @@ use axle_protocol::{
 use axle_room::Identity;
 use axle_server::rooms::{Keys, Outbound, PeerError, Peers, Rooms, RoomsConfig, SentJoin};
 use axle_store::sqlite::{Options, SqliteStore};
-use axle_store::{PendingEvent, Store, User};
+use axle_store::{Store, User};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
@@ -228,7 +228,7 @@ impl Wire {
 }
 
 impl Outbound for Wire {
-    fn deliver(&self, _destinations: &[ServerName], _event: &PendingEvent) {
+    fn wake(&self, _destinations: &[ServerName]) {
         self.wake.notify_one();
     }
 

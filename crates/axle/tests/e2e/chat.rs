@@ -189,6 +189,24 @@ fn sessions_begin_and_end() {
 }
 
 #[test]
+fn a_token_is_asked_for_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::alone(folder.path(), "hub.test");
+    setup.config = setup.config.replace("mode = \"open\"", "mode = \"token\"");
+    let mut server = Server::new(setup);
+    server.start();
+    let register = |args: &[&str]| {
+        let mut command = command(&server.url(), &session(&server, "alice"), "alice");
+        let output = command.args(["--script", "--register"]).args(args).stdin(Stdio::null()).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert!(register(&[]).1.contains("give --token TOKEN"));
+    assert!(register(&["--token", "wrong"]).1.contains("not valid"));
+    let made = server.admin_ok(&["create-token", "--uses", "1"], "");
+    assert_eq!(register(&["--token", text(&made, "token")]), (true, String::new()));
+}
+
+#[test]
 fn fail_fast_stops_at_the_first_failure() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::new(Setup::alone(folder.path(), "hub.test"));

@@ -11,6 +11,8 @@ use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
 use super::Args;
 
+/// The step of a registration that takes a token.
+const TOKEN_STEP: &str = "m.login.registration_token";
 const DEVICE_NAME: &str = "axle chat";
 /// How long commands other than messages are tried again.
 const PATIENCE: RetryPolicy = RetryPolicy { give_up_after: Duration::from_secs(20) };
@@ -45,7 +47,7 @@ pub(super) async fn client(args: &Args) -> Result<Client, Box<dyn Error>> {
             token: args.token.clone(),
             device_name: Some(DEVICE_NAME.to_owned()),
         };
-        client.register(&registration).await?
+        client.register(&registration).await.map_err(|error| explained(error, args))?
     } else {
         client.login(user, &password, DEVICE_NAME).await?
     };
@@ -53,6 +55,18 @@ pub(super) async fn client(args: &Args) -> Result<Client, Box<dyn Error>> {
     file.save(&session)?;
     files.remember(&file)?;
     Ok(client.with_retry(PATIENCE))
+}
+
+/// What a person can do about a refused registration.
+fn explained(error: axle_sdk::Error, args: &Args) -> Box<dyn Error> {
+    match &error {
+        axle_sdk::Error::RegistrationStep(steps)
+            if args.token.is_none() && steps.iter().any(|step| step == TOKEN_STEP) =>
+        {
+            "this server registers people with a token only: ask its operator for one, and give --token TOKEN".into()
+        }
+        _ => error.into(),
+    }
 }
 
 /// Ends the remembered session.

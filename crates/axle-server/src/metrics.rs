@@ -23,6 +23,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     request_seconds: HistogramVec,
     connections: IntGaugeVec,
+    in_flight: IntGaugeVec,
     queues: Queues,
     process: Process,
 }
@@ -52,9 +53,9 @@ pub enum MetricsError {
     Text(#[from] prometheus::Error),
 }
 
-/// An open connection; counted until dropped.
+/// Something that is counted until this is dropped.
 #[derive(Debug)]
-pub struct OpenConnection(IntGauge);
+pub struct Counted(IntGauge);
 
 impl Metrics {
     /// All of them at zero.
@@ -69,6 +70,8 @@ impl Metrics {
             &["api", "endpoint"],
         )?;
         let connections = IntGaugeVec::new(Opts::new("axle_connections", "Open connections."), &["api"])?;
+        let in_flight =
+            IntGaugeVec::new(Opts::new("axle_requests_in_flight", "Requests that are being answered."), &["api"])?;
         let process = Process {
             cpu_seconds: Gauge::new("process_cpu_seconds_total", "CPU time of this process, user and system.")?,
             resident_bytes: IntGauge::new("process_resident_memory_bytes", "Resident memory of this process.")?,
@@ -85,10 +88,11 @@ impl Metrics {
         };
         let build = IntGaugeVec::new(Opts::new("axle_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(requests.clone()),
             Box::new(request_seconds.clone()),
             Box::new(connections.clone()),
+            Box::new(in_flight.clone()),
             Box::new(queues.pending.clone()),
             Box::new(queues.busy.clone()),
             Box::new(queues.failing.clone()),
@@ -99,7 +103,7 @@ impl Metrics {
             Box::new(build),
         ];
         collectors.into_iter().try_for_each(|collector| registry.register(collector))?;
-        Ok(Arc::new(Self { registry, requests, request_seconds, connections, queues, process }))
+        Ok(Arc::new(Self { registry, requests, request_seconds, connections, in_flight, queues, process }))
     }
 
     /// A request was answered.
@@ -110,10 +114,13 @@ impl Metrics {
     }
 
     /// A connection was opened.
-    pub fn connection_opened(&self, api: Api) -> OpenConnection {
-        let gauge = self.connections.with_label_values(&[api.as_str()]);
-        gauge.inc();
-        OpenConnection(gauge)
+    pub fn connection_opened(&self, api: Api) -> Counted {
+        Counted::of(self.connections.with_label_values(&[api.as_str()]))
+    }
+
+    /// A request has arrived.
+    pub fn request_begun(&self, api: Api) -> Counted {
+        Counted::of(self.in_flight.with_label_values(&[api.as_str()]))
     }
 
     /// The text to answer. The store tells about the queues.
@@ -190,7 +197,14 @@ impl Queues {
     }
 }
 
-impl Drop for OpenConnection {
+impl Counted {
+    fn of(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
     }

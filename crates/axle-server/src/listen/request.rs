@@ -48,6 +48,7 @@ pub(super) async fn answer(
 ) -> Response<Body> {
     let id = next_id();
     let started = Instant::now();
+    let _in_flight = shared.metrics.request_begun(shared.api);
     let method = request.method().clone();
     let span = tracing::info_span!("request", id, api = shared.api.as_str(), %method, path = request.uri().path());
     async {

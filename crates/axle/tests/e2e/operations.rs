@@ -47,8 +47,8 @@ fn waiting_syncs_end_when_the_server_stops() {
     let started = std::time::Instant::now();
     let answer = std::thread::scope(|scope| {
         let poll = scope.spawn(|| alice.get(&format!("sync?timeout=60000&since={since}")));
-        // The sync is counted as an open connection once it is there.
-        until("the sync waits", || (server.metric_sum("axle_connections") >= 1.0).then_some(()));
+        // The one request is the sync, the other asks for the metrics.
+        until("the sync waits", || (server.metric_sum("axle_requests_in_flight") >= 2.0).then_some(()));
         server.stop();
         poll.join().unwrap()
     });
@@ -64,7 +64,7 @@ fn a_server_that_drains_says_so() {
     let mut slow = std::net::TcpStream::connect(server.setup.client).unwrap();
     let head = "POST /_matrix/client/v3/login HTTP/1.1\r\nhost: hub.test\r\ncontent-type: application/json\r\n";
     slow.write_all(format!("{head}content-length: 2\r\n\r\n{{").as_bytes()).unwrap();
-    until("the request is there", || (server.metric_sum("axle_connections") >= 2.0).then_some(()));
+    until("the request is there", || (server.metric_sum("axle_requests_in_flight") >= 2.0).then_some(()));
     server.signal("TERM");
     let told = until("the server drains", || {
         let answer = http().get(&health).send().ok()?;

@@ -279,8 +279,8 @@ fn verdict(status: u16, errcode: Option<&str>, retry_after_ms: Option<u64>) -> V
     match (status, errcode) {
         (_, Some("M_BAD_STATE")) => Verdict::InWork,
         (429, _) | (_, Some("M_LIMIT_EXCEEDED")) => Verdict::Again { retry_after_ms },
-        // About us, the path or the moment, not about the events.
-        (401 | 403 | 404 | 405 | 407 | 408 | 421 | 425 | 426, _) => Verdict::Again { retry_after_ms },
+        // About us or the moment, not about the events.
+        (401 | 407 | 408 | 421 | 425 | 426, _) => Verdict::Again { retry_after_ms },
         (400..=499, _) => Verdict::Refusal,
         (500, _) => Verdict::Error,
         _ => Verdict::Again { retry_after_ms },

@@ -60,7 +60,9 @@ impl Presence {
 /// An event that changes the visibility is judged by both settings, and the caller hands in the presence after it as
 /// `after` for an event that changes the looker's own membership: the more generous side decides.
 pub fn may_see(event: &Event, visibility: HistoryVisibility, presence: Presence, after: Option<Presence>) -> bool {
-    let visibility = if event.event_type() == "m.mls.commit" { HistoryVisibility::Shared } else { visibility };
+    // Without the commits nobody can read what comes after them: they are never seen by fewer than those who join later.
+    let is_commit = event.event_type() == "m.mls.commit" && visibility != HistoryVisibility::WorldReadable;
+    let visibility = if is_commit { HistoryVisibility::Shared } else { visibility };
     let allowed = |visibility: HistoryVisibility| {
         allows(visibility, presence) || after.is_some_and(|after| allows(visibility, after))
     };

@@ -43,6 +43,9 @@ fn commits_count_as_shared() {
     let commit = hub.send(template(ALICE, "m.mls.commit", None, json!({}))).unwrap();
     let later = Presence::of(Membership::Leave, true);
     assert!(may_see(&commit, HistoryVisibility::Joined, later, None));
+    let stranger = Presence::default();
+    assert!(!may_see(&commit, HistoryVisibility::Joined, stranger, None));
+    assert!(may_see(&commit, HistoryVisibility::WorldReadable, stranger, None), "no less than anything else");
 }
 
 #[test]

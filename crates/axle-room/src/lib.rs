@@ -13,7 +13,7 @@ pub mod outbound;
 pub mod room;
 pub mod visibility;
 
-pub use room::change::{Accepted, Change, Delivery, Fault, FaultKind, Placed, Refusal, Status};
+pub use room::change::{Accepted, Change, Delivery, Fault, FaultKind, Placed, Refusal, Settled, Status};
 pub use room::gap::{Filled, Received};
 pub use room::invite::{InviteSource, Prepared, PreparedInvite};
 pub use room::join::JoinAnswer;

@@ -34,6 +34,9 @@ pub trait QueuedRooms: Send + Sync + 'static {
 
     /// The hub refused one of our LPDUs for good. Returns when that is durable.
     async fn lpdu_refused(&self, lpdu_hash: &Hash, reason: &str);
+
+    /// The hub took LPDUs: it answered the transaction, and did not refuse them.
+    async fn lpdus_taken(&self, lpdus: &[(RoomId, Hash)]);
 }
 
 /// The queues towards all other servers. Cheap to clone.

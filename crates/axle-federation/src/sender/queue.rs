@@ -1,6 +1,6 @@
 //! The task of one destination: carries out what its state machine wants.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
     let seed = RandomState::new().hash_one(name.as_str());
     let machine = Destination::new(name.clone(), &sender.0.boot, seed);
     let start = Instant::now();
-    let mut queue = Queue { sender, name, machine, start, lpdus: HashMap::new(), lpdus_queued: true };
+    let mut queue = Queue { sender, name, machine, start, lpdus: BTreeMap::new(), lpdus_queued: true };
     let mut request: Option<Request> = None;
     let mut timer: Option<Instant> = None;
     let mut reload: Option<Instant> = None;
@@ -85,8 +85,8 @@ struct Queue {
     name: ServerName,
     machine: Destination,
     start: Instant,
-    /// Hashes of the LPDUs that were read, by their place in the queue.
-    lpdus: HashMap<i64, Hash>,
+    /// Rooms and hashes of the LPDUs that were read, by their place in the queue.
+    lpdus: BTreeMap<i64, (RoomId, Hash)>,
     /// There may be LPDUs that were not read yet. Most destinations are no hub, and need not look.
     lpdus_queued: bool,
 }
@@ -109,7 +109,7 @@ impl Queue {
                     }
                 },
                 Output::Transmit { txn_id, items } => *request = Some(self.transmit(txn_id, items)),
-                Output::Acknowledge(cursor) => self.acknowledge(cursor),
+                Output::Acknowledge(cursor) => self.acknowledge(cursor).await,
                 Output::Failed { item, reason } => self.failed(item, &reason).await,
                 Output::Park { item, reason } => self.park(item, reason).await,
                 Output::SetTimer(at) => *timer = Some(self.start + Duration::from_millis(at)),
@@ -164,7 +164,7 @@ impl Queue {
             // Every linearized version has the same format.
             match Event::parse(lpdu.json.as_bytes(), RoomVersion::I1) {
                 Ok(event) => {
-                    self.lpdus.insert(lpdu.id, lpdu.lpdu_hash);
+                    self.lpdus.insert(lpdu.id, (lpdu.room_id.clone(), lpdu.lpdu_hash));
                     let event_id = event.event_id().clone();
                     items.push(Item { source: Source::Lpdu(lpdu.id), event_id, json: lpdu.json });
                 }
@@ -198,8 +198,12 @@ impl Queue {
     }
 
     /// LPDUs stay in the store until they come back from the hub, so only finished events are crossed off.
-    fn acknowledge(&mut self, cursor: Cursor) {
-        self.lpdus.retain(|id, _| *id > cursor.lpdu);
+    async fn acknowledge(&mut self, cursor: Cursor) {
+        let later = self.lpdus.split_off(&cursor.lpdu.saturating_add(1));
+        let taken: Vec<(RoomId, Hash)> = std::mem::replace(&mut self.lpdus, later).into_values().collect();
+        if !taken.is_empty() {
+            self.sender.0.rooms.lpdus_taken(&taken).await;
+        }
         if cursor.event > 0 {
             self.sender.0.store.acknowledge(&self.name, cursor.event);
         }
@@ -227,7 +231,7 @@ impl Queue {
     }
 
     async fn refuse(&mut self, id: i64, reason: &str) {
-        if let Some(hash) = self.lpdus.remove(&id) {
+        if let Some((_, hash)) = self.lpdus.remove(&id) {
             self.sender.0.rooms.lpdu_refused(&hash, reason).await;
         }
     }

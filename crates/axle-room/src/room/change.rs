@@ -63,6 +63,15 @@ impl Delivery {
     }
 }
 
+/// An LPDU of one of our users that came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Its hash.
+    pub lpdu_hash: Hash,
+    /// What the hub made of it.
+    pub event_id: EventId,
+}
+
 /// One atomic change of a room. Store all of it, or none; only then let anyone know.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
@@ -72,8 +81,8 @@ pub struct Change {
     pub events: Vec<Placed>,
     /// In order. Only a hub has any.
     pub deliveries: Vec<Delivery>,
-    /// LPDUs of our own users that are in the room now.
-    pub settled: Vec<Hash>,
+    /// LPDUs of our own users that are in the room now, or were rejected by us when they came back.
+    pub settled: Vec<Settled>,
     /// What the hub did that it should not have.
     pub faults: Vec<Fault>,
 }
@@ -124,7 +133,11 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// Kinds of [`Fault`].
+/// Kinds of [`Fault`]: everything that the draft lets a participant notice.
+///
+/// What it does not let one notice: a hub that keeps a second, consistent room for one participant; history that is
+/// withheld from before a join; LPDUs that are held back while nothing later of the same server is let through; state
+/// without a part in authorisation (a topic) that is not the current one at a join.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FaultKind {
     /// The auth rules forbid the event. It was rejected.
@@ -148,12 +161,28 @@ pub enum FaultKind {
     /// A parent that the hub could not, or would not, give us. What came after it was taken without it.
     #[error("the event's parent {0} was not to be had")]
     MissingParent(EventId),
-    /// State that the hub gave to us is not allowed by the events that should authorise it.
+    /// State that the hub gave to us is not allowed by the events that should authorise it. It was not taken.
     #[error("the state event is not authorised: {0}")]
     UnauthorisedState(String),
+    /// The hub took an LPDU of ours (this is its id as such), and put a later one into the room without it.
+    #[error("the hub took the LPDU {0} and left it out")]
+    SkippedLpdu(EventId),
+    /// Its parent is not this event, the one before it in the hub's order: there are two histories, or the hub makes
+    /// no chain. It was taken.
+    #[error("the event does not follow {0}, the one before it")]
+    Forked(EventId),
+    /// `auth_events` are of the right kinds, and not the current ones. It was taken.
+    #[error("the event's auth_events are not the current ones")]
+    OutdatedAuthEvents,
 }
 
 impl FaultKind {
+    /// Whether it proves that the hub does wrong. The others are what the draft expects of a hub and does not demand:
+    /// there are hubs that give several events the same parent, or authorise them by what was current a moment ago.
+    pub fn is_proof(&self) -> bool {
+        !matches!(self, Self::Forked(_) | Self::OutdatedAuthEvents)
+    }
+
     /// One word for what it is, for whoever counts or compares: it stays the same when the words for people change.
     pub fn name(&self) -> &'static str {
         match self {
@@ -165,6 +194,9 @@ impl FaultKind {
             Self::ReplayedLpdu(_) => "replayed_lpdu",
             Self::MissingParent(_) => "missing_parent",
             Self::UnauthorisedState(_) => "unauthorised_state",
+            Self::SkippedLpdu(_) => "skipped_lpdu",
+            Self::Forked(_) => "forked",
+            Self::OutdatedAuthEvents => "outdated_auth_events",
         }
     }
 }
@@ -193,6 +225,9 @@ pub enum Refusal {
     /// The event cannot be made. 400 `M_BAD_JSON`.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// What the hub answered does not hold. 502 `M_UNKNOWN`.
+    #[error("{}: {}", .0.event_id, .0.kind)]
+    Unsound(Fault),
 }
 
 impl From<AuthError> for Refusal {

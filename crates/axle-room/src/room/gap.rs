@@ -72,6 +72,8 @@ pub enum Filled {
 pub(super) struct Waiting {
     queue: VecDeque<Entry>,
     ids: HashSet<EventId>,
+    /// The oldest event that the hub's order has been followed back to, for the first one that it sent.
+    reached: Option<EventId>,
 }
 
 #[derive(Debug)]
@@ -120,13 +122,22 @@ impl Waiting {
     }
 
     fn drop_fetched(&mut self) {
+        self.reached = None;
         self.queue.retain(|entry| !entry.fetched);
         self.ids = self.iter().map(|event| event.event_id().clone()).collect();
     }
 
+    /// Takes one out. With the first one that the hub sent goes what was fetched for it and is still there: it is not
+    /// between what we have and the next one.
     fn remove(&mut self, i: usize) -> Option<Verified> {
-        let event = self.queue.remove(i)?.event;
+        let Entry { event, fetched, .. } = self.queue.remove(i)?;
         self.ids.remove(event.event().event_id());
+        if !fetched && self.queue.iter().take(i).all(|entry| entry.fetched) {
+            self.reached = None;
+            for left in self.queue.drain(..i) {
+                self.ids.remove(left.event.event().event_id());
+            }
+        }
         Some(event)
     }
 }
@@ -140,7 +151,9 @@ impl Room {
             true => self.whereabouts(id, known) == Whereabouts::Unknown,
             false => first.fetched && !self.waiting.contains(id),
         };
-        Some(first.event.event().prev_events().iter().find(is_missing).unwrap_or(sent).clone())
+        let missing = first.event.event().prev_events().iter().find(is_missing);
+        let reached = self.waiting.reached.as_ref().filter(|_| !first.anchored);
+        Some(missing.or(reached).unwrap_or(sent).clone())
     }
 
     /// How many events wait.
@@ -162,6 +175,7 @@ impl Room {
             _ => false,
         };
         self.drain(known, &mut change);
+        change.faults.extend(self.left_out());
         match self.backfill_from(known) {
             None => Filled::Closed(change),
             Some(_) if is_stuck => Filled::Stuck(change),
@@ -185,6 +199,7 @@ impl Room {
                 if !is_anchored && !before.has_server(self.us.as_str()) {
                     self.shelve_first(&mut change);
                     self.drain(known, &mut change);
+                    change.faults.extend(self.left_out());
                     return change;
                 }
                 self.adopt_state(state, auth_chain, known, &mut change);
@@ -193,6 +208,7 @@ impl Room {
             Err(fault) => change.faults.push(fault),
         }
         let count = self.waiting.first_sent().map_or(0, |i| i + 1);
+        self.waiting.reached = None;
         for _ in 0..count {
             let Some(event) = self.waiting.remove(0) else { break };
             let missing = |id: &&EventId| self.whereabouts(id, known) == Whereabouts::Unknown;
@@ -202,6 +218,7 @@ impl Room {
             self.take(&event, known, &mut change);
         }
         self.drain(known, &mut change);
+        change.faults.extend(self.left_out());
         change
     }
 
@@ -255,7 +272,13 @@ impl Room {
         match self.fetch_back(events, known) {
             Whereabouts::Here => self.waiting.anchor(),
             Whereabouts::Past => self.shelve_first(change),
-            Whereabouts::Unknown => return self.waiting() > before && self.waiting() < MAX_GAP,
+            // What is on the page may all be waiting: then the way goes on from the oldest of it.
+            Whereabouts::Unknown => {
+                let oldest = events.first().map(|event| event.event().event_id());
+                let is_new = oldest.is_some_and(|oldest| oldest != from);
+                self.waiting.reached = oldest.cloned();
+                return (is_new || self.waiting() > before) && self.waiting() < MAX_GAP;
+            }
         }
         true
     }
@@ -279,7 +302,7 @@ impl Room {
             if self.waiting.contains(id) {
                 continue;
             }
-            match self.whereabouts(id, known) {
+            match self.whereabouts_on_the_way(event.event(), known) {
                 Whereabouts::Unknown if self.waiting() >= MAX_GAP => break,
                 Whereabouts::Unknown if self.check_event(event.event()).is_ok() => {
                     self.waiting.push_fetched(event.clone());
@@ -289,6 +312,19 @@ impl Room {
             }
         }
         Whereabouts::Unknown
+    }
+
+    /// The same as [`Room::whereabouts`], except for what our own LPDUs became and has no place: it may be an echo that
+    /// came after our last user had left, and gets its place when we come back by `/send`. If it is from before our
+    /// stay, the way leads to something else from there.
+    fn whereabouts_on_the_way(&self, event: &Event, known: &Known) -> Whereabouts {
+        let id = event.event_id();
+        let is_echo = event.lpdu_hash().is_some() && event.sender().server_str() == self.us.as_str();
+        let is_outlier = || self.brief(id, known).is_some_and(|brief| brief.status == Status::Outlier);
+        match self.whereabouts(id, known) {
+            Whereabouts::Past if is_echo && is_outlier() => Whereabouts::Unknown,
+            other => other,
+        }
     }
 
     /// The first event that waits is from before our stay.

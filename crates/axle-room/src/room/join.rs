@@ -7,6 +7,7 @@ use axle_protocol::{Event, EventId, EventKind};
 
 use super::change::{Change, Fault, FaultKind, Refusal, Status};
 use super::known::Known;
+use super::participant::names_other_auth_events;
 use super::place::{FirstEvent, without_position};
 use super::state::RoomState;
 use super::verified::Verified;
@@ -28,7 +29,8 @@ pub struct JoinAnswer {
 impl Room {
     /// Enters the room, for the first time or again. [`Room::lookup`] should be asked about all events of the answer.
     ///
-    /// The state is stored as outliers that are current. The join gets position 0, or one far enough above the end of
+    /// The state is stored as outliers that are current. The room does not keep them in memory: nothing may be looked up
+    /// for another command before the change is durable. The join gets position 0, or one far enough above the end of
     /// the last stay for the history between them.
     pub fn join(&mut self, answer: JoinAnswer, known: &Known) -> Result<Change, Refusal> {
         let join = answer.event.event();
@@ -40,17 +42,23 @@ impl Room {
             // Its echo was faster, and the gap before it has been filled.
             return Ok(self.change());
         }
-        self.check_state(&answer.state, &answer.auth_chain).map_err(unfit)?;
+        self.check_state(&answer.state, &answer.auth_chain).map_err(Refusal::Unsound)?;
         let mut before = RoomState::default();
         answer.state.iter().for_each(|event| before.apply(event.event()));
         self.check_hub_of_state(&before, join)?;
         self.policy.check(join, &before)?;
 
         let mut change = self.change();
+        if names_other_auth_events(join, &before) {
+            // By its auth events the hub has said what it holds to be current; the state that it gave is another.
+            let kind = FaultKind::OutdatedAuthEvents;
+            change.faults.push(Fault { event_id: join.event_id().clone(), kind });
+        }
         self.adopt_state(&answer.state, &answer.auth_chain, known, &mut change);
         let position = self.head.as_ref().map_or(0, |head| (stay(head.position) + 1) * STAY_SPACING);
         std::mem::take(&mut self.waiting).into_sent().for_each(|event| self.shelve(event.event(), &mut change));
         self.place(join, position, known, FirstEvent::AfterJoin, &mut change);
+        change.faults.extend(self.left_out());
         Ok(change)
     }
 
@@ -78,6 +86,8 @@ impl Room {
                 change.events.push(without_position(event, Status::Outlier, true));
             }
         }
+        // What was made of an LPDU of ours may be there, and does not come again.
+        state.iter().chain(chain).for_each(|event| self.settle(event.event(), change));
     }
 
     fn check_state_event(&self, event: &Event, all: &HashMap<&EventId, &Event>, strict: bool) -> Result<(), Fault> {
@@ -125,8 +135,4 @@ impl Room {
         }
         Ok(())
     }
-}
-
-fn unfit(fault: Fault) -> Refusal {
-    Refusal::Unfit(format!("{}: {}", fault.event_id, fault.kind))
 }

@@ -24,7 +24,6 @@ pub fn judge(
     {
         return Err(FaultKind::WrongHub(server.clone()));
     }
-    // An event that has waited for its parents is in the store already, and so is its LPDU.
     if let Some(first) = first.filter(|first| *first != event.event_id()) {
         return Err(FaultKind::ReplayedLpdu(first.clone()));
     }

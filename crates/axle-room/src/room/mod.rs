@@ -3,6 +3,7 @@
 pub mod change;
 pub mod gap;
 pub mod hub;
+mod in_flight;
 pub mod invite;
 pub mod join;
 pub mod judge;
@@ -13,14 +14,14 @@ pub mod policy;
 pub mod state;
 pub mod verified;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axle_protocol::auth::{AuthState as _, Membership};
-use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, SigningKey, UserId};
+use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, SigningKey};
 
 use change::Status;
 use gap::Waiting;
+use in_flight::InFlight;
 use known::{Known, Lookup, Recent};
 use policy::{AccessPolicy, AuthRules};
 use state::RoomState;
@@ -123,8 +124,7 @@ pub struct Room {
     state: RoomState,
     recent: Recent,
     waiting: Waiting,
-    /// The last `origin_server_ts` of LPDUs of our users.
-    lpdu_times: HashMap<UserId, i64>,
+    lpdus: InFlight,
     policy: Arc<dyn AccessPolicy>,
 }
 
@@ -139,7 +139,7 @@ impl Room {
             state: RoomState::default(),
             recent: Recent::default(),
             waiting: Waiting::default(),
-            lpdu_times: HashMap::new(),
+            lpdus: InFlight::default(),
             policy: Arc::new(AuthRules),
         }
     }

@@ -1,6 +1,6 @@
 //! What a participant does: sends LPDUs to the hub, follows the hub's order, and notices when the hub does wrong.
 
-use axle_protocol::event::Template;
+use axle_protocol::event::{Hash, Template};
 use axle_protocol::{Event, EventId, ServerName};
 
 use super::change::{Change, Fault, FaultKind, Placed, Refusal, Status};
@@ -8,9 +8,9 @@ use super::gap::Received;
 use super::judge::judge;
 use super::known::Known;
 use super::place::FirstEvent;
-use super::state::membership_of;
+use super::state::{RoomState, membership_of};
 use super::verified::{Verified, VerifyError};
-use super::{Identity, Room, Whereabouts};
+use super::{Head, Identity, Room, Whereabouts};
 
 impl Room {
     /// Makes the LPDU of one of our users, to be queued for the hub. An event that the room as we know it would not
@@ -29,8 +29,8 @@ impl Room {
         if !self.is_participating() {
             return Err(Refusal::NotParticipating);
         }
-        if let Some(last) = self.lpdu_times.get(&template.sender) {
-            template.origin_server_ts = template.origin_server_ts.max(last + 1);
+        if let Some(last) = self.lpdus.last_time(&template.sender) {
+            template.origin_server_ts = template.origin_server_ts.max(last.saturating_add(1));
         }
         let lpdu = template.into_lpdu(self.version, &hub, &me.name, &me.key)?;
         self.authorise(&lpdu)?;
@@ -38,27 +38,59 @@ impl Room {
         Ok(lpdu)
     }
 
-    /// Tells the room of an LPDU that was queued before this server restarted.
+    /// Tells the room of an LPDU that was queued before this server restarted. To be called in the order of the queue.
     pub fn note_lpdu(&mut self, lpdu: &Event) {
-        let last = self.lpdu_times.entry(lpdu.sender().clone()).or_insert(i64::MIN);
-        *last = (*last).max(lpdu.origin_server_ts());
+        self.lpdus.note(lpdu);
+    }
+
+    /// The hub took an LPDU that we sent by `/send`: it answered the transaction, and did not name it as failed. If it
+    /// does not come back before one that is made from here on, that is a fault.
+    pub fn lpdu_taken(&mut self, hash: &Hash) {
+        self.lpdus.taken(hash);
+    }
+
+    /// The hub refused an LPDU of ours for good, or it will not be sent: it is not waited for any more.
+    pub fn lpdu_refused(&mut self, hash: &Hash) {
+        self.lpdus.forget(hash);
+    }
+
+    /// Whether LPDUs of ours have neither come back nor been refused.
+    pub fn awaits_echoes(&self) -> bool {
+        !self.lpdus.is_empty()
     }
 
     /// Takes an event that `origin` sent. It must be the hub.
     pub fn receive(&mut self, event: &Verified, origin: &ServerName, known: &Known) -> Received {
-        if let Err(refusal) = self.check_sender(event.event(), origin) {
-            return Received::Refused(refusal);
-        }
+        let is_outside = match self.check_sender(event.event(), origin) {
+            Ok(()) => false,
+            Err(Refusal::NotParticipating) if self.is_awaited(event.event()) => true,
+            Err(refusal) => return Received::Refused(refusal),
+        };
         let id = event.event().event_id();
-        if self.waiting.contains(id) || self.whereabouts(id, known) != Whereabouts::Unknown {
+        if self.waiting.contains(id) {
             return Received::Duplicate;
         }
         let mut change = self.change();
+        if self.whereabouts(id, known) != Whereabouts::Unknown {
+            // State that a join brought may hold what our own LPDU became.
+            if self.is_awaited(event.event()) {
+                self.settle(event.event(), &mut change);
+                return Received::Appended(change);
+            }
+            return Received::Duplicate;
+        }
+        if is_outside {
+            // The echo of an LPDU that came to the hub after our last user had left: somebody declines an invite, or
+            // knocks. What is around it is not for us, so it has no place in our log.
+            self.shelve(event.event(), &mut change);
+            return Received::Appended(change);
+        }
         if !self.follows(event.event(), known) {
             return self.wait(event, known, change);
         }
         let fault = self.take(event, known, &mut change);
         self.drain(known, &mut change);
+        change.faults.extend(self.left_out());
         match fault {
             None => Received::Appended(change),
             Some(fault) => Received::Rejected { change, fault },
@@ -111,6 +143,9 @@ impl Room {
         let event = event.event();
         let fault = |kind| Fault { event_id: event.event_id().clone(), kind };
         if let Err(kind) = self.judge(event, known) {
+            if !matches!(kind, FaultKind::ReplayedLpdu(_)) {
+                self.settle(event, change);
+            }
             self.reject(event, change);
             change.faults.push(fault(kind.clone()));
             return Some(fault(kind));
@@ -118,6 +153,7 @@ impl Room {
         if content_changed {
             change.faults.push(fault(FaultKind::ContentChanged));
         }
+        change.faults.extend(self.oddity(event, known).map(fault));
         let position = self.next_position();
         self.place(event, position, known, FirstEvent::Join, change);
         None
@@ -125,12 +161,39 @@ impl Room {
 
     /// What a participant checks of its hub.
     fn judge(&self, event: &Event, known: &Known) -> Result<(), FaultKind> {
+        // What waits for its parents is in the store already, and so is its LPDU; but not in the room.
         let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
+        let first = first.filter(|first| !self.waiting.contains(first));
         let resolve = |id: &EventId| {
             let brief = self.brief(id, known)?;
             Some((brief.event_type.into(), brief.state_key?.into()))
         };
         judge(event, &self.state, &*self.policy, first.as_ref(), &resolve)
+    }
+
+    /// What the draft expects of a hub and does not demand: a chain, authorised by the current state.
+    fn oddity(&self, event: &Event, known: &Known) -> Option<FaultKind> {
+        let Head { event_id: before, .. } = self.head.as_ref()?;
+        if event.prev_events() != std::slice::from_ref(before) {
+            // A missing parent is a fault of its own; and who names a rejected event follows the hub's order, not ours.
+            let is_rejected = |id| self.brief(id, known).is_some_and(|brief| brief.status == Status::Rejected);
+            let is_explained = |id| is_rejected(id) || self.whereabouts(id, known) == Whereabouts::Unknown;
+            let is_fork = !event.prev_events().iter().any(is_explained);
+            return is_fork.then(|| FaultKind::Forked(before.clone()));
+        }
+        names_other_auth_events(event, &self.state).then_some(FaultKind::OutdatedAuthEvents)
+    }
+
+    /// LPDUs that the hub took and left out, as far as what waits does not leave it open.
+    pub(super) fn left_out(&mut self) -> Vec<Fault> {
+        if self.waiting() > 0 {
+            return Vec::new();
+        }
+        self.lpdus.left_out()
+    }
+
+    fn is_awaited(&self, event: &Event) -> bool {
+        event.lpdu_hash().is_some_and(|hash| self.lpdus.awaits(hash))
     }
 
     fn check_sender(&self, event: &Event, origin: &ServerName) -> Result<(), Refusal> {
@@ -154,4 +217,10 @@ impl Room {
         let is_ours = event.sender().server_str() == self.us.as_str();
         is_ours && event.membership() == Some("join") && self.head.is_some()
     }
+}
+
+/// Whether an event has other auth events than the selection makes of this state, the one before it.
+pub(super) fn names_other_auth_events(event: &Event, state: &RoomState) -> bool {
+    let current = event.select_auth_events(state);
+    current.len() != event.auth_events().len() || current.iter().any(|id| !event.auth_events().contains(id))
 }

@@ -6,7 +6,7 @@ use axle_protocol::auth::{AuthError, required_levels, user_level};
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId};
 
-use super::change::{Change, Delivery, Placed, Status};
+use super::change::{Change, Delivery, Placed, Settled, Status};
 use super::known::{Known, Lookup};
 use super::state::{membership_of, server_of};
 use super::{Head, Room};
@@ -57,14 +57,16 @@ impl Room {
         {
             let has_users = self.state.has_server(server.as_str());
             let is_others = event.state_key() != Some(event.sender().as_str());
+            let is_sent = event.lpdu_hash().is_some() && first == FirstEvent::Join;
             let start = |after| Delivery::Start { destination: server.clone(), after };
             let stop = || Delivery::Stop { destination: server.clone(), at: position };
             match (had_users, has_users) {
                 (false, true) if first == FirstEvent::AfterJoin => change.deliveries.push(start(position)),
                 (false, true) => change.deliveries.push(start(position - 1)),
                 (true, false) => change.deliveries.push(stop()),
-                // Somebody's invite or knock was answered: their server is not in the room, but is told.
-                (false, false) if is_others && membership_ends(event) => {
+                // Somebody's invite or knock was answered: their server is not in the room, but is told. And who sent an
+                // LPDU gets its echo, also if their server has left in the meantime.
+                (false, false) if is_others && membership_ends(event) || is_sent && !is_others => {
                     change.deliveries.extend([start(position - 1), stop()]);
                 }
                 _ => {}
@@ -87,7 +89,7 @@ impl Room {
         change.events.push(without_position(event, Status::Rejected, false));
     }
 
-    /// Keeps an event that turned out to be from before our time.
+    /// Keeps an event that has no place in our log: it is from before our time, or from after it.
     pub(super) fn shelve(&mut self, event: &Event, change: &mut Change) {
         self.recent.add(event, Status::Outlier, None);
         self.settle(event, change);
@@ -95,11 +97,12 @@ impl Room {
     }
 
     /// Notes that an LPDU of ours has come back.
-    pub(super) fn settle(&self, event: &Event, change: &mut Change) {
+    pub(super) fn settle(&mut self, event: &Event, change: &mut Change) {
         if event.sender().server_str() == self.us.as_str()
             && let Some(hash) = event.lpdu_hash()
         {
-            change.settled.push(*hash);
+            change.settled.push(Settled { lpdu_hash: *hash, event_id: event.event_id().clone() });
+            self.lpdus.came_back(hash, event.event_id());
         }
     }
 

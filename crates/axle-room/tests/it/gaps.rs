@@ -241,3 +241,33 @@ fn what_waits_is_bounded() {
     let last = one.room.receive(&verified(&child(MAX_WAITING)), &name(HUB), &known);
     assert!(matches!(last, Received::Refused(Refusal::Busy)));
 }
+
+#[test]
+fn a_page_of_what_waits_already_leads_on() {
+    let (mut hub, mut one) = pair();
+    let events = say(&mut hub, 6);
+    // A hub that sends the newest first, and answers two events at a time.
+    events.iter().skip(1).rev().for_each(|event| _ = waits(one.receive(event)));
+    let from = one.room.backfill_from(&Default::default()).unwrap();
+    assert_eq!(from, *events[5].event_id());
+    assert!(matches!(fill(&mut one, &hub, from, 2), Filled::Closed(_)));
+    assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
+}
+
+#[test]
+fn how_far_the_way_back_went_for_one_event_says_nothing_about_the_next() {
+    let (mut hub, mut one) = pair();
+    let events = say(&mut hub, 9);
+    waits(one.receive(&events[3]));
+    waits(one.receive(&events[2]));
+    let from = one.room.backfill_from(&Default::default()).unwrap();
+    let page = hub.backfill(&from, 2);
+    assert!(matches!(fill_once(&mut one, &from, &page), Filled::Missing { .. }), "it leads to what waits already");
+    waits(one.receive(&events[8]));
+    waits(one.receive(&events[1]));
+    assert!(matches!(one.receive(&events[0]), Received::Appended(_)));
+    let from = one.room.backfill_from(&Default::default()).unwrap();
+    assert_eq!(from, *events[8].event_id());
+    assert!(matches!(fill(&mut one, &hub, from, 2), Filled::Closed(_)));
+    assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
+}

@@ -89,7 +89,7 @@ fn state_that_is_none_is_refused() {
     let message = hub.send(message(ALICE, "hello")).unwrap();
     let (mut answer, _) = hub.answer_join(&one.join_lpdu(BOB));
     answer.state.push(verified(&message));
-    assert!(matches!(one.room.join(answer, &Known::default()), Err(Refusal::Unfit(_))));
+    assert!(matches!(one.room.join(answer, &Known::default()), Err(Refusal::Unsound(_))));
 }
 
 #[test]
@@ -103,7 +103,9 @@ fn state_that_its_auth_events_do_not_allow_is_refused() {
     let forged = levels.into_pdu(hub.room.version(), &[create], &[head], &hub.me.name, &hub.me.key).unwrap();
     answer.state.push(verified(&forged));
     let refused = one.room.join(answer, &Known::default());
-    assert!(matches!(refused, Err(Refusal::Unfit(reason)) if reason.contains(forged.event_id().as_str())));
+    let Err(Refusal::Unsound(fault)) = refused else { panic!("{refused:?}") };
+    assert_eq!(fault.event_id, *forged.event_id());
+    assert!(matches!(fault.kind, FaultKind::UnauthorisedState(_)));
 }
 
 #[test]
@@ -139,4 +141,20 @@ fn a_gap_is_bridged_only_by_state_that_holds() {
     assert_eq!(kinds, [FaultKind::MissingParent(last.prev_events()[0].clone())]);
     assert_eq!(one.room.state().get("m.room.topic", ""), hub.room.state().get("m.room.topic", ""));
     assert_eq!(one.timeline().last(), Some(&last));
+}
+
+#[test]
+fn state_that_is_not_the_one_that_authorised_the_join_is_noted() {
+    let mut hub = Server::hub("public");
+    let old = hub.timeline()[2].clone();
+    let levels = json!({ "users": { ALICE: 100 }, "kick": 0 });
+    let current = hub.send(template(ALICE, "m.room.power_levels", Some(""), levels)).unwrap();
+    let mut one = Server::new("one.example");
+    let (mut answer, _) = hub.answer_join(&one.join_lpdu(BOB));
+    answer.state.iter_mut().filter(|event| *event.event() == current).for_each(|event| *event = verified(&old));
+    answer.auth_chain.push(verified(&current));
+    let join = answer.event.event().event_id().clone();
+    let change = one.room.join(answer, &Known::default()).unwrap();
+    let faults: Vec<_> = change.faults.into_iter().map(|fault| (fault.event_id, fault.kind)).collect();
+    assert_eq!(faults, [(join, FaultKind::OutdatedAuthEvents)]);
 }

@@ -1,6 +1,6 @@
 use axle_protocol::auth::AuthState as _;
 use axle_protocol::{Event, EventId};
-use axle_room::{FaultKind, Received, Refusal, Status, Verified};
+use axle_room::{Accepted, Delivery, FaultKind, Received, Refusal, Route, Settled, Status, Verified};
 use serde_json::json;
 
 use crate::world::*;
@@ -45,10 +45,10 @@ fn an_echo_settles_the_lpdu() {
     let lpdu = one.lpdu(message(BOB, "hello"));
     let echo = hub.append(&lpdu);
     let Received::Appended(change) = one.receive(&echo) else { panic!() };
-    assert_eq!(change.settled, [*lpdu.lpdu_hash().unwrap()]);
+    assert_eq!(change.settled, [Settled { lpdu_hash: *lpdu.lpdu_hash().unwrap(), event_id: echo.event_id().clone() }]);
     let other = hub.send(message(ALICE, "hello")).unwrap();
     let Received::Appended(change) = one.receive(&other) else { panic!() };
-    assert_eq!(change.settled, [] as [[u8; 32]; 0]);
+    assert_eq!(change.settled, []);
 }
 
 #[test]
@@ -216,4 +216,179 @@ fn a_join_by_send_that_crossed_our_end_fetches_what_lies_between() {
     one.store(&change);
     assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
     assert!(one.room.is_participating());
+}
+
+fn faults(received: Received) -> Vec<FaultKind> {
+    match received {
+        Received::Appended(change) => change.faults.into_iter().map(|fault| fault.kind).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_event_beside_the_last_one_is_taken_and_noted() {
+    let (mut hub, mut one) = pair();
+    let beside = forge(&hub, message(ALICE, "what you are told"));
+    let event = hub.send(message(ALICE, "what the others are told")).unwrap();
+    assert_eq!(faults(one.receive(&beside)), []);
+    let fork = FaultKind::Forked(beside.event_id().clone());
+    assert!(!fork.is_proof(), "there are hubs that make no chain");
+    assert_eq!(faults(one.receive(&event)), [fork]);
+    let next = hub.send(message(ALICE, "on we go")).unwrap();
+    assert_eq!(faults(one.receive(&next)), []);
+}
+
+#[test]
+fn what_follows_a_rejected_event_is_not_blamed_for_it() {
+    let (mut hub, mut one) = pair();
+    let parent = hub.room.head().unwrap().event_id.clone();
+    let forbidden = forge(&hub, template("@mallory:hub.example", "m.room.topic", Some(""), json!({ "topic": "mine" })));
+    rejected(one.receive(&forbidden));
+    let template = message(ALICE, "after it");
+    let auth_events = template.select_auth_events(hub.room.state());
+    let parents = [forbidden.event_id().clone()];
+    let after = template.into_pdu(hub.room.version(), &auth_events, &parents, &hub.me.name, &hub.me.key).unwrap();
+    assert_eq!(faults(one.receive(&after)), []);
+    assert_ne!(parent, parents[0]);
+    assert!(hub.send(message(ALICE, "the log of the hub is whole")).is_ok());
+}
+
+#[test]
+fn auth_events_that_are_not_the_current_ones_are_noted() {
+    let (hub, mut one) = pair();
+    let (levels, _) = hub.room.state().power_levels().unwrap();
+    let template = message(ALICE, "as if there were no levels");
+    let auth_events = template.select_auth_events(hub.room.state());
+    let auth_events: Vec<EventId> = auth_events.into_iter().filter(|id| id != levels).collect();
+    let parents = [hub.room.head().unwrap().event_id.clone()];
+    let event = template.into_pdu(hub.room.version(), &auth_events, &parents, &hub.me.name, &hub.me.key).unwrap();
+    assert_eq!(faults(one.receive(&event)), [FaultKind::OutdatedAuthEvents]);
+}
+
+#[test]
+fn a_hub_that_leaves_out_what_it_took_is_noticed_by_what_comes_after() {
+    let (mut hub, mut one) = pair();
+    let left_out = one.lpdu(message(BOB, "nobody shall hear this"));
+    let crossing = one.lpdu(message(BOB, "made before the hub answered"));
+    one.room.lpdu_taken(left_out.lpdu_hash().unwrap());
+    let echo = hub.append(&crossing);
+    assert_eq!(faults(one.receive(&echo)), [], "the first may have been refused, and taken when it was repeated");
+    let later = one.lpdu(message(BOB, "made after it"));
+    let echo = hub.append(&later);
+    assert_eq!(faults(one.receive(&echo)), [FaultKind::SkippedLpdu(left_out.event_id().clone())]);
+    assert!(!one.room.awaits_echoes(), "it is said once");
+}
+
+#[test]
+fn an_lpdu_that_was_refused_is_not_missed() {
+    let (mut hub, mut one) = pair();
+    let refused = one.lpdu(message(BOB, "refused"));
+    one.room.lpdu_taken(refused.lpdu_hash().unwrap());
+    one.room.lpdu_refused(refused.lpdu_hash().unwrap());
+    let later = one.lpdu(message(BOB, "later"));
+    let echo = hub.append(&later);
+    assert_eq!(faults(one.receive(&echo)), []);
+}
+
+#[test]
+fn what_waits_behind_a_gap_is_not_left_out() {
+    let (mut hub, mut one) = pair();
+    let first = one.lpdu(message(BOB, "first"));
+    one.room.lpdu_taken(first.lpdu_hash().unwrap());
+    let lost = hub.send(message(ALICE, "lost")).unwrap();
+    let first = hub.append(&first);
+    let later = one.lpdu(message(BOB, "later"));
+    let later = hub.append(&later);
+    assert!(matches!(one.receive(&later), Received::Waiting { .. }));
+    assert!(matches!(one.receive(&first), Received::Waiting { .. }));
+    assert_eq!(faults(one.receive(&lost)), []);
+    assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
+}
+
+#[test]
+fn an_lpdu_that_waits_in_two_events_is_a_replay_once() {
+    let (mut hub, mut one) = pair();
+    let lpdu = one.lpdu(message(BOB, "pay 10"));
+    let lost = hub.send(message(ALICE, "lost")).unwrap();
+    let first = hub.append(&lpdu);
+    let auth_events = lpdu.select_auth_events(hub.room.state());
+    let parents = [first.event_id().clone()];
+    let second = lpdu.complete(&auth_events, &parents, &hub.me.name, &hub.me.key).unwrap();
+    assert!(matches!(one.receive(&first), Received::Waiting { .. }));
+    assert!(matches!(one.receive(&second), Received::Waiting { .. }));
+    one.restart();
+    // The store knows the LPDU by either event.
+    let mut known = one.known_for(&lost);
+    known.lpdus.insert(*lpdu.lpdu_hash().unwrap(), second.event_id().clone());
+    let received = one.room.receive(&verified(&lost), &name(HUB), &known);
+    assert_eq!(faults(received), [FaultKind::ReplayedLpdu(first.event_id().clone())]);
+    assert_eq!(one.room.head().unwrap().event_id, *first.event_id());
+}
+
+#[test]
+fn the_echo_of_an_lpdu_that_came_after_our_last_user_had_left_reaches_its_sender() {
+    for is_more_between in [false, true] {
+        let (mut hub, mut one) = pair();
+        let (bert, berta) = ("@bert:one.example", "@berta:one.example");
+        let invite = hub.send(member(ALICE, bert, "invite")).unwrap();
+        one.receive(&invite);
+        let decline = one.lpdu(member(bert, bert, "leave"));
+        let join = one.lpdu(member(berta, berta, "join"));
+        let kick = hub.send(member(ALICE, BOB, "leave")).unwrap();
+        one.receive(&kick);
+        if is_more_between {
+            hub.send(message(ALICE, "they do not hear this")).unwrap();
+        }
+        let Accepted::Appended { event, change } = hub.accept(&decline, Route::Transaction).unwrap() else { panic!() };
+        let (destination, at) = (one.me.name.clone(), hub.room.head().unwrap().position);
+        let once =
+            [Delivery::Start { destination: destination.clone(), after: at - 1 }, Delivery::Stop { destination, at }];
+        assert_eq!(change.deliveries, once);
+        let Received::Appended(change) = one.receive(&event) else { panic!() };
+        assert_eq!(change.settled.len(), 1);
+        assert_eq!(one.timeline().last().unwrap(), &kick, "it has no place in our log");
+        let again = one.receive(&event);
+        assert!(matches!(again, Received::Refused(Refusal::NotParticipating)), "it is not waited for any more");
+
+        // Who comes back by /send comes after it.
+        let back = hub.append(&join);
+        let Received::Waiting { from, .. } = one.receive(&back) else { panic!() };
+        let page = hub.backfill(&from, 50);
+        let known = one.known(&one.room.lookup(page.iter().map(Verified::event)));
+        let axle_room::Filled::Closed(change) = one.room.fill_gap(&from, &page, &known) else { panic!() };
+        one.store(&change);
+        assert_eq!(ids(&one.timeline()), ids(&hub.timeline()[4..]));
+        assert_eq!(change.faults, []);
+    }
+}
+
+#[test]
+fn an_lpdu_whose_event_a_join_brings_as_state_is_settled() {
+    let (mut hub, mut one) = pair();
+    let bert = "@bert:one.example";
+    let join = one.lpdu(member(bert, bert, "join"));
+    let kick = hub.send(member(ALICE, BOB, "leave")).unwrap();
+    hub.append(&join);
+    one.receive(&kick);
+    let again = axle_protocol::event::Template { origin_server_ts: 2_000, ..member(BOB, BOB, "join") };
+    let lpdu = again.into_lpdu(one.room.version(), &hub.me.name, &one.me.name, &one.me.key).unwrap();
+    let (answer, _) = hub.answer_join(&lpdu);
+    let change = one.room.join(answer, &Default::default()).unwrap();
+    assert!(change.settled.iter().any(|settled| settled.lpdu_hash == *join.lpdu_hash().unwrap()));
+    assert!(!one.room.awaits_echoes());
+}
+
+#[test]
+fn an_own_event_that_is_rejected_is_not_waited_for() {
+    let (mut hub, mut one) = pair();
+    let lpdu = one.lpdu(message(BOB, "with the wrong auth events"));
+    let message = hub.send(message(ALICE, "a message")).unwrap();
+    one.receive(&message);
+    let mut auth_events = lpdu.select_auth_events(hub.room.state());
+    auth_events.push(message.event_id().clone());
+    let parents = [message.event_id().clone()];
+    let event = lpdu.complete(&auth_events, &parents, &hub.me.name, &hub.me.key).unwrap();
+    let Received::Rejected { change, .. } = one.receive(&event) else { panic!() };
+    assert_eq!(change.settled.len(), 1);
+    assert!(!one.room.awaits_echoes());
 }

@@ -56,4 +56,8 @@ impl QueuedRooms for RoomsBehindQueues {
             tracing::error!(%error, "a refusal cannot be stored");
         }
     }
+
+    async fn lpdus_taken(&self, lpdus: &[(RoomId, Hash)]) {
+        self.0.lpdus_taken(lpdus).await;
+    }
 }

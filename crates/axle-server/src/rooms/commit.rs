@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axle_protocol::ServerName;
-use axle_room::{Change, Delivery, Placed, Room, Status};
+use axle_room::{Change, Delivery, Placed, Room, Settled, Status};
 use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, StoreError};
 use futures_util::future::try_join_all;
 
@@ -21,7 +21,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
             expected_head: change.expected_head,
             events: change.events.iter().map(new_event).collect(),
             deliveries: change.deliveries.iter().map(delivery_change).collect(),
-            settled_lpdus: change.settled.clone(),
+            settled_lpdus: change.settled.iter().map(|settled| settled.lpdu_hash).collect(),
             client_txns,
             lpdus_unasked,
         };
@@ -31,6 +31,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
         if room.is_hub() {
             wake_queues(shared, room, &change);
         }
+        answer_echoes(shared, &change);
         tell(shared, room, &change.events);
         if change.events.iter().any(|placed| placed.status == Status::Waiting) {
             gaps::fill(&Rooms(shared.clone()), room.id());
@@ -92,19 +93,23 @@ fn wake_queues(shared: &Shared, room: &Room, change: &Change) {
     shared.outbound.wake(&servers);
 }
 
-/// Wakes syncs and whoever waits for an echo.
+/// Answers requests that wait for the hub. What was made of their LPDUs may have been here before.
+fn answer_echoes(shared: &Shared, change: &Change) {
+    let rejected = change.events.iter().filter(|placed| placed.status == Status::Rejected);
+    let rejected: Vec<_> = rejected.map(|placed| placed.event.event_id()).collect();
+    for Settled { lpdu_hash, event_id } in &change.settled {
+        let outcome = if rejected.contains(&event_id) { Err("the event was rejected".to_owned()) } else { Ok(event_id.clone()) };
+        shared.echoes.arrived(lpdu_hash, outcome);
+    }
+}
+
+/// Wakes syncs.
 fn tell(shared: &Shared, room: &Room, placed: &[Placed]) {
-    let us = shared.me.name.as_str();
     let mut is_news = false;
     for placed in placed.iter().filter(|placed| placed.position.is_some()) {
         is_news = true;
         let event = &placed.event;
         shared.counters.accepted();
-        if event.sender().server_str() == us
-            && let Some(hash) = event.lpdu_hash()
-        {
-            shared.echoes.arrived(hash, Ok(event.event_id().clone()));
-        }
         if placed.membership.is_some()
             && let Some(user) = event.state_key()
         {

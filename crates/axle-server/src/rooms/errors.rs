@@ -17,6 +17,7 @@ pub(crate) fn refused(refusal: Refusal) -> MatrixError {
         Refusal::NoRoom | Refusal::NotParticipating => MatrixError::not_found(reason),
         Refusal::Build(BuildError::Event(EventError::TooLarge)) => MatrixError::too_large(reason),
         Refusal::Unfit(_) | Refusal::Build(_) => MatrixError::bad_json(reason),
+        Refusal::Unsound(_) => MatrixError::bad_gateway(reason),
         Refusal::Busy => MatrixError::limit_exceeded(BUSY_RETRY_MS),
     }
 }

@@ -145,6 +145,19 @@ impl Rooms {
         Ok(())
     }
 
+    /// The hub took these of our LPDUs: their rooms watch that it does not leave them out.
+    pub async fn lpdus_taken(&self, lpdus: &[(RoomId, axle_protocol::event::Hash)]) {
+        let rooms: std::collections::BTreeSet<&RoomId> = lpdus.iter().map(|(room_id, _)| room_id).collect();
+        for room_id in rooms {
+            let taken = lpdus.iter().filter(|(of, _)| of == room_id).map(|(_, hash)| *hash).collect::<Vec<_>>();
+            let noted = self.with(room_id, move |turn| {
+                turn.slot.iter_mut().for_each(|room| taken.iter().for_each(|hash| room.lpdu_taken(hash)));
+            });
+            // While the server shuts down nobody watches; after the next start the LPDUs are sent again.
+            noted.await.unwrap_or_default();
+        }
+    }
+
     /// Lets every worker finish what it was handed, and takes nothing more. Returns when all is durable.
     pub async fn close(&self) {
         self.0.registry.close().await;

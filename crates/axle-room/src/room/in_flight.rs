@@ -1,0 +1,98 @@
+//! LPDUs of ours that have not come back from the hub.
+
+use std::collections::{HashMap, VecDeque};
+
+use axle_protocol::event::Hash;
+use axle_protocol::{Event, EventId, UserId};
+
+use super::change::{Fault, FaultKind};
+
+/// How many LPDUs of a room are watched. Of what is queued beyond, it is not noticed if the hub leaves it out.
+const MAX_WATCHED: usize = 1_000;
+
+/// LPDUs on their way to the hub and back.
+///
+/// What was made after the hub had answered that it has an earlier one comes after that in the hub's order. So when it
+/// comes back and the earlier one has not, the hub has left the earlier one out. Nothing else proves it: answers get
+/// lost, and what the hub refused once it may take when it is repeated.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    /// The last `origin_server_ts` of each user.
+    times: HashMap<UserId, i64>,
+    lpdus: VecDeque<Entry>,
+    /// How many were made.
+    made: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    hash: Hash,
+    event_id: EventId,
+    number: u64,
+    /// The hub answered that it has it, when so many had been made.
+    taken: Option<u64>,
+    /// An event that was made of one which was made after that.
+    overtaken_by: Option<EventId>,
+}
+
+impl InFlight {
+    /// The last time that an LPDU of this user has.
+    pub(super) fn last_time(&self, user: &UserId) -> Option<i64> {
+        self.times.get(user).copied()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lpdus.is_empty()
+    }
+
+    /// Whether this one has neither come back nor been refused.
+    pub(super) fn awaits(&self, hash: &Hash) -> bool {
+        self.lpdus.iter().any(|entry| entry.hash == *hash)
+    }
+
+    /// Another one was made.
+    pub(super) fn note(&mut self, lpdu: &Event) {
+        let last = self.times.entry(lpdu.sender().clone()).or_insert(i64::MIN);
+        *last = (*last).max(lpdu.origin_server_ts());
+        let Some(hash) = lpdu.lpdu_hash() else { return };
+        if self.lpdus.len() < MAX_WATCHED && !self.awaits(hash) {
+            self.made += 1;
+            let (number, event_id) = (self.made, lpdu.event_id().clone());
+            self.lpdus.push_back(Entry { hash: *hash, event_id, number, taken: None, overtaken_by: None });
+        }
+    }
+
+    /// The hub answered that it has it.
+    pub(super) fn taken(&mut self, hash: &Hash) {
+        let made = self.made;
+        let entry = self.lpdus.iter_mut().find(|entry| entry.hash == *hash);
+        entry.into_iter().for_each(|entry| _ = entry.taken.get_or_insert(made));
+    }
+
+    /// It came back, as this event.
+    pub(super) fn came_back(&mut self, hash: &Hash, event_id: &EventId) {
+        let Some(i) = self.lpdus.iter().position(|entry| entry.hash == *hash) else { return };
+        let Some(Entry { number, .. }) = self.lpdus.remove(i) else { return };
+        let before = self.lpdus.iter_mut().filter(|entry| entry.taken.is_some_and(|made| made < number));
+        before.for_each(|entry| _ = entry.overtaken_by.get_or_insert_with(|| event_id.clone()));
+    }
+
+    /// Those that the hub took and left out. To be asked only when no event waits: it may be among those.
+    pub(super) fn left_out(&mut self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        self.lpdus.retain(|entry| match &entry.overtaken_by {
+            Some(event_id) => {
+                let kind = FaultKind::SkippedLpdu(entry.event_id.clone());
+                faults.push(Fault { event_id: event_id.clone(), kind });
+                false
+            }
+            None => true,
+        });
+        faults
+    }
+
+    /// It is not waited for any more.
+    pub(super) fn forget(&mut self, hash: &Hash) {
+        self.lpdus.retain(|entry| entry.hash != *hash);
+    }
+}

@@ -15,6 +15,9 @@ const PAGE: usize = 100;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How often an answer is asked for again because it holds events whose signatures cannot be checked: the servers whose
+/// keys are needed are away, perhaps for good. About five minutes.
+const KEY_TRIES: u32 = 10;
 
 /// Rooms whose gaps are being filled. `true`: something came up meanwhile, look again.
 #[derive(Debug, Default)]
@@ -69,22 +72,30 @@ enum Step {
     Refused,
     /// To be tried again, after this long if the hub said so.
     Failed(Option<Duration>),
+    /// To be tried again when keys can be had.
+    NoKeys,
 }
 
 async fn run(rooms: &Rooms, room_id: &RoomId) {
     let mut pause = FIRST_PAUSE;
+    let mut key_tries = 0;
     loop {
         let step = match missing(rooms, room_id).await {
-            Ok(Some(missing)) => fetch(rooms, room_id, missing).await,
+            Ok(Some(missing)) => fetch(rooms, room_id, missing, key_tries < KEY_TRIES).await,
             Ok(None) => Ok(Step::Closed),
             Err(error) => Err(error),
         };
         match step {
             Ok(Step::Closed) => return,
-            Ok(Step::Progress) => pause = FIRST_PAUSE,
+            Ok(Step::Progress) => (pause, key_tries) = (FIRST_PAUSE, 0),
+            Ok(Step::NoKeys) => {
+                key_tries += 1;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             Ok(Step::Refused) => match give_up(rooms, room_id).await {
                 // What waits after it may be behind another gap.
-                Ok(()) => pause = FIRST_PAUSE,
+                Ok(()) => (pause, key_tries) = (FIRST_PAUSE, 0),
                 Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
             },
             Ok(Step::Failed(wait)) => {
@@ -108,7 +119,8 @@ fn missing_of(room: &Room, turn: &Turn<'_>) -> Option<Missing> {
     Some(Missing { hub: room.hub()?, version: room.version(), from: room.backfill_from(turn.known)? })
 }
 
-async fn fetch(rooms: &Rooms, room_id: &RoomId, missing: Missing) -> Result<Step, MatrixError> {
+/// `waits_for_keys`: an answer is not taken while signatures in it cannot be checked.
+async fn fetch(rooms: &Rooms, room_id: &RoomId, missing: Missing, waits_for_keys: bool) -> Result<Step, MatrixError> {
     let answer = rooms.0.peers.backfill(&missing.hub, room_id, &missing.from, PAGE).await;
     let raws = match answer {
         Ok(raws) => raws,
@@ -116,7 +128,11 @@ async fn fetch(rooms: &Rooms, room_id: &RoomId, missing: Missing) -> Result<Step
         Err(PeerError::Refused(refusal)) => return Ok(Step::Failed(refusal.retry_after_ms.map(Duration::from_millis))),
         Err(PeerError::Unreachable(_)) => return Ok(Step::Failed(None)),
     };
-    let events = in_room_order(received::sound(rooms, &raws, missing.version).await, &missing.from);
+    let (events, lacks_keys) = received::sound_as_far_as_known(rooms, &raws, missing.version).await;
+    if lacks_keys && waits_for_keys {
+        return Ok(Step::NoKeys);
+    }
+    let events = in_room_order(events, &missing.from);
     let needs = Needs { events: events.into(), ..Needs::default() };
     let filled = rooms.with_needs(room_id, needs, move |turn, events| {
         let known = turn.known;

@@ -1,5 +1,6 @@
 //! Events out of other servers' answers: parsed, checked, bounded.
 
+use axle_protocol::signing::SignatureStatus;
 use axle_protocol::{Event, MatrixError, RoomVersion};
 use axle_room::Verified;
 use serde_json::value::RawValue;
@@ -16,9 +17,20 @@ pub(crate) fn parse(raw: &RawValue, version: RoomVersion) -> Option<Event> {
 
 /// The events of an answer that are well-formed and signed, in its order.
 pub(crate) async fn sound(rooms: &Rooms, raws: &[Box<RawValue>], version: RoomVersion) -> Vec<Verified> {
+    sound_as_far_as_known(rooms, raws, version).await.0
+}
+
+/// The same, and whether some are not among them because a key could not be had.
+pub(crate) async fn sound_as_far_as_known(
+    rooms: &Rooms,
+    raws: &[Box<RawValue>],
+    version: RoomVersion,
+) -> (Vec<Verified>, bool) {
     let events = raws.iter().take(MAX_EVENTS).filter_map(|raw| parse(raw, version)).collect();
     let checked = check(rooms, events).await.unwrap_or_default();
-    checked.into_iter().flatten().collect()
+    let lacks_key = |error: &axle_room::VerifyError| error.status == SignatureStatus::UnknownKey;
+    let lacks_keys = checked.iter().any(|checked| checked.as_ref().is_err_and(lacks_key));
+    (checked.into_iter().flatten().collect(), lacks_keys)
 }
 
 /// All events of an answer; an error if one of them is not as it should be.

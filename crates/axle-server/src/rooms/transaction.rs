@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use axle_federation::TransactionOutcome;
+use axle_protocol::signing::SignatureStatus;
 use axle_protocol::{Event, EventId, EventKind, MatrixError, RoomId, RoomVersion, ServerName};
-use axle_room::{Identity, Received, Refusal, Route, Verified};
+use axle_room::{Identity, Received, Refusal, Route, Verified, VerifyError};
 use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -116,11 +117,33 @@ async fn take_room(rooms: &Rooms, origin: &ServerName, of_room: OfRoom) -> Resul
     for (event, checked) in events.iter().zip(received::check(rooms, of_room.events).await?) {
         match checked {
             Ok(event) => verified.push(event),
-            Err(error) => failed.push((event.event_id().clone(), error.to_string())),
+            Err(error) => {
+                failed.push((event.event_id().clone(), error.to_string()));
+                note_unsigned(rooms, origin, event, error).await?;
+            }
         }
     }
     take_verified(rooms, origin, &of_room.room_id, verified, &mut failed).await?;
     Ok(failed)
+}
+
+/// An event that is not signed as it should be is dropped. If the hub sent it, that is noted. A key that cannot be had
+/// at the moment is nobody's fault.
+async fn note_unsigned(
+    rooms: &Rooms,
+    origin: &ServerName,
+    event: &Event,
+    error: VerifyError,
+) -> Result<(), MatrixError> {
+    if event.kind() != EventKind::Pdu || error.status == SignatureStatus::UnknownKey {
+        return Ok(());
+    }
+    let (from, bad) = (origin.clone(), event.clone());
+    let noted = rooms.with(event.room_id(), move |turn| {
+        let fault = turn.slot.as_ref().and_then(|room| room.refuse_unverified(&bad, &from, &error).ok());
+        turn.batch.change.faults.extend(fault);
+    });
+    noted.await
 }
 
 async fn take_verified(

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 
 use crate::net::{Server, key, name, raw};
 use crate::participants::{Three, three};
-use crate::talk::{ids, map, until_agree};
+use crate::talk::{ids, map, until, until_agree};
 
 fn message(room: &RoomId, sender: &UserId, body: &str) -> Template {
     Template {
@@ -133,6 +133,69 @@ async fn a_hub_that_sends_what_the_rules_forbid_is_noticed() {
     // It is kept as rejected, so what names it as its parent is understood, and the room goes on.
     let next = hub.say(&alice, &room, "fine").await.unwrap();
     b.until_has(&room, &next).await;
+}
+
+#[tokio::test]
+async fn a_hub_that_forges_an_event_is_noticed() {
+    let Three { hub, b, c, .. } = &three().await;
+    let (alice, bob, carol) = (hub.user("alice"), b.user("bob"), c.user("carol"));
+    let room = hub.create(&alice, "public").await;
+    c.join(&carol, &room, hub).await.unwrap();
+    b.join(&bob, &room, hub).await.unwrap();
+    let before = ids(&b.timeline(&room).await);
+    let template = message(&room, &carol, "what carol never said");
+    let forged = template.into_lpdu(RoomVersion::I1, &hub.name, &c.name, &key(&hub.name)).unwrap();
+    let forged = forged.complete(&[], &[before.last().unwrap().clone()], &hub.name, &key(&hub.name)).unwrap();
+    let outcome = b.rooms.transaction(&hub.name, vec![raw(forged.json())], vec![]).await.unwrap();
+    assert_eq!(outcome.failed_pdus.len(), 1);
+    assert_eq!(ids(&b.timeline(&room).await), before);
+    assert_eq!(fault_kinds(b).await, ["bad_signature"]);
+    // Anybody can send nonsense; only the hub is to be blamed for it.
+    b.rooms.transaction(&c.name, vec![raw(forged.json())], vec![]).await.unwrap();
+    assert_eq!(b.rooms.counters().hub_faults(), 1);
+}
+
+#[tokio::test]
+async fn a_hub_that_takes_an_event_and_leaves_it_out_is_noticed() {
+    let Three { net, hub, b, .. } = &three().await;
+    let (alice, bob) = (hub.user("alice"), b.user("bob"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    net.lose_all(&hub.name, true);
+    let left_out = b.say(&bob, &room, "left out");
+    let taken = until("the hub takes it", async || net.lost_lpdus() == 1);
+    tokio::select! {
+        answer = left_out => panic!("the hub never had it: {answer:?}"),
+        () = taken => net.lose_all(&hub.name, false),
+    }
+    // The first may have been made before the answer was noted.
+    b.say(&bob, &room, "one").await.unwrap();
+    b.say(&bob, &room, "two").await.unwrap();
+    assert_eq!(fault_kinds(b).await, ["skipped_lpdu"]);
+}
+
+#[tokio::test]
+async fn a_hub_that_forks_its_room_is_not_complained_about() {
+    let Three { hub, b, .. } = &three().await;
+    let (alice, bob) = (hub.user("alice"), b.user("bob"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    let first = hub.say(&alice, &room, "one").await.unwrap();
+    b.until_has(&room, &first).await;
+    let timeline = b.timeline(&room).await;
+    let first = Event::parse(timeline.last().unwrap().json.as_bytes(), RoomVersion::I1).unwrap();
+    let beside = message(&room, &alice, "beside it");
+    let (auth_events, parents) = (first.auth_events(), first.prev_events());
+    let beside = beside.into_pdu(RoomVersion::I1, auth_events, parents, &hub.name, &key(&hub.name)).unwrap();
+    let outcome = b.rooms.transaction(&hub.name, vec![raw(beside.json())], vec![]).await.unwrap();
+    assert!(outcome.failed_pdus.is_empty());
+    assert_eq!(b.texts(&room).await, ["one", "beside it"]);
+    assert_eq!(b.rooms.counters().hub_faults(), 0, "there are hubs that do so with every event");
+}
+
+/// What a server has noted about hubs.
+async fn fault_kinds(server: &Server) -> Vec<String> {
+    server.store.all_faults().await.unwrap().into_iter().map(|fault| fault.kind).collect()
 }
 
 #[tokio::test]

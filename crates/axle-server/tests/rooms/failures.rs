@@ -95,6 +95,27 @@ async fn lost_events_are_fetched_when_the_next_one_shows_that_they_are_missing()
 }
 
 #[tokio::test]
+async fn an_event_whose_key_cannot_be_had_is_fetched_when_it_can() {
+    let Three { net, hub, b, c, .. } = &three().await;
+    let (alice, bob, carol) = (hub.user("alice"), b.user("bob"), c.user("carol"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    c.join(&carol, &room, hub).await.unwrap();
+    until_agree(hub, b, &room).await;
+    net.cut(&hub.name, &b.name);
+    c.say(&carol, &room, "from carol").await.unwrap();
+    hub.say(&alice, &room, "after it").await.unwrap();
+    net.hide_keys(&c.name, true);
+    net.mend();
+    let waits = async || b.store.rooms_with_waiting().await.unwrap().contains(&room);
+    until("what follows it waits", waits).await;
+    net.hide_keys(&c.name, false);
+    until_agree(hub, b, &room).await;
+    assert_eq!(b.texts(&room).await, ["from carol", "after it"]);
+    assert_eq!(b.rooms.counters().hub_faults(), 0, "nobody is to blame");
+}
+
+#[tokio::test]
 async fn a_gap_goes_on_being_filled_after_a_crash() {
     let Three { net, hub, b, c, folders } = three().await;
     let (alice, bob) = (hub.user("alice"), b.user("bob"));

@@ -34,6 +34,8 @@ pub(crate) struct Net {
     cut: Mutex<HashSet<(ServerName, ServerName)>>,
     replaying: Mutex<HashSet<ServerName>>,
     losing: Mutex<HashSet<ServerName>>,
+    lost_lpdus: Mutex<usize>,
+    keyless: Mutex<HashSet<ServerName>>,
 }
 
 /// One server. Dropping it is pulling its plug.
@@ -97,6 +99,25 @@ impl Net {
         };
     }
 
+    /// How many LPDUs were lost on their way to a server that seemed to take them.
+    pub(crate) fn lost_lpdus(&self) -> usize {
+        *self.lost_lpdus.lock().unwrap()
+    }
+
+    /// Whether nobody can get a server's keys.
+    pub(crate) fn hide_keys(&self, server: &ServerName, hidden: bool) {
+        let mut keyless = self.keyless.lock().unwrap();
+        if hidden {
+            keyless.insert(server.clone())
+        } else {
+            keyless.remove(server)
+        };
+    }
+
+    fn is_losing(&self, destination: &ServerName) -> bool {
+        self.losing.lock().unwrap().contains(destination)
+    }
+
     fn reach(&self, from: &ServerName, to: &ServerName) -> Result<Rooms, PeerError> {
         let down = self.down.lock().unwrap();
         let cut = self.cut.lock().unwrap().contains(&(from.clone(), to.clone()));
@@ -133,7 +154,7 @@ impl Net {
             me: Identity { name: name.clone(), key: key(&name) },
             default_version: RoomVersion::I1,
             store: store.clone(),
-            keys: Arc::new(EverybodysKeys),
+            keys: Arc::new(EverybodysKeys(self.clone())),
             peers: wire.clone(),
             outbound: wire.clone(),
         });
@@ -178,7 +199,7 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
             let events = store.pending_events(&destination, 0, TRANSACTION).await.unwrap();
             let Some(last) = events.last().map(|event| event.stream) else { continue };
             let pdus = events.iter().map(|event| raw(&event.json)).collect();
-            let loses = wire.net.losing.lock().unwrap().contains(&destination);
+            let loses = wire.net.is_losing(&destination);
             if loses || wire.transaction(&destination, pdus).await.is_some() {
                 store.acknowledge(&destination, last);
             }
@@ -188,11 +209,16 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
                 continue;
             }
             let Ok(Some(hub)) = rooms.hub(&lpdu.room_id).await else { continue };
-            let Some(failed) = wire.transaction(&hub, vec![raw(&lpdu.json)]).await else { break };
+            let loses = wire.net.is_losing(&hub);
+            let failed =
+                if loses { Some(Default::default()) } else { wire.transaction(&hub, vec![raw(&lpdu.json)]).await };
+            let Some(failed) = failed else { break };
             sent.insert(lpdu.lpdu_hash);
-            if let Some(reason) = failed.values().next() {
-                rooms.refuse_lpdu(&lpdu.lpdu_hash, reason).await.unwrap();
+            match failed.values().next() {
+                Some(reason) => rooms.refuse_lpdu(&lpdu.lpdu_hash, reason).await.unwrap(),
+                None => rooms.lpdus_taken(&[(lpdu.room_id, lpdu.lpdu_hash)]).await,
             }
+            *wire.net.lost_lpdus.lock().unwrap() += usize::from(loses);
         }
     }
 }
@@ -326,18 +352,20 @@ impl Peers for Wire {
     }
 }
 
-/// Knows the key of every server of the network.
-struct EverybodysKeys;
+/// Knows the keys of the servers of the network, unless they are hidden.
+#[derive(Clone)]
+struct EverybodysKeys(Arc<Net>);
 
 #[async_trait]
 impl Keys for EverybodysKeys {
     async fn keys_for(&self, _events: &[Event]) -> Arc<dyn KeySource + Send + Sync> {
-        Arc::new(Self)
+        Arc::new(self.clone())
     }
 }
 
 impl KeySource for EverybodysKeys {
     fn verify_key(&self, server: &ServerName, id: &KeyId, _at_ts: i64) -> Option<VerifyKey> {
-        (id.as_str() == "ed25519:1").then(|| key(server).verify_key())
+        let is_hidden = self.0.keyless.lock().unwrap().contains(server);
+        (id.as_str() == "ed25519:1" && !is_hidden).then(|| key(server).verify_key())
     }
 }

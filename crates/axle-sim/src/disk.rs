@@ -6,10 +6,23 @@ use std::sync::Arc;
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName};
 use axle_room::outbound::{Cursor, Item, Source};
-use axle_room::{Brief, Change, Delivery, Head, Known, Lookup, Placed, Snapshot, StateItem, Status};
+use axle_room::{Brief, Change, Delivery, Head, Known, Lookup, Placed, Settled, Snapshot, StateItem, Status};
 
-/// How many events one backfill answers.
-const BACKFILL_LIMIT: usize = 10;
+use crate::wire::Response;
+
+/// A client's transaction: what the client calls its request.
+pub type ClientTxn = String;
+
+/// How far a client's request has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientState {
+    /// It is on its way to the hub, as this LPDU.
+    Pending(Hash),
+    /// It is in the room, as this event.
+    Done(EventId),
+    /// The hub refused it.
+    Refused,
+}
 
 /// A stored event.
 #[derive(Debug, Clone)]
@@ -45,10 +58,10 @@ struct Interval {
 /// Something to be written.
 #[derive(Debug, Clone)]
 pub enum Write {
-    /// A change of a room.
-    Change(RoomId, RoomVersion, Change),
-    /// An LPDU joins the queue.
-    QueueLpdu(i64, Event),
+    /// A change of a room, and the client's request that it answers.
+    Change(RoomId, RoomVersion, Change, Option<ClientTxn>),
+    /// An LPDU joins the queue, for a client's request.
+    QueueLpdu(i64, Event, ClientTxn),
     /// The hub refused an LPDU.
     RefuseLpdu(i64),
     /// The last position that a destination has got.
@@ -57,6 +70,8 @@ pub enum Write {
     Park(ServerName, EventId),
     /// An invite of one of our users.
     Invited(RoomId, String),
+    /// A transaction of another server was answered.
+    Answered(ServerName, Arc<str>, Response),
     /// Nothing: whoever waits for it waits for everything before.
     Barrier,
 }
@@ -72,6 +87,12 @@ pub struct Disk {
     pub parked: BTreeSet<(ServerName, EventId)>,
     /// Invites of our users.
     pub invites: BTreeSet<(RoomId, String)>,
+    /// Clients' requests.
+    pub client_txns: BTreeMap<ClientTxn, ClientState>,
+    /// The last answer to a transaction of each server.
+    pub answers: BTreeMap<ServerName, (Arc<str>, Response)>,
+    /// A defect: what tells a queue to stop is not written.
+    never_stops: bool,
     acknowledged: BTreeMap<ServerName, i64>,
     intervals: Vec<Interval>,
     streams: BTreeMap<i64, (RoomId, i64)>,
@@ -79,15 +100,33 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// An empty disk, perhaps with the defect that queues never stop.
+    pub fn new(never_stops: bool) -> Self {
+        Self { never_stops, ..Self::default() }
+    }
+
     /// Makes a write durable. `Err` says what in it contradicts what is stored.
     pub fn apply(&mut self, write: &Write) -> Result<(), String> {
         match write {
-            Write::Change(room_id, version, change) => return self.apply_change(room_id, *version, change),
-            Write::QueueLpdu(id, lpdu) => {
+            Write::Change(room_id, version, change, txn) => {
+                self.apply_change(room_id, *version, change)?;
+                let last = change.events.last().map(|placed| placed.event.event_id().clone());
+                if let (Some(txn), Some(event_id)) = (txn, last) {
+                    self.client_txns.insert(txn.clone(), ClientState::Done(event_id));
+                }
+            }
+            Write::QueueLpdu(id, lpdu, txn) => {
                 self.lpdus.insert(*id, lpdu.clone());
+                let pending = lpdu.lpdu_hash().map(|hash| ClientState::Pending(*hash));
+                self.client_txns.extend(pending.map(|pending| (txn.clone(), pending)));
             }
             Write::RefuseLpdu(id) => {
-                self.lpdus.remove(id);
+                if let Some(hash) = self.lpdus.remove(id).and_then(|lpdu| lpdu.lpdu_hash().copied()) {
+                    self.settle_clients(&hash, &ClientState::Refused);
+                }
+            }
+            Write::Answered(origin, txn_id, response) => {
+                self.answers.insert(origin.clone(), (Arc::clone(txn_id), response.clone()));
             }
             Write::Acknowledge(destination, stream) => {
                 let last = self.acknowledged.entry(destination.clone()).or_insert(0);
@@ -102,6 +141,15 @@ impl Disk {
             Write::Barrier => {}
         }
         Ok(())
+    }
+
+    /// A defect: makes durable what a torn write leaves, the first half of the events and nothing besides.
+    pub fn apply_half(&mut self, write: &Write) {
+        if let Write::Change(room_id, version, change, _) = write {
+            let events = change.events.get(..change.events.len().div_ceil(2)).unwrap_or_default().to_vec();
+            let half = Change { expected_head: change.expected_head, events, ..Change::default() };
+            self.apply_change(room_id, *version, &half).ok();
+        }
     }
 
     /// A room as it is stored.
@@ -171,11 +219,11 @@ impl Disk {
         self.acknowledged = destinations.map(|destination| (destination, self.next_stream)).collect();
     }
 
-    /// Events up to and including one, oldest first.
-    pub fn backfill(&self, room_id: &RoomId, from: &EventId) -> Option<Vec<Event>> {
+    /// At most so many events up to and including one, oldest first.
+    pub fn backfill(&self, room_id: &RoomId, from: &EventId, limit: usize) -> Option<Vec<Event>> {
         let log = self.rooms.get(room_id)?;
         let position = log.events.get(from)?.placed.position?;
-        let ids = log.timeline.range(..=position).rev().take(BACKFILL_LIMIT);
+        let ids = log.timeline.range(..=position).rev().take(limit);
         let mut events: Vec<Event> = ids.filter_map(|(_, id)| log.event(id).cloned()).collect();
         events.reverse();
         Some(events)
@@ -232,9 +280,16 @@ impl Disk {
             }
         }
         change.deliveries.iter().for_each(|delivery| self.deliver(room_id, delivery));
-        let settled: BTreeSet<&Hash> = change.settled.iter().collect();
-        self.lpdus.retain(|_, lpdu| !lpdu.lpdu_hash().is_some_and(|hash| settled.contains(hash)));
+        for Settled { lpdu_hash, event_id } in &change.settled {
+            self.lpdus.retain(|_, lpdu| lpdu.lpdu_hash() != Some(lpdu_hash));
+            self.settle_clients(lpdu_hash, &ClientState::Done(event_id.clone()));
+        }
         Ok(())
+    }
+
+    fn settle_clients(&mut self, hash: &Hash, outcome: &ClientState) {
+        let waiting = self.client_txns.values_mut().filter(|state| **state == ClientState::Pending(*hash));
+        waiting.for_each(|state| *state = outcome.clone());
     }
 
     fn deliver(&mut self, room_id: &RoomId, delivery: &Delivery) {
@@ -245,6 +300,7 @@ impl Disk {
                 after: *after,
                 until: None,
             }),
+            Delivery::Stop { .. } if self.never_stops => {}
             Delivery::Stop { destination, at } => {
                 let open = self.intervals.iter_mut().filter(|interval| interval.until.is_none());
                 open.filter(|interval| interval.room_id == *room_id && interval.destination == *destination)

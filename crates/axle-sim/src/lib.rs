@@ -6,13 +6,18 @@
 //! everything, so a failing run can be repeated.
 
 pub mod check;
+pub mod coverage;
+pub mod defects;
 pub mod directory;
 pub mod disk;
+pub mod lies;
 pub mod node;
 pub mod plan;
 pub mod rng;
 pub mod wire;
 pub mod world;
 
-pub use plan::{Lie, Plan, RoomPlan, Sabotage};
-pub use world::{Report, run};
+pub use defects::Defect;
+pub use lies::Lie;
+pub use plan::{Plan, RoomPlan};
+pub use world::{LieOutcome, Report, run};

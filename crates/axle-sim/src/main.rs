@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axle_sim::{Plan, Report, run};
+use axle_sim::coverage::Coverage;
+use axle_sim::{Defect, Lie, LieOutcome, Plan, Report, run};
 use clap::Parser;
 
 /// Simulates many servers with seeded faults, and checks what must hold.
@@ -17,14 +18,34 @@ struct Arguments {
     /// Runs many seeds: `FIRST..END`.
     #[arg(long, value_parser = range, default_value = "0..1000")]
     seeds: Range<u64>,
+    /// Lets the hub of the first room tell this lie, whatever the seed says.
+    #[arg(long, value_parser = lie)]
+    lie: Option<Lie>,
+    /// Plants this defect in every server: runs are meant to fail.
+    #[arg(long, value_parser = defect)]
+    defect: Option<Defect>,
+    /// Prints how often each situation came up.
+    #[arg(long)]
+    coverage: bool,
+}
+
+/// What many runs came to.
+#[derive(Default)]
+struct Totals {
+    failed: Vec<Report>,
+    answered: usize,
+    messages: u64,
+    lies: u64,
+    noticed: u64,
+    coverage: Coverage,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = std::io::stdout().lock();
     let good = match arguments.seed {
-        Some(seed) => one(&mut out, seed),
-        None => many(&mut out, arguments.seeds),
+        Some(seed) => one(&mut out, &arguments.plan(seed)),
+        None => many(&mut out, &arguments),
     };
     match good {
         Ok(true) => ExitCode::SUCCESS,
@@ -34,46 +55,62 @@ fn main() -> ExitCode {
     }
 }
 
-fn one(out: &mut impl std::io::Write, seed: u64) -> std::io::Result<bool> {
-    let plan = Plan::new(seed);
+impl Arguments {
+    fn plan(&self, seed: u64) -> Plan {
+        let plan = Plan::new(seed);
+        let plan = self.lie.map_or(plan.clone(), |lie| plan.with_lie(lie));
+        self.defect.map_or(plan.clone(), |defect| plan.with_defect(defect))
+    }
+}
+
+impl Totals {
+    fn add(&mut self, report: Report) {
+        self.answered += report.answered;
+        self.messages += report.messages;
+        self.lies += u64::from(report.lie.is_some());
+        self.noticed += u64::from(report.lie == Some(LieOutcome::Noticed));
+        self.coverage.add(&report.coverage);
+        if !report.violations.is_empty() {
+            self.failed.push(report);
+        }
+    }
+}
+
+fn one(out: &mut impl std::io::Write, plan: &Plan) -> std::io::Result<bool> {
     writeln!(out, "{plan:#?}")?;
-    let report = run(&plan, true);
+    let report = run(plan, true);
     report.trace.iter().try_for_each(|line| writeln!(out, "{line}"))?;
     print(out, &report)?;
     Ok(report.violations.is_empty())
 }
 
-fn many(out: &mut impl std::io::Write, seeds: Range<u64>) -> std::io::Result<bool> {
+fn many(out: &mut impl std::io::Write, arguments: &Arguments) -> std::io::Result<bool> {
+    let seeds = &arguments.seeds;
     let next = AtomicU64::new(seeds.start);
-    let failed = Mutex::new(Vec::new());
-    let totals = Mutex::new((0usize, 0u64, 0u64));
+    let totals = Mutex::new(Totals::default());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| seeds.contains(seed)) {
-                    let report = run(&Plan::new(seed), false);
+                    let report = run(&arguments.plan(seed), false);
                     if let Ok(mut totals) = totals.lock() {
-                        totals.0 += report.answered;
-                        totals.1 += report.messages;
-                        totals.2 += u64::from(report.lied);
-                    }
-                    if !report.violations.is_empty()
-                        && let Ok(mut failed) = failed.lock()
-                    {
-                        failed.push(report);
+                        totals.add(report);
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap_or_default();
-    failed.iter().try_for_each(|report| print(out, report))?;
-    let (answered, messages, lied) = totals.into_inner().unwrap_or_default();
+    let totals = totals.into_inner().unwrap_or_default();
+    totals.failed.iter().try_for_each(|report| print(out, report))?;
+    if arguments.coverage {
+        totals.coverage.counts().try_for_each(|(what, count)| writeln!(out, "{count:>9} {what}"))?;
+    }
+    let Totals { failed, answered, messages, lies, noticed, .. } = &totals;
     let count = seeds.end.saturating_sub(seeds.start);
     writeln!(
         out,
-        "{count} seeds, {} failed; {answered} events acknowledged, {messages} messages, {lied} lies",
+        "{count} seeds, {} failed; {answered} events acknowledged, {messages} messages, {lies} lies, {noticed} noticed",
         failed.len()
     )?;
     Ok(failed.is_empty())
@@ -83,7 +120,7 @@ fn print(out: &mut impl std::io::Write, report: &Report) -> std::io::Result<()> 
     let seed = report.seed;
     match report.violations.is_empty() {
         true => writeln!(out, "seed {seed}: good ({} events acknowledged)", report.answered)?,
-        false => writeln!(out, "seed {seed}: failed. To see it: cargo run -p axle-sim -- --seed {seed}")?,
+        false => writeln!(out, "seed {seed}: failed. To see it: {}", report.replay)?,
     }
     report.violations.iter().try_for_each(|violation| writeln!(out, "    {violation}"))?;
     out.flush()
@@ -93,4 +130,12 @@ fn range(text: &str) -> Result<Range<u64>, String> {
     let (first, end) = text.split_once("..").ok_or("give it as FIRST..END")?;
     let number = |text: &str| text.trim().parse::<u64>().map_err(|error| error.to_string());
     Ok(number(first)?..number(end)?)
+}
+
+fn lie(text: &str) -> Result<Lie, String> {
+    Lie::parse(text).ok_or_else(|| format!("one of {:?}", Lie::ALL))
+}
+
+fn defect(text: &str) -> Result<Defect, String> {
+    Defect::parse(text).ok_or_else(|| format!("one of {:?}", Defect::ALL))
 }

@@ -2,6 +2,8 @@
 
 use axle_protocol::RoomVersion;
 
+use crate::defects::Defect;
+use crate::lies::Lie;
 use crate::rng::Rng;
 
 /// Milliseconds of virtual time in which users do things.
@@ -10,59 +12,14 @@ pub const ACTIVE_MS: u64 = 60_000;
 pub const LIE_MS: u64 = 70_000;
 /// When users say something more, so that what was missed can show.
 pub const EPILOGUE_MS: u64 = 90_000;
+/// When they say something more after a lie, or where hubs are forgetful: every queue has been emptied.
+pub const AFTERWORD_MS: u64 = HEAL_MS + 20 * 60_000;
 /// When all faults end: from here on everything must come right.
 pub const HEAL_MS: u64 = 100_000;
+/// When they say the last thing: after a lie of the hub about what they said before.
+pub const LAST_WORD_MS: u64 = AFTERWORD_MS + 5 * 60_000;
 /// By when it must have come right.
 pub const END_MS: u64 = 40 * 60_000;
-
-/// What a hub does that it should not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
-    /// Appends an event that the auth rules forbid.
-    Forbidden,
-    /// Sends events in another order than the room's.
-    Reordered,
-    /// Withholds an event from one participant, whatever it asks.
-    Dropped,
-    /// Makes two events of one LPDU.
-    Replayed,
-    /// Makes an event in the name of another server's user.
-    Forged,
-    /// Changes what an event says.
-    Tampered,
-    /// Tells one participant another event than the others.
-    TwoHistories,
-}
-
-impl Lie {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Forbidden,
-        Self::Reordered,
-        Self::Dropped,
-        Self::Replayed,
-        Self::Forged,
-        Self::Tampered,
-        Self::TwoHistories,
-    ];
-}
-
-/// A defect put into the server on purpose, to see that the simulator finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sabotage {
-    /// The hub does not look whether an LPDU has been appended before.
-    NoDedupe,
-    /// A transaction is answered before what it brought is durable.
-    AnswerBeforeDurable,
-    /// Events are delivered before they are durable.
-    DeliverBeforeDurable,
-    /// After a restart, queues begin at what is new.
-    ForgetQueues,
-    /// A participant gives up every gap at once.
-    NoBackfill,
-    /// Auth rules are not asked.
-    NoAuthRules,
-}
 
 /// Everything that a seed decides beforehand.
 #[derive(Debug, Clone)]
@@ -85,14 +42,24 @@ pub struct Plan {
     pub flakiness: u64,
     /// The slowest that a disk writes, in milliseconds.
     pub max_fsync: u64,
-    /// How many crashes there are.
+    /// How many crashes there are. Half of them come at any time, half in the worst moment: while a disk writes, or a
+    /// transaction is on its way.
     pub crashes: u64,
     /// How many times servers cannot reach each other.
     pub partitions: u64,
+    /// How many events one backfill answers at most.
+    pub page: usize,
+    /// Of a thousand things that users do, how many their clients ask for again, with the same transaction id.
+    pub retries: u64,
+    /// Of a thousand messages of a room, how many its hub forgets to send to a server, as hubs do that do not keep their
+    /// queues. What was forgotten is there when it is asked for.
+    pub forgetful: u64,
+    /// Whether nobody says anything after the faults, so that what was missed does not show by itself.
+    pub quiet_end: bool,
     /// What the hub of the first room does.
     pub lie: Option<Lie>,
     /// What is wrong with the servers.
-    pub sabotage: Option<Sabotage>,
+    pub defect: Option<Defect>,
 }
 
 /// One room.
@@ -118,6 +85,8 @@ impl Plan {
         });
         let rooms = rooms.collect();
         let calm = rng.per_mille(150);
+        let lie = rng.per_mille(300).then(|| *rng.pick(&Lie::ALL).unwrap_or(&Lie::Withheld));
+        let forgetful = *rng.pick(&[0, 0, 50, 300]).unwrap_or(&0);
         let mut often = |most: u64| if calm { 0 } else { rng.below(most + 1) };
         let (loss, duplication, flakiness) = (often(250), often(150), often(100));
         let (crashes, partitions) = (often(6), often(4));
@@ -133,23 +102,41 @@ impl Plan {
             max_fsync: *rng.pick(&[2, 10, 200, 2_000]).unwrap_or(&10),
             crashes,
             partitions,
-            lie: rng.per_mille(300).then(|| *rng.pick(&Lie::ALL).unwrap_or(&Lie::Dropped)),
-            sabotage: None,
+            page: *rng.pick(&[2, 3, 10, 100]).unwrap_or(&10),
+            retries: *rng.pick(&[0, 100, 500]).unwrap_or(&100),
+            forgetful,
+            quiet_end: lie.is_none() && forgetful == 0 && rng.per_mille(500),
+            lie,
+            defect: None,
         }
     }
 
-    /// The same with a defect in every server, and without a lie.
+    /// The same with a defect in every server. A lie is told only if noticing it is the point.
     #[must_use]
-    pub fn sabotaged(mut self, sabotage: Sabotage) -> Self {
-        self.sabotage = Some(sabotage);
-        self.lie = None;
-        self
+    pub fn with_defect(self, defect: Defect) -> Self {
+        let plan = match (defect, self.lie) {
+            (Defect::Unwatchful, None) => self.with_lie(Lie::Forbidden),
+            (Defect::Unwatchful, Some(_)) => self,
+            _ => Self { lie: None, ..self },
+        };
+        Self { defect: Some(defect), ..plan }
     }
 
     /// The same with a lying hub.
     #[must_use]
-    pub fn lying(mut self, lie: Lie) -> Self {
-        self.lie = Some(lie);
-        self
+    pub fn with_lie(self, lie: Lie) -> Self {
+        Self { lie: Some(lie), quiet_end: false, ..self }
+    }
+
+    /// The command line that runs this plan and shows what happens.
+    pub fn replay(&self) -> String {
+        let mut line = format!("cargo run -p axle-sim -- --seed {}", self.seed);
+        if let Some(lie) = self.lie.filter(|lie| Self::new(self.seed).lie != Some(*lie)) {
+            line.push_str(&format!(" --lie {lie:?}"));
+        }
+        if let Some(defect) = self.defect {
+            line.push_str(&format!(" --defect {defect:?}"));
+        }
+        line
     }
 }

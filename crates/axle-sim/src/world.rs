@@ -4,24 +4,32 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{RoomId, UserId};
+use axle_protocol::{RoomId, RoomVersion, UserId};
 
 use crate::check::Checker;
+use crate::coverage::Coverage;
 use crate::directory::Directory;
 use crate::disk::RoomLog;
-use crate::node::{Ctx, Deed, Node, Out, Timer};
-use crate::plan::{ACTIVE_MS, END_MS, EPILOGUE_MS, HEAL_MS, LIE_MS, Plan};
+use crate::node::{ClientRequest, Ctx, Deed, Node, Out, Timer};
+use crate::plan::{ACTIVE_MS, AFTERWORD_MS, END_MS, EPILOGUE_MS, HEAL_MS, LAST_WORD_MS, LIE_MS, Plan};
 use crate::rng::Rng;
-use crate::wire::{Body, Envelope, NodeId};
+use crate::wire::{Body, Envelope, NodeId, Request};
+
+pub use crate::check::LieOutcome;
 
 /// Users of each server.
 const USERS: u64 = 2;
+
+/// A client asks again at most this long after the first time, in milliseconds.
+const LONGEST_RETRY_MS: u64 = 20_000;
 
 /// What a run came to.
 #[derive(Debug)]
 pub struct Report {
     /// The seed.
     pub seed: u64,
+    /// The command line that repeats it.
+    pub replay: String,
     /// What did not hold. None: the run is good.
     pub violations: Vec<String>,
     /// What happened, if it was asked for.
@@ -30,8 +38,10 @@ pub struct Report {
     pub answered: usize,
     /// How many messages went between servers.
     pub messages: u64,
-    /// Whether a hub found occasion to lie.
-    pub lied: bool,
+    /// What became of the lie, if a hub found occasion for one.
+    pub lie: Option<LieOutcome>,
+    /// What came up.
+    pub coverage: Coverage,
 }
 
 /// Runs a plan to its end.
@@ -49,13 +59,25 @@ enum Event {
     Create(usize),
     Join(NodeId, usize),
     Act,
+    Ask(NodeId, usize, ClientRequest),
     Crash,
+    CrashOf(NodeId, u64, &'static str),
     Restart(NodeId),
     Cut,
     Mend,
     Lie,
     Epilogue,
+    Afterword,
     Heal,
+}
+
+/// The moment that a crash waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// A disk writes.
+    Writing,
+    /// A transaction is on its way.
+    Sending,
 }
 
 struct World {
@@ -63,6 +85,7 @@ struct World {
     now: u64,
     next: u64,
     next_call: u64,
+    next_request: u64,
     agenda: BinaryHeap<Reverse<(u64, u64)>>,
     events: BTreeMap<u64, Event>,
     rng: Rng,
@@ -70,6 +93,8 @@ struct World {
     nodes: Vec<Node>,
     rooms: Vec<RoomId>,
     cut: BTreeSet<(NodeId, NodeId)>,
+    /// Crashes that wait for the worst moment.
+    armed: Vec<Moment>,
     checker: Checker,
     messages: u64,
     trace: Option<Vec<String>>,
@@ -88,12 +113,14 @@ impl World {
             now: 0,
             next: 0,
             next_call: 0,
+            next_request: 0,
             agenda: BinaryHeap::new(),
             events: BTreeMap::new(),
             directory,
             nodes,
             rooms,
             cut: BTreeSet::new(),
+            armed: Vec::new(),
             checker: Checker::default(),
             messages: 0,
             trace: trace.then(Vec::new),
@@ -126,6 +153,10 @@ impl World {
             self.nodes.get_mut(hub).into_iter().for_each(|node| node.corrupt(lie));
             self.at(LIE_MS, Event::Lie);
         }
+        if self.plan.lie.is_some() || self.plan.forgetful > 0 {
+            self.at(AFTERWORD_MS, Event::Afterword);
+            self.at(LAST_WORD_MS, Event::Afterword);
+        }
         self.at(EPILOGUE_MS, Event::Epilogue);
         self.at(HEAL_MS, Event::Heal);
     }
@@ -150,13 +181,32 @@ impl World {
         }
         let hubs = self.rooms.iter().cloned().zip(self.plan.rooms.iter().map(|room| room.hub)).collect();
         self.checker.finish(&self.nodes, &hubs);
+        self.note_rooms(&hubs);
         Report {
             seed: self.plan.seed,
+            replay: self.plan.replay(),
             answered: self.checker.answered(),
-            lied: self.checker.lied.is_some(),
+            lie: self.checker.outcome,
+            coverage: self.checker.coverage,
             violations: self.checker.violations,
             trace: self.trace.unwrap_or_default(),
             messages: self.messages,
+        }
+    }
+
+    fn note_rooms(&mut self, hubs: &BTreeMap<RoomId, NodeId>) {
+        let coverage = &mut self.checker.coverage;
+        for room in &self.plan.rooms {
+            coverage.note(match room.version {
+                RoomVersion::I1 => "a room of version I.1",
+                RoomVersion::Unstable02 => "a room of the unstable version",
+            });
+        }
+        if self.plan.rooms.len() > 1 {
+            coverage.note("several rooms in a run");
+        }
+        if hubs.values().collect::<BTreeSet<_>>().len() > 1 {
+            coverage.note("several hubs in a run");
         }
     }
 
@@ -171,12 +221,19 @@ impl World {
             Event::Create(room) => self.create(room),
             Event::Join(node, room) => self.join(node, room),
             Event::Act => self.act(),
+            Event::Ask(node, room, request) => self.ask(node, room, &request),
             Event::Crash => self.crash(),
+            Event::CrashOf(node, epoch, why) => {
+                if self.nodes.get(node).is_some_and(|node| node.epoch == epoch) && self.crash_of(node) {
+                    self.checker.coverage.note(why);
+                }
+            }
             Event::Restart(node) => self.restart(node),
             Event::Cut => self.cut_some(),
             Event::Mend => self.cut.clear(),
             Event::Lie => self.lie(),
             Event::Epilogue => self.epilogue(),
+            Event::Afterword => self.everybody_speaks(),
             Event::Heal => self.heal(),
         }
     }
@@ -200,6 +257,7 @@ impl World {
         };
         what(node, &mut ctx);
         let (out, epoch) = (ctx.out, node.epoch);
+        self.crash_if_armed(id, epoch, &out);
         for out in out {
             match out {
                 Out::Send(envelope) => self.send(envelope),
@@ -267,17 +325,28 @@ impl World {
         let own = |membership| Deed::Member(sender.to_string(), membership);
         let other = |membership| Deed::Member(target.to_string(), membership);
         match self.rng.below(100) {
-            0..=54 => Deed::Say(text),
-            55..=61 => Deed::Topic(text),
-            62..=73 => own(Membership::Join),
-            74..=76 => own(Membership::Leave),
-            77..=78 => own(Membership::Knock),
-            79..=81 => other(Membership::Leave),
-            82..=83 => other(Membership::Ban),
-            84..=89 => other(Membership::Invite),
+            0..=52 => Deed::Say(text),
+            53..=58 => Deed::Topic(text),
+            59..=60 => Deed::JoinRule(self.rng.pick(&["public", "public", "knock", "invite"]).unwrap_or(&"public")),
+            61..=72 => own(Membership::Join),
+            73..=75 => own(Membership::Leave),
+            76..=78 => own(Membership::Knock),
+            79..=80 => other(Membership::Leave),
+            81 => self.banned(room).map_or(Deed::Say(text), |user| Deed::Member(user, Membership::Leave)),
+            82..=84 => other(Membership::Ban),
+            85..=89 => other(Membership::Invite),
             90..=93 => Deed::Level(target.to_string(), 50 * self.rng.below(3) as i64),
             _ => self.redact(node, room).unwrap_or(Deed::Say(text)),
         }
+    }
+
+    /// Somebody who is banned from a room.
+    fn banned(&mut self, room: usize) -> Option<String> {
+        let log = self.nodes.get(self.plan.rooms.get(room)?.hub)?.disk.rooms.get(self.rooms.get(room)?)?;
+        let is_ban = |id: &axle_protocol::EventId| log.event(id).is_some_and(|event| event.membership() == Some("ban"));
+        let banned = log.state.iter().filter(|((kind, _), id)| kind == "m.room.member" && is_ban(id));
+        let banned: Vec<&String> = banned.map(|((_, user), _)| user).collect();
+        self.rng.pick(&banned).map(|user| (*user).clone())
     }
 
     fn redact(&mut self, node: NodeId, room: usize) -> Option<Deed> {
@@ -286,24 +355,78 @@ impl World {
         self.rng.pick(&ids).map(|id| Deed::Redact((*id).clone()))
     }
 
+    /// A client asks its server for something, and perhaps again: it cannot know whether it was heard.
     fn deed(&mut self, node: NodeId, room: usize, sender: &UserId, deed: &Deed) {
-        let (Some(id), Some(plan)) = (self.rooms.get(room).cloned(), self.plan.rooms.get(room).cloned()) else {
-            return;
-        };
-        self.note(|| format!("{sender} in {id}: {deed:?}"));
-        self.with(node, |node, ctx| node.act(ctx, &id, &plan, sender, deed));
+        let Some(room_id) = self.rooms.get(room).cloned() else { return };
+        self.next_request += 1;
+        let txn = format!("c{}", self.next_request);
+        let request = ClientRequest { room_id, sender: sender.clone(), deed: deed.clone(), txn };
+        while self.rng.per_mille(self.plan.retries) {
+            let again = self.now + self.rng.between(1, LONGEST_RETRY_MS);
+            self.at(again.min(HEAL_MS), Event::Ask(node, room, request.clone()));
+        }
+        self.ask(node, room, &request);
     }
 
+    fn ask(&mut self, node: NodeId, room: usize, request: &ClientRequest) {
+        let Some(plan) = self.plan.rooms.get(room).cloned() else { return };
+        self.note(|| format!("{} in {}: {:?} ({})", request.sender, request.room_id, request.deed, request.txn));
+        self.with(node, |node, ctx| node.act(ctx, &plan, request));
+    }
+
+    /// A crash of some server: now, or in the next moment at which it hurts.
     fn crash(&mut self) {
-        let id = self.rng.below(self.plan.servers as u64) as NodeId;
-        let is_liar = self.plan.lie.is_some() && self.plan.rooms.first().is_some_and(|room| room.hub == id);
-        if is_liar || !self.nodes.get(id).is_some_and(|node| node.up) {
-            return;
+        match self.rng.below(4) {
+            0 | 1 => {
+                let id = self.rng.below(self.plan.servers as u64) as NodeId;
+                self.crash_of(id);
+            }
+            2 => self.armed.push(Moment::Writing),
+            _ => self.armed.push(Moment::Sending),
+        }
+    }
+
+    fn crash_if_armed(&mut self, id: NodeId, epoch: u64, out: &[Out]) {
+        let writes = out.iter().find_map(|out| match out {
+            Out::Timer(at, Timer::Flush) => Some(*at),
+            _ => None,
+        });
+        let sends = out.iter().any(|out| {
+            matches!(out, Out::Send(Envelope { body: Body::Request(Request::Send { pdus, .. }), .. }) if !pdus.is_empty())
+        });
+        for moment in std::mem::take(&mut self.armed) {
+            match (moment, writes) {
+                _ if self.now >= HEAL_MS || self.is_liar(id) => {}
+                (Moment::Writing, Some(at)) => {
+                    let time = self.rng.between(self.now, at.saturating_sub(1));
+                    self.at(time, Event::CrashOf(id, epoch, "a server crashes while it writes"));
+                }
+                (Moment::Sending, _) if sends => {
+                    let time = self.now + self.rng.between(1, 2 * self.plan.max_delay);
+                    self.at(
+                        time.min(HEAL_MS),
+                        Event::CrashOf(id, epoch, "a server crashes while a transaction is on its way"),
+                    );
+                }
+                _ => self.armed.push(moment),
+            }
+        }
+    }
+
+    fn is_liar(&self, id: NodeId) -> bool {
+        self.plan.lie.is_some() && self.plan.rooms.first().is_some_and(|room| room.hub == id)
+    }
+
+    /// Returns whether it crashed: it must be up, and what a liar has told must stay told.
+    fn crash_of(&mut self, id: NodeId) -> bool {
+        if self.is_liar(id) || !self.nodes.get(id).is_some_and(|node| node.up) {
+            return false;
         }
         self.note(|| format!("s{id} crashes"));
         self.with(id, |node, ctx| node.crash(ctx));
         let back = (self.now + self.rng.between(50, 20_000)).min(HEAL_MS);
         self.at(back, Event::Restart(id));
+        true
     }
 
     fn restart(&mut self, id: NodeId) {
@@ -327,28 +450,52 @@ impl World {
         self.at(back, Event::Mend);
     }
 
-    /// The hub of the first room lies to a participant.
+    /// The hub of the first room lies to a participant, or gets ready to lie to whoever joins next.
     fn lie(&mut self) {
-        let (Some(room_id), Some(hub)) = (self.rooms.first().cloned(), self.plan.rooms.first().map(|room| room.hub))
+        let (Some(lie), Some(room_id), Some(hub)) =
+            (self.plan.lie, self.rooms.first().cloned(), self.plan.rooms.first().map(|room| room.hub))
         else {
             return;
         };
         let inside = |node: &&Node| node.id != hub && node.up && node.participates(&room_id);
         let inside: Vec<NodeId> = self.nodes.iter().filter(inside).map(|node| node.id).collect();
-        let Some(victim) = self.rng.pick(&inside).copied() else { return };
-        let mut lied = None;
-        self.with(hub, |node, ctx| lied = node.lie(ctx, &room_id, victim));
-        self.note(|| format!("s{hub} lies: {lied:?}"));
-        self.checker.lied = lied;
+        let victim = self.rng.pick(&inside).copied();
+        let victim = victim.filter(|_| !lie.is_about_a_join());
+        self.note(|| format!("s{hub} is about to lie: {lie:?}"));
+        self.with(hub, |node, ctx| node.lie(ctx, &room_id, victim));
     }
 
-    /// Somebody at each hub says something.
+    /// Somebody at each hub says something; after a lie, everybody does, and who is not in the room joins it.
     fn epilogue(&mut self) {
+        if self.plan.lie.is_some() {
+            for node in 0..self.plan.servers {
+                let inside =
+                    self.rooms.first().is_some_and(|id| self.nodes.get(node).is_some_and(|n| n.participates(id)));
+                if let Some(joiner) = user(node, 0).filter(|_| !inside) {
+                    self.deed(node, 0, &joiner, &Deed::Member(joiner.to_string(), Membership::Join));
+                }
+            }
+            return self.everybody_speaks();
+        }
+        if self.plan.quiet_end {
+            return;
+        }
         for room in 0..self.rooms.len() {
             let Some(hub) = self.plan.rooms.get(room).map(|plan| plan.hub) else { continue };
-            for sender in (0..USERS).filter_map(|number| user(hub, number)) {
-                self.deed(hub, room, &sender, &Deed::Say("and so it goes".into()));
-            }
+            self.speak(hub, room);
+        }
+    }
+
+    fn everybody_speaks(&mut self) {
+        for room in 0..self.rooms.len() {
+            (0..self.plan.servers).for_each(|node| self.speak(node, room));
+        }
+    }
+
+    fn speak(&mut self, node: NodeId, room: usize) {
+        for sender in (0..USERS).filter_map(|number| user(node, number)) {
+            let text = format!("and so it goes, at {}", self.now);
+            self.deed(node, room, &sender, &Deed::Say(text));
         }
     }
 
@@ -356,6 +503,7 @@ impl World {
         self.plan.loss = 0;
         self.plan.duplication = 0;
         self.plan.flakiness = 0;
+        self.plan.forgetful = 0;
         self.cut.clear();
         self.note(|| "all is well".into());
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName};
-use axle_room::{Filled, JoinAnswer, PreparedInvite, Room, Verified};
+use axle_room::{Filled, JoinAnswer, PreparedInvite, Refusal, Room, Verified};
 
-use super::{Ctx, Effect, Node, Out, Timer, bytes, verified_all};
-use crate::plan::Sabotage;
+use super::{Ctx, Effect, Fact, Node, Out, Timer, bytes, verified_all};
+use crate::defects::Defect;
 use crate::wire::{NodeId, Request, Response};
 
 /// How long an answer is waited for.
@@ -80,7 +80,7 @@ impl Node {
             return;
         }
         let room_id = room.id().clone();
-        if ctx.plan.sabotage == Some(Sabotage::NoBackfill) {
+        if ctx.plan.defect == Some(Defect::NoBackfill) {
             return self.ask_state(ctx, room);
         }
         let request = Request::Backfill { room_id: room_id.clone(), from: from.clone() };
@@ -98,8 +98,12 @@ impl Node {
         let known = self.known(&room, events.iter().map(Verified::event));
         self.mem.backfilling.remove(&room_id);
         match room.fill_gap(from, &events, &known) {
-            Filled::Closed(change) => self.store(ctx, &room, change, vec![]),
+            Filled::Closed(change) => {
+                ctx.out.push(Out::Fact(Fact::Covered("a gap is filled")));
+                self.store(ctx, &room, change, vec![]);
+            }
             Filled::Missing { change, from } => {
+                ctx.out.push(Out::Fact(Fact::Covered("a gap is larger than a page")));
                 self.store(ctx, &room, change, vec![]);
                 self.ask_backfill(ctx, &room, from);
             }
@@ -154,7 +158,7 @@ impl Node {
                     None => return self.release(ctx, &room_id),
                 },
             };
-            self.enter(ctx, room, answer);
+            return self.enter(ctx, room, answer);
         }
         self.release(ctx, &room_id);
     }
@@ -163,9 +167,23 @@ impl Node {
         let all = answer.state.iter().chain(&answer.auth_chain).chain([&answer.event]);
         let all: Vec<Event> = all.map(|event| event.event().clone()).collect();
         let known = self.known(room, &all);
+        let room_id = room.id().clone();
+        let fact = Out::Fact(Fact::JoinAnswered(room_id.clone(), answer.event.event().event_id().clone()));
         match room.join(answer, &known) {
-            Ok(change) => self.store(ctx, room, change, vec![]),
-            Err(refusal) => ctx.out.push(Out::Trace(format!("s{}: the join is refused: {refusal}", self.id))),
+            Ok(change) => {
+                // Its echo may have been faster: then the answer is not looked at.
+                ctx.out.extend((!change.is_empty()).then_some(fact));
+                self.store(ctx, room, change, vec![Effect::Release(room_id)]);
+            }
+            Err(refusal) => {
+                ctx.out.push(fact);
+                match refusal {
+                    Refusal::Unsound(_) if ctx.plan.defect == Some(Defect::Unwatchful) => {}
+                    Refusal::Unsound(fault) => ctx.out.push(Out::Fact(Fact::Fault(room_id.clone(), fault))),
+                    refusal => ctx.out.push(Out::Trace(format!("s{}: the join is refused: {refusal}", self.id))),
+                }
+                self.enqueue(ctx, crate::disk::Write::Barrier, vec![Effect::Release(room_id)]);
+            }
         }
         if room.head().is_some() {
             let empty = Room::new(self.me.name.clone(), room.id().clone(), room.version());
@@ -173,8 +191,9 @@ impl Node {
         }
     }
 
-    /// A join has ended, well or not: what came meanwhile is taken.
-    fn release(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId) {
+    /// A join has ended, well or not, and is durable: what came meanwhile is taken. Not before, since what the room asks of
+    /// the disk must be there.
+    pub(super) fn release(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId) {
         self.mem.joining.remove(room_id);
         for envelope in std::mem::take(&mut self.mem.held) {
             if let crate::wire::Body::Request(request) = envelope.body {
@@ -221,12 +240,17 @@ impl Node {
         let answer = Event::parse(json.as_bytes(), room.version()).map_err(|error| error.to_string())?;
         let signed = prepared.check_answer(&answer, ctx.directory).ok_or("not the invite that was asked for")?;
         let known = self.known(room, [prepared.pdu()]);
+        let asked = prepared.pdu().event_id().clone();
         let accepted = room.finish_invite(&self.me, prepared, Some(signed), &known).map_err(|r| r.to_string())?;
         let event_id = accepted.event_id().clone();
+        let accepted_anew = matches!(accepted, axle_room::Accepted::Appended { .. }) && event_id != asked;
         if let Some(change) = accepted.change() {
             self.store(ctx, room, change, vec![]);
         }
-        let fact = super::Fact::ClientAnswered(room.id().clone(), event_id);
+        if accepted_anew {
+            ctx.out.push(Out::Fact(Fact::Covered("an invite is made anew on a room that went on")));
+        }
+        let fact = Fact::ClientAnswered(room.id().clone(), event_id, None);
         Ok(vec![Effect::Fact(fact)])
     }
 

@@ -7,7 +7,8 @@ use axle_room::{Accepted, Change, InviteSource, Known, Lookup, Prepared, Room};
 use serde_json::{Map, Value, json};
 
 use super::{Call, Ctx, Effect, Fact, Node, Out, bytes};
-use crate::disk::Write;
+use crate::defects::Defect;
+use crate::disk::{ClientState, ClientTxn, Write};
 use crate::plan::RoomPlan;
 use crate::wire::Request;
 
@@ -20,26 +21,34 @@ pub enum Deed {
     Topic(String),
     /// Changes a membership, their own or another's.
     Member(String, Membership),
+    /// Changes who may come in.
+    JoinRule(&'static str),
     /// Gives a level to somebody.
     Level(String, i64),
     /// Takes something back.
     Redact(EventId),
 }
 
+/// The field of `content` that names the client's request.
+pub const REQUEST: &str = "request";
+
 impl Deed {
-    fn template(&self, room_id: &RoomId, sender: &UserId, now: u64) -> Template {
-        let (event_type, state_key, content) = match self {
+    fn template(&self, room_id: &RoomId, sender: &UserId, now: u64, txn: &str) -> Template {
+        let (event_type, state_key, mut content) = match self {
             Self::Say(text) => ("m.room.message", None, json!({ "body": text, "msgtype": "m.text" })),
             Self::Topic(topic) => ("m.room.topic", Some(String::new()), json!({ "topic": topic })),
             Self::Member(target, membership) => {
                 ("m.room.member", Some(target.clone()), json!({ "membership": membership.as_str() }))
             }
+            Self::JoinRule(rule) => ("m.room.join_rules", Some(String::new()), json!({ "join_rule": rule })),
             Self::Level(user, level) => {
                 let users = json!({ "users": { creator(room_id, sender): 100, user: level } });
                 ("m.room.power_levels", Some(String::new()), users)
             }
             Self::Redact(target) => ("m.room.redaction", None, json!({ "redacts": target })),
         };
+        // So that the checker sees which events a client's request has become.
+        content[REQUEST] = txn.into();
         Template {
             room_id: room_id.clone(),
             event_type: event_type.into(),
@@ -52,6 +61,19 @@ impl Deed {
             },
         }
     }
+}
+
+/// What a client asks of its server.
+#[derive(Debug, Clone)]
+pub struct ClientRequest {
+    /// The room.
+    pub room_id: RoomId,
+    /// Whose client it is.
+    pub sender: UserId,
+    /// What it wants.
+    pub deed: Deed,
+    /// What it calls the request; the same when it asks again.
+    pub txn: ClientTxn,
 }
 
 impl Node {
@@ -85,16 +107,20 @@ impl Node {
         self.put_room(room);
     }
 
-    /// A user of ours does something.
-    pub fn act(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, plan: &RoomPlan, sender: &UserId, deed: &Deed) {
-        let template = deed.template(room_id, sender, ctx.now);
+    /// A client of ours asks for something, perhaps again.
+    pub fn act(&mut self, ctx: &mut Ctx<'_>, plan: &RoomPlan, request: &ClientRequest) {
+        let ClientRequest { room_id, sender, deed, txn } = request;
+        if self.was_asked(ctx, room_id, txn) {
+            return;
+        }
+        let template = deed.template(room_id, sender, ctx.now, txn);
         match self.take_room(ctx, room_id) {
             Some(mut room) if room.is_hub() => {
-                self.act_as_hub(ctx, &mut room, template);
+                self.act_as_hub(ctx, &mut room, template, txn);
                 self.put_room(room);
             }
             Some(mut room) if room.is_participating() => {
-                self.act_as_participant(ctx, &mut room, template);
+                self.act_as_participant(ctx, &mut room, template, txn);
                 self.put_room(room);
             }
             room => {
@@ -104,7 +130,23 @@ impl Node {
         }
     }
 
-    fn act_as_hub(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template) {
+    /// Whether a request is one that we know. If it has been carried out, the client gets the same answer.
+    fn was_asked(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, txn: &ClientTxn) -> bool {
+        if ctx.plan.defect == Some(Defect::NoClientTxnDedupe) {
+            return false;
+        }
+        // On disk is what came of it since.
+        let known = self.disk.client_txns.get(txn).or_else(|| self.mem.client_txns.get(txn));
+        let Some(known) = known.cloned() else { return false };
+        ctx.out.push(Out::Fact(Fact::Covered("a client asks again")));
+        if let ClientState::Done(event_id) = known {
+            let fact = Fact::ClientAnswered(room_id.clone(), event_id, Some(txn.clone()));
+            self.enqueue(ctx, Write::Barrier, vec![Effect::Fact(fact)]);
+        }
+        true
+    }
+
+    fn act_as_hub(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template, txn: &ClientTxn) {
         let target = template.content.get("redacts").and_then(Value::as_str).and_then(|id| EventId::parse(id).ok());
         let lookup = Lookup { events: target.into_iter().collect(), lpdus: vec![] };
         let known = self.disk.known(room.id(), &lookup);
@@ -118,25 +160,34 @@ impl Node {
         }
         match room.send_local(&self.me, template, &known) {
             Ok(Accepted::Appended { event, change }) => {
-                let fact = Fact::ClientAnswered(room.id().clone(), event.event_id().clone());
-                self.store(ctx, room, change, vec![Effect::Fact(fact)]);
+                let event_id = event.event_id().clone();
+                self.mem.client_txns.insert(txn.clone(), ClientState::Done(event_id.clone()));
+                let fact = Fact::ClientAnswered(room.id().clone(), event_id, Some(txn.clone()));
+                self.store_for(ctx, room, change, Some(txn.clone()), vec![Effect::Fact(fact)]);
             }
             Ok(Accepted::Duplicate(_)) => {}
             Err(refusal) => self.refused(ctx, &refusal.to_string()),
         }
     }
 
-    fn act_as_participant(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template) {
+    fn act_as_participant(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template, txn: &ClientTxn) {
         let lpdu = match room.make_lpdu(&self.me, template) {
             Ok(lpdu) => lpdu,
             Err(refusal) => return self.refused(ctx, &refusal.to_string()),
         };
+        let Some(hash) = lpdu.lpdu_hash().copied() else { return };
         let hub = room.hub().and_then(|hub| ctx.directory.node(hub.as_str()));
         match hub.filter(|_| room.invite_target(&lpdu).is_some()) {
-            Some(hub) => self.ask_hub_to_invite(ctx, hub, &lpdu),
+            Some(hub) => {
+                room.lpdu_refused(&hash);
+                self.ask_hub_to_invite(ctx, hub, &lpdu);
+            }
             None => {
                 self.next_lpdu += 1;
-                self.enqueue(ctx, Write::QueueLpdu(self.next_lpdu, lpdu), vec![]);
+                self.mem.client_txns.insert(txn.clone(), ClientState::Pending(hash));
+                let fact = Fact::LpduQueued(room.id().clone(), hash);
+                let write = Write::QueueLpdu(self.next_lpdu, lpdu, txn.clone());
+                self.enqueue(ctx, write, vec![Effect::Fact(fact)]);
             }
         }
     }

@@ -1,9 +1,12 @@
 //! The queues towards other servers.
 
-use axle_protocol::ServerName;
-use axle_room::outbound::{self, Destination, Output, Source};
+use std::sync::Arc;
+
+use axle_protocol::{Event, ServerName};
+use axle_room::outbound::{self, Cursor, Destination, Item, Output, Source};
 
 use super::{Call, Ctx, Fact, Node, Out, Timer};
+use crate::defects::Defect;
 use crate::disk::Write;
 use crate::wire::{NodeId, Request, Response};
 
@@ -51,7 +54,11 @@ impl Node {
         while let Some(output) = destination.poll_output() {
             match output {
                 Output::Load { after, limit } => {
-                    let items = self.disk.pending(name, after, limit);
+                    let mut items = self.deliverable(ctx).pending(name, after, limit);
+                    if ctx.plan.defect == Some(Defect::OutOfOrder) {
+                        items.reverse();
+                    }
+                    items.retain(|item| !is_forgotten(ctx, item));
                     destination.handle_loaded(self.as_told(name, after, items));
                 }
                 output => self.carry_out_output(ctx, name, output),
@@ -62,19 +69,14 @@ impl Node {
 
     fn carry_out_output(&mut self, ctx: &mut Ctx<'_>, name: &ServerName, output: Output) {
         match output {
-            Output::Transmit { txn_id, items } => {
-                let Some(to) = ctx.directory.node(name.as_str()) else { return };
-                let pdus = items.iter().map(|item| item.json.clone()).collect();
-                self.request(ctx, to, Request::Send { txn_id, pdus }, Call::Transaction(name.clone()));
-            }
+            Output::Transmit { txn_id, items } => self.transmit(ctx, name, txn_id, &items),
             Output::Acknowledge(cursor) => {
+                self.lpdus_taken(ctx, name, cursor.lpdu);
                 self.enqueue(ctx, Write::Acknowledge(name.clone(), cursor.event), vec![]);
             }
             Output::Failed { item, reason } => {
-                if let Source::Lpdu(id) = item.source {
-                    ctx.out.push(Out::Trace(format!("s{}: {} is refused: {reason}", self.id, item.event_id)));
-                    self.enqueue(ctx, Write::RefuseLpdu(id), vec![]);
-                }
+                ctx.out.push(Out::Trace(format!("s{}: {} is refused: {reason}", self.id, item.event_id)));
+                self.lpdu_refused(ctx, &item);
             }
             Output::Park { item, .. } => {
                 ctx.out.push(Out::Fact(Fact::Parked(name.clone(), item.event_id.clone())));
@@ -84,4 +86,47 @@ impl Node {
             Output::Load { .. } | Output::Attempted(_) => {}
         }
     }
+
+    fn transmit(&mut self, ctx: &mut Ctx<'_>, name: &ServerName, txn_id: Arc<str>, items: &Arc<[Item]>) {
+        let Some(to) = ctx.directory.node(name.as_str()) else { return };
+        if self.liar.is_none() {
+            ctx.out.push(Out::Fact(Fact::Transmitted(name.clone(), Arc::clone(&txn_id), items.to_vec())));
+        }
+        let pdus = items.iter().map(|item| item.json.clone()).collect();
+        self.request(ctx, to, Request::Send { txn_id, pdus }, Call::Transaction(name.clone()));
+        if ctx.plan.defect == Some(Defect::AcknowledgeOnSending) {
+            let mut sent = Cursor::default();
+            items.iter().for_each(|item| sent.advance(item.source));
+            self.enqueue(ctx, Write::Acknowledge(name.clone(), sent.event), vec![]);
+        }
+    }
+
+    /// The hub has answered the transactions with all LPDUs up to this one.
+    fn lpdus_taken(&mut self, ctx: &mut Ctx<'_>, hub: &ServerName, last: i64) {
+        let taken = self.disk.lpdus.range(..=last).map(|(_, lpdu)| lpdu);
+        let taken: Vec<Event> = taken.filter(|lpdu| lpdu.hub_server() == Some(hub)).cloned().collect();
+        for lpdu in taken {
+            let Some(mut room) = self.take_room(ctx, lpdu.room_id()) else { continue };
+            lpdu.lpdu_hash().into_iter().for_each(|hash| room.lpdu_taken(hash));
+            self.put_room(room);
+        }
+    }
+
+    fn lpdu_refused(&mut self, ctx: &mut Ctx<'_>, item: &Item) {
+        let Source::Lpdu(id) = item.source else { return };
+        let Some(lpdu) = self.disk.lpdus.get(&id).cloned() else { return };
+        let Some(hash) = lpdu.lpdu_hash() else { return };
+        if let Some(mut room) = self.take_room(ctx, lpdu.room_id()) {
+            room.lpdu_refused(hash);
+            self.put_room(room);
+        }
+        ctx.out.push(Out::Fact(Fact::LpduRefused(lpdu.room_id().clone(), *hash)));
+        self.enqueue(ctx, Write::RefuseLpdu(id), vec![]);
+    }
+}
+
+/// Whether a hub forgets to send an event. It remembers who comes and goes: nobody would ask for that.
+fn is_forgotten(ctx: &mut Ctx<'_>, item: &Item) -> bool {
+    let is_event = matches!(item.source, Source::Event(_));
+    is_event && !item.json.contains("\"state_key\"") && ctx.rng.per_mille(ctx.plan.forgetful)
 }

@@ -1,19 +1,20 @@
 //! A hub that lies, once, in one room.
 
+mod perform;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-use axle_protocol::event::Template;
+use axle_protocol::event::{Hash, Template};
 use axle_protocol::{Event, EventId, RoomId, ServerName};
 use axle_room::outbound::{Cursor, Item, Source};
-use axle_room::{Accepted, Known, Room, Route, Verified};
+use axle_room::{Change, Room, Verified};
 use serde_json::{Value, json};
 
 use super::clients::user;
-use super::{Ctx, Node, bytes};
-use crate::disk::item;
-use crate::plan::Lie;
+use super::{Ctx, Fact, Node, Out, bytes};
+use crate::lies::Lie;
 use crate::wire::NodeId;
 
 /// The lying side of a hub.
@@ -22,13 +23,20 @@ pub struct Liar {
     lie: Lie,
     /// Whether its auth rules allow anything at the moment.
     pub(super) lax: Arc<AtomicBool>,
+    /// The room in which it lies, once its time has come.
+    room_id: Option<RoomId>,
     victim: Option<ServerName>,
+    told: bool,
     /// What the victim must not get.
     withheld: Option<EventId>,
     /// What the victim gets instead of an event.
     instead: BTreeMap<EventId, Arc<str>>,
     /// What the victim gets besides.
     extra: Vec<Item>,
+    /// The LPDU that is taken and not appended.
+    swallowed: Option<Hash>,
+    /// The join whose answer is the lie, however often it is asked for.
+    join: Option<EventId>,
 }
 
 /// What was done, to be compared with what was noticed.
@@ -44,6 +52,12 @@ pub struct Lied {
     pub before: EventId,
     /// The event that it is about: one that no honest log has, or that the victim does not get.
     pub about: EventId,
+    /// The honest event in whose place the victim has another.
+    pub replaced: Option<EventId>,
+    /// The LPDU that was not appended.
+    pub swallowed: Option<Hash>,
+    /// The join whose answer was the lie.
+    pub join: Option<EventId>,
 }
 
 impl Node {
@@ -52,24 +66,34 @@ impl Node {
         self.liar = Some(Liar {
             lie,
             lax: Arc::default(),
+            room_id: None,
             victim: None,
+            told: false,
             withheld: None,
             instead: BTreeMap::new(),
             extra: Vec::new(),
+            swallowed: None,
+            join: None,
         });
     }
 
-    /// Lies to a participant. `None` if there is no occasion.
-    pub fn lie(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, victim: NodeId) -> Option<Lied> {
-        let lie = self.liar.as_ref()?.lie;
-        let before = self.mem.rooms.get(room_id).and_then(Room::head).map(|head| head.event_id.clone());
-        let mut room = self.take_room(ctx, room_id)?;
-        let before = before.or_else(|| room.head().map(|head| head.event_id.clone()))?;
-        let about = self.perform(ctx, &mut room, lie, victim);
+    /// From now on lies, to a participant; or to whoever joins next.
+    pub fn lie(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, victim: Option<NodeId>) {
+        let victim_name = victim.and_then(|victim| ctx.directory.identity(victim)).map(|peer| peer.name.clone());
+        let Some(liar) = self.liar.as_mut() else { return };
+        let lie = liar.lie;
+        (liar.room_id, liar.victim) = (Some(room_id.clone()), victim_name.clone());
+        let (Some(victim), Some(name)) = (victim, victim_name) else { return };
+        let Some(mut room) = self.take_room(ctx, room_id) else { return };
+        if !room.state().has_server(name.as_str()) {
+            // The victim does not know yet that it has left: it would not hear the lie.
+            return self.put_room(room);
+        }
+        if let (Some(before), Some(about)) = (head_of(&room), self.perform(ctx, &mut room, lie, victim)) {
+            self.admit(ctx, Lied::new(lie, room_id, victim, before, about));
+        }
         self.put_room(room);
-        let liar = self.liar.as_mut()?;
-        liar.victim = ctx.directory.identity(victim).map(|peer| peer.name.clone());
-        Some(Lied { lie, room_id: room_id.clone(), victim, before, about: about? })
+        self.wake(ctx, &name);
     }
 
     /// What the victim is told in place of what is true.
@@ -85,104 +109,120 @@ impl Node {
             }
         }
         if liar.lie == Lie::Reordered {
-            items.reverse();
+            // The hub's events; LPDUs of its users for other rooms are none of them.
+            let (mut events, lpdus): (Vec<Item>, Vec<Item>) =
+                items.into_iter().partition(|item| matches!(item.source, Source::Event(_)));
+            events.reverse();
+            items = events.into_iter().chain(lpdus).collect();
         }
         let extra = liar.extra.drain(..).map(|extra| Item { source: Source::Event(after.event), ..extra });
         extra.chain(items).collect()
     }
 
-    pub(super) fn withholds(&self, ctx: &Ctx<'_>, to: NodeId, event: &Event) -> bool {
-        let Some(liar) = &self.liar else { return false };
-        let is_victim = ctx.directory.identity(to).is_some_and(|peer| liar.victim.as_ref() == Some(&peer.name));
-        is_victim && liar.withheld.as_ref() == Some(event.event_id())
+    /// The bytes of an event in an answer to a backfill; `None` if this server must not get it.
+    pub(super) fn backfilled_as_told(&self, ctx: &Ctx<'_>, to: NodeId, event: &Event) -> Option<Arc<str>> {
+        let name = ctx.directory.identity(to).map(|peer| &peer.name);
+        let Some(liar) = self.liar.as_ref().filter(|liar| liar.victim.as_ref() == name) else {
+            return Some(bytes(event));
+        };
+        let is_withheld = liar.withheld.as_ref() == Some(event.event_id());
+        let changed = liar.instead.get(event.event_id()).filter(|_| liar.lie == Lie::Tampered);
+        (!is_withheld).then(|| changed.cloned().unwrap_or_else(|| bytes(event)))
     }
 
-    fn perform(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, lie: Lie, victim: NodeId) -> Option<EventId> {
-        match lie {
-            Lie::Forbidden => self.forbid(ctx, room),
-            Lie::Replayed => self.replay(ctx, room),
-            Lie::Forged => self.forge(ctx, room, victim),
-            Lie::Reordered => {
-                (0..3).for_each(|i| {
-                    self.say(ctx, room, &format!("in order {i}"));
-                });
-                self.say(ctx, room, "the last")
-            }
-            Lie::Dropped => {
-                let id = self.say(ctx, room, "withheld")?;
-                self.liar.as_mut()?.withheld = Some(id.clone());
-                Some(id)
-            }
-            Lie::Tampered => {
-                let id = self.say(ctx, room, "the truth")?;
-                let json = self.last_json(&id)?.replace("the truth", "a lie!!!!");
-                self.liar.as_mut()?.instead.insert(id.clone(), json.into());
-                Some(id)
-            }
-            Lie::TwoHistories => self.fork(ctx, room),
+    /// Whether an LPDU is to be taken and not appended.
+    pub(super) fn swallows(&mut self, ctx: &mut Ctx<'_>, room: &Room, from: NodeId, lpdu: &Verified) -> bool {
+        let hash = lpdu.event().lpdu_hash().copied();
+        if self.liar.as_ref().is_some_and(|liar| hash.is_some() && liar.swallowed == hash) {
+            return true;
+        }
+        let is_repeated = || {
+            let log = self.disk.rooms.get(room.id());
+            log.is_some_and(|log| log.ordered().any(|(_, event)| event.lpdu_hash().copied() == hash))
+        };
+        if lpdu.event().is_state() || !self.is_time_for(ctx, Lie::Swallowed, room, from) || is_repeated() {
+            return false;
+        }
+        let (Some(before), Some(liar)) = (head_of(room), self.liar.as_mut()) else { return false };
+        liar.swallowed = hash;
+        let about = lpdu.event().event_id().clone();
+        let lied = Lied::new(Lie::Swallowed, room.id(), from, before, about);
+        self.admit(ctx, Lied { swallowed: hash, ..lied });
+        true
+    }
+
+    /// Appends an LPDU, and prepares to tell its author another content. `None` if that is not the lie.
+    pub(super) fn altered(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        room: &mut Room,
+        from: NodeId,
+        lpdu: &Verified,
+    ) -> Option<Change> {
+        if lpdu.event().is_state() || !self.is_time_for(ctx, Lie::AlteredEcho, room, from) {
+            return None;
+        }
+        let (before, auth_events) = (head_of(room)?, lpdu.event().select_auth_events(room.state()));
+        let mut content: Value = serde_json::from_str(lpdu.event().json()).ok()?;
+        *content.get_mut("content")? = json!({ "body": "what you never said" });
+        let altered = Event::parse(content.to_string().as_bytes(), room.version()).ok()?;
+        let parents = std::slice::from_ref(&before);
+        let altered = altered.complete(&auth_events, parents, &self.me.name, &self.me.key).ok()?;
+        let accepted = self.accept(ctx, room, from, lpdu, axle_room::Route::Transaction).ok()?;
+        let replaced = accepted.event_id().clone();
+        let change = accepted.change()?;
+        self.liar.as_mut()?.instead.insert(replaced.clone(), bytes(&altered));
+        let lied = Lied::new(Lie::AlteredEcho, room.id(), from, before, altered.event_id().clone());
+        self.admit(ctx, Lied { replaced: Some(replaced), ..lied });
+        Some(change)
+    }
+
+    /// The state in the answer to a join, and more for its auth chain.
+    pub(super) fn state_as_told(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        to: NodeId,
+        join: &Event,
+        state: &mut Vec<Arc<str>>,
+        chain: &mut Vec<Arc<str>>,
+    ) {
+        let Some(liar) = self.liar.as_ref().filter(|liar| liar.lie.is_about_a_join()) else { return };
+        let (lie, room_id) = (liar.lie, join.room_id().clone());
+        let is_told = liar.told && liar.join.as_ref() != Some(join.event_id());
+        if is_told || liar.room_id.as_ref() != Some(&room_id) {
+            return;
+        }
+        let about = match lie {
+            Lie::WrongState => self.nobodys_levels(&room_id, join).map(|event| {
+                state.push(bytes(&event));
+                event.event_id().clone()
+            }),
+            _ => self.old_levels(&room_id, join).and_then(|(old, current)| {
+                let spot = state.iter_mut().find(|json| ***json == *current)?;
+                chain.push(std::mem::replace(spot, old));
+                Some(join.event_id().clone())
+            }),
+        };
+        if let (Some(before), Some(about)) = (join.prev_events().first(), about) {
+            self.liar.as_mut().into_iter().for_each(|liar| liar.join = Some(join.event_id().clone()));
+            let lied = Lied::new(lie, &room_id, to, before.clone(), about);
+            self.admit(ctx, Lied { join: Some(join.event_id().clone()), ..lied });
         }
     }
 
-    /// Says something as whoever of us is in the room.
-    fn say(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, text: &str) -> Option<EventId> {
-        for number in 0..2 {
-            let template = self.message(ctx, room, number, text)?;
-            if let Ok(Accepted::Appended { event, change }) = room.send_local(&self.me, template, &Known::default()) {
-                self.store(ctx, room, change, vec![]);
-                return Some(event.event_id().clone());
-            }
+    /// The lie is told.
+    fn admit(&mut self, ctx: &mut Ctx<'_>, lied: Lied) {
+        if let Some(liar) = &mut self.liar {
+            liar.told = true;
         }
-        None
+        ctx.out.push(Out::Fact(Fact::Lied(lied)));
     }
 
-    fn forbid(&mut self, ctx: &mut Ctx<'_>, room: &mut Room) -> Option<EventId> {
-        let lax = Arc::clone(&self.liar.as_ref()?.lax);
-        let stranger = Template { sender: user(self, 99)?, ..self.message(ctx, room, 0, "I am not in this room")? };
-        lax.store(true, Ordering::Relaxed);
-        let accepted = room.send_local(&self.me, stranger, &Known::default());
-        lax.store(false, Ordering::Relaxed);
-        let Ok(Accepted::Appended { event, change }) = accepted else { return None };
-        self.store(ctx, room, change, vec![]);
-        Some(event.event_id().clone())
-    }
-
-    /// Appends the newest LPDU again.
-    fn replay(&mut self, ctx: &mut Ctx<'_>, room: &mut Room) -> Option<EventId> {
-        let log = self.disk.rooms.get(room.id())?;
-        let is_message = |event: &&Event| event.lpdu_hash().is_some() && !event.is_state();
-        let event = log.ordered().map(|(_, event)| event).filter(is_message).last()?;
-        let lpdu = lpdu_of(event)?;
-        let origin = event.sender().server_name();
-        let lpdu = Verified::check(lpdu, ctx.directory).ok()?;
-        room.forget_recent();
-        let accepted = room.accept_lpdu(&self.me, &lpdu, &origin, Route::Transaction, &Known::default());
-        let Ok(Accepted::Appended { event, change }) = accepted else { return None };
-        self.store(ctx, room, change, vec![]);
-        Some(event.event_id().clone())
-    }
-
-    /// Makes an event of the victim's user, with a signature of its own.
-    fn forge(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, victim: NodeId) -> Option<EventId> {
-        let name = ctx.directory.identity(victim)?.name.clone();
-        let sender = axle_protocol::UserId::parse(format!("@u0:{name}")).ok()?;
-        let template = Template { sender, ..self.message(ctx, room, 0, "as if")? };
-        let lpdu = template.into_lpdu(room.version(), &self.me.name, &name, &self.me.key).ok()?;
-        let auth_events = lpdu.select_auth_events(room.state());
-        let parents = [room.head()?.event_id.clone()];
-        let event = lpdu.complete(&auth_events, &parents, &self.me.name, &self.me.key).ok()?;
-        self.liar.as_mut()?.extra.push(item(Source::Event(0), &event));
-        Some(event.event_id().clone())
-    }
-
-    /// Tells the victim something else with the same parent.
-    fn fork(&mut self, ctx: &mut Ctx<'_>, room: &mut Room) -> Option<EventId> {
-        let parents = [room.head()?.event_id.clone()];
-        let template = self.message(ctx, room, 0, "what you are told")?;
-        let auth_events = template.select_auth_events(room.state());
-        let other = template.into_pdu(room.version(), &auth_events, &parents, &self.me.name, &self.me.key).ok()?;
-        let id = self.say(ctx, room, "what the others are told")?;
-        self.liar.as_mut()?.instead.insert(id, bytes(&other));
-        Some(other.event_id().clone())
+    fn is_time_for(&self, ctx: &Ctx<'_>, lie: Lie, room: &Room, from: NodeId) -> bool {
+        let name = ctx.directory.identity(from).map(|peer| &peer.name);
+        self.liar.as_ref().is_some_and(|liar| {
+            liar.lie == lie && !liar.told && liar.victim.as_ref() == name && liar.room_id.as_ref() == Some(room.id())
+        })
     }
 
     fn message(&self, ctx: &Ctx<'_>, room: &Room, number: u64, text: &str) -> Option<Template> {
@@ -195,27 +235,20 @@ impl Node {
             content: json!({ "body": text }).as_object()?.clone(),
         })
     }
+}
 
-    /// The bytes of an event that is being written.
-    fn last_json(&self, id: &EventId) -> Option<String> {
-        let queued = self.queue.iter().chain(&self.flushing).map(|(write, _)| write);
-        let events = queued.filter_map(|write| match write {
-            crate::disk::Write::Change(_, _, change) => Some(&change.events),
-            _ => None,
-        });
-        let placed = events.flatten().find(|placed| placed.event.event_id() == id)?;
-        Some(placed.event.json().to_owned())
+impl Lied {
+    fn new(lie: Lie, room_id: &RoomId, victim: NodeId, before: EventId, about: EventId) -> Self {
+        let room_id = room_id.clone();
+        Self { lie, room_id, victim, before, about, replaced: None, swallowed: None, join: None }
+    }
+
+    /// Whether the hub's own log has it.
+    pub fn is_in_log(&self) -> bool {
+        matches!(self.lie, Lie::Forbidden | Lie::Replayed)
     }
 }
 
-/// The LPDU that a finished event was made from.
-fn lpdu_of(event: &Event) -> Option<Event> {
-    let mut value: Value = serde_json::from_str(event.json()).ok()?;
-    let object = value.as_object_mut()?;
-    object.remove("auth_events");
-    object.remove("prev_events");
-    object.get_mut("hashes")?.as_object_mut()?.remove("sha256");
-    let sender = event.sender().server_str().to_owned();
-    object.get_mut("signatures")?.as_object_mut()?.retain(|server, _| *server == sender);
-    Event::parse(value.to_string().as_bytes(), event.version()).ok()
+fn head_of(room: &Room) -> Option<EventId> {
+    room.head().map(|head| head.event_id.clone())
 }

@@ -14,17 +14,18 @@ use axle_protocol::auth::{self, AuthError};
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName};
 use axle_room::inbound::Transactions;
-use axle_room::outbound::Destination;
-use axle_room::{AccessPolicy, Change, Fault, Identity, Known, Placed, Room, RoomState, Verified};
+use axle_room::outbound::{Destination, Item};
+use axle_room::{AccessPolicy, Change, Fault, Identity, Known, Room, RoomState, Settled, Verified};
 
+use crate::defects::Defect;
 use crate::directory::Directory;
-use crate::disk::{Disk, Write};
-use crate::plan::{Plan, Sabotage};
+use crate::disk::{ClientState, ClientTxn, Disk, Write};
+use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::wire::{Body, Envelope, NodeId, Request, Response};
 
 pub use calls::Call;
-pub use clients::Deed;
+pub use clients::{ClientRequest, Deed, REQUEST};
 pub use liar::{Liar, Lied};
 
 /// What a server needs of the world while it handles something.
@@ -72,16 +73,30 @@ pub enum Timer {
 /// Something that happened and that invariants are about.
 #[derive(Debug, Clone)]
 pub enum Fact {
-    /// A client was told that its event is in the room.
-    ClientAnswered(RoomId, EventId),
+    /// A client was told that what it asked for is in the room; `ClientTxn` is what it calls its request.
+    ClientAnswered(RoomId, EventId, Option<ClientTxn>),
     /// A hub answered a transaction that brought this LPDU, and not that it failed.
     LpduTaken(RoomId, Hash),
+    /// An LPDU is durable in the queue towards the hub.
+    LpduQueued(RoomId, Hash),
+    /// The hub refused an LPDU.
+    LpduRefused(RoomId, Hash),
+    /// A transaction of this server was worked through.
+    Processed(NodeId, Arc<str>),
+    /// A transaction was sent.
+    Transmitted(ServerName, Arc<str>, Vec<Item>),
+    /// A join was answered, by this event.
+    JoinAnswered(RoomId, EventId),
     /// A participant noted a fault of its hub.
     Fault(RoomId, Fault),
+    /// A hub lied.
+    Lied(Lied),
     /// A room's log grew on disk.
     Durable(RoomId),
     /// An event was set aside.
     Parked(ServerName, EventId),
+    /// Something happened that runs are meant to bring about.
+    Covered(&'static str),
     /// Something that must never happen.
     Wrong(String),
 }
@@ -92,6 +107,7 @@ enum Effect {
     Respond(NodeId, u64, Response),
     FinishTransaction { origin: NodeId, txn_id: Arc<str>, response: Response, lpdus: Vec<(RoomId, Hash)> },
     AnswerJoin { to: NodeId, call: u64, room_id: RoomId, event_id: EventId },
+    Release(RoomId),
     Fact(Fact),
 }
 
@@ -107,7 +123,7 @@ pub struct Node {
     pub epoch: u64,
     /// What survives.
     pub disk: Disk,
-    /// With a disk that shows what is not durable: what really survives.
+    /// With a defect by which the disk shows what is not durable: what really survives.
     synced: Option<Disk>,
     queue: VecDeque<(Write, Vec<Effect>)>,
     flushing: Vec<(Write, Vec<Effect>)>,
@@ -127,19 +143,21 @@ struct Memory {
     joining: BTreeSet<RoomId>,
     held: Vec<Envelope>,
     backfilling: BTreeSet<RoomId>,
+    client_txns: BTreeMap<ClientTxn, ClientState>,
 }
 
 impl Node {
     /// A server with an empty disk.
     pub fn new(id: NodeId, me: Identity, plan: &Plan) -> Self {
-        let hides_nothing = plan.sabotage == Some(Sabotage::DeliverBeforeDurable);
+        let early = matches!(plan.defect, Some(Defect::AnswerBeforeDurable | Defect::DeliverBeforeDurable));
+        let never_stops = plan.defect == Some(Defect::NeverStopDelivery);
         Self {
             id,
             me,
             up: true,
             epoch: 0,
-            disk: Disk::default(),
-            synced: hides_nothing.then(Disk::default),
+            disk: Disk::new(never_stops),
+            synced: early.then(Disk::default),
             queue: VecDeque::new(),
             flushing: Vec::new(),
             next_lpdu: 0,
@@ -152,12 +170,17 @@ impl Node {
     pub fn crash(&mut self, ctx: &mut Ctx<'_>) {
         let survives = ctx.rng.per_mille(500);
         for (write, _) in std::mem::take(&mut self.flushing) {
-            if survives && self.synced.is_none() {
-                self.write(ctx, &write);
+            match &self.synced {
+                None if survives && ctx.plan.defect == Some(Defect::TornWrites) => self.disk.apply_half(&write),
+                None if survives => self.write(ctx, &write),
+                _ => {}
             }
         }
         if let Some(synced) = &self.synced {
             self.disk = synced.clone();
+        }
+        if ctx.plan.defect == Some(Defect::ForgetLpdus) {
+            self.disk.lpdus.clear();
         }
         self.queue.clear();
         self.mem = Memory::default();
@@ -169,8 +192,11 @@ impl Node {
     pub fn restart(&mut self, ctx: &mut Ctx<'_>) {
         self.up = true;
         let peers: Vec<ServerName> = self.peers(ctx).collect();
-        if ctx.plan.sabotage == Some(Sabotage::ForgetQueues) {
+        if ctx.plan.defect == Some(Defect::ForgetQueues) {
             self.disk.forget_queues(peers.iter().cloned());
+        }
+        for (origin, (txn_id, answer)) in &self.disk.answers {
+            self.mem.transactions.restore(origin, requests::SEND, txn_id, answer.clone());
         }
         peers.iter().for_each(|peer| self.wake(ctx, peer));
         let rooms: Vec<RoomId> = self.disk.rooms.keys().cloned().collect();
@@ -219,12 +245,13 @@ impl Node {
         log.state.iter().any(|((kind, user), id)| kind == "m.room.member" && user.ends_with(&suffix) && is_joined(id))
     }
 
-    /// A queue that has not been emptied, or an LPDU without an echo: what should not be left when all is well.
-    pub fn unfinished(&self) -> Option<String> {
+    /// A queue that has not been emptied, or an LPDU without an echo: what should not be left when all is well. An LPDU
+    /// that the hub has swallowed may be left.
+    pub fn unfinished(&self, swallowed: Option<&Hash>) -> Option<String> {
         if let Some((name, _)) = self.mem.destinations.iter().find(|(_, destination)| !destination.is_idle()) {
             return Some(format!("the queue towards {name} is not empty"));
         }
-        if let Some(lpdu) = self.disk.lpdus.values().next() {
+        if let Some(lpdu) = self.disk.lpdus.values().find(|lpdu| swallowed.is_none() || lpdu.lpdu_hash() != swallowed) {
             return Some(format!("the LPDU {} has neither echo nor refusal", lpdu.event_id()));
         }
         let waiting = self.disk.rooms.keys().find(|id| self.mem.rooms.get(*id).is_some_and(|room| room.waiting() > 0));
@@ -232,11 +259,18 @@ impl Node {
     }
 
     /// Takes a room out of memory, or loads it; to be put back with [`Node::put_room`].
-    fn take_room(&mut self, ctx: &Ctx<'_>, room_id: &RoomId) -> Option<Room> {
+    fn take_room(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId) -> Option<Room> {
         if let Some(room) = self.mem.rooms.remove(room_id) {
             return Some(room);
         }
-        let room = Room::restore(self.me.name.clone(), self.disk.snapshot(room_id)?);
+        let mut snapshot = self.disk.snapshot(room_id)?;
+        if ctx.plan.defect == Some(Defect::ForgetWaiting) {
+            snapshot.waiting.clear();
+        }
+        if !snapshot.waiting.is_empty() {
+            ctx.out.push(Out::Fact(Fact::Covered("a gap is known after a restart")));
+        }
+        let room = Room::restore(self.me.name.clone(), snapshot);
         let mut room = self.with_policy(ctx, room);
         self.disk.lpdus.values().filter(|lpdu| lpdu.room_id() == room_id).for_each(|lpdu| room.note_lpdu(lpdu));
         Some(room)
@@ -251,7 +285,7 @@ impl Node {
     }
 
     fn with_policy(&self, ctx: &Ctx<'_>, room: Room) -> Room {
-        let lax = Arc::new(AtomicBool::new(ctx.plan.sabotage == Some(Sabotage::NoAuthRules)));
+        let lax = Arc::new(AtomicBool::new(ctx.plan.defect == Some(Defect::NoAuthRules)));
         let lax = self.liar.as_ref().map_or(lax, |liar| Arc::clone(&liar.lax));
         room.with_policy(Arc::new(Policy { lax }))
     }
@@ -262,28 +296,55 @@ impl Node {
     }
 
     /// Queues a room's change. Whatever follows from it waits until it is durable.
-    fn store(&mut self, ctx: &mut Ctx<'_>, room: &Room, change: Change, mut effects: Vec<Effect>) {
-        let room_id = room.id().clone();
-        effects.extend(change.faults.iter().map(|fault| Effect::Fact(Fact::Fault(room_id.clone(), fault.clone()))));
-        let settles = |placed: &&Placed| placed.event.lpdu_hash().is_some_and(|hash| change.settled.contains(hash));
-        let answered = change.events.iter().filter(settles).map(|placed| placed.event.event_id().clone());
-        effects.extend(answered.map(|id| Effect::Fact(Fact::ClientAnswered(room_id.clone(), id))));
-        effects.push(Effect::Fact(Fact::Durable(room_id.clone())));
-        self.enqueue(ctx, Write::Change(room_id, room.version(), change), effects);
+    fn store(&mut self, ctx: &mut Ctx<'_>, room: &Room, change: Change, effects: Vec<Effect>) {
+        self.store_for(ctx, room, change, None, effects);
     }
 
-    fn enqueue(&mut self, ctx: &mut Ctx<'_>, write: Write, effects: Vec<Effect>) {
-        if ctx.plan.sabotage == Some(Sabotage::AnswerBeforeDurable) {
-            self.queue.push_back((write, Vec::new()));
-            effects.into_iter().for_each(|effect| self.carry_out(ctx, effect));
-        } else {
-            if self.synced.is_some() {
-                self.write(ctx, &write);
-                self.wake_all(ctx);
-            }
-            self.queue.push_back((write, effects));
+    /// The same, for a client's request.
+    fn store_for(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        room: &Room,
+        change: Change,
+        txn: Option<ClientTxn>,
+        mut effects: Vec<Effect>,
+    ) {
+        let room_id = room.id().clone();
+        if ctx.plan.defect != Some(Defect::Unwatchful) {
+            ctx.out.extend(change.faults.iter().map(|fault| Out::Fact(Fact::Fault(room_id.clone(), fault.clone()))));
         }
+        for Settled { lpdu_hash, event_id } in &change.settled {
+            let txn = self.client_txn_of(lpdu_hash);
+            effects.push(Effect::Fact(Fact::ClientAnswered(room_id.clone(), event_id.clone(), txn)));
+        }
+        effects.push(Effect::Fact(Fact::Durable(room_id.clone())));
+        self.enqueue(ctx, Write::Change(room_id, room.version(), change, txn), effects);
+    }
+
+    /// The client's request that an LPDU is for.
+    fn client_txn_of(&self, hash: &Hash) -> Option<ClientTxn> {
+        let mut states = self.mem.client_txns.iter().chain(&self.disk.client_txns);
+        states.find(|(_, state)| **state == ClientState::Pending(*hash)).map(|(txn, _)| txn.clone())
+    }
+
+    fn enqueue(&mut self, ctx: &mut Ctx<'_>, write: Write, mut effects: Vec<Effect>) {
+        if self.synced.is_some() {
+            self.write(ctx, &write);
+            match ctx.plan.defect {
+                Some(Defect::AnswerBeforeDurable) => {
+                    std::mem::take(&mut effects).into_iter().for_each(|effect| self.carry_out(ctx, effect));
+                }
+                _ => self.wake_all(ctx),
+            }
+        }
+        self.queue.push_back((write, effects));
         self.start_flush(ctx);
+    }
+
+    /// The disk that queues read from.
+    fn deliverable(&self, ctx: &Ctx<'_>) -> &Disk {
+        let durable = self.synced.as_ref().filter(|_| ctx.plan.defect == Some(Defect::AnswerBeforeDurable));
+        durable.unwrap_or(&self.disk)
     }
 
     fn start_flush(&mut self, ctx: &mut Ctx<'_>) {
@@ -318,10 +379,12 @@ impl Node {
         match effect {
             Effect::Respond(to, call, response) => self.respond(ctx, to, call, response),
             Effect::FinishTransaction { origin, txn_id, response, lpdus } => {
+                ctx.out.push(Out::Fact(Fact::Processed(origin, Arc::clone(&txn_id))));
                 self.finish_transaction(ctx, origin, &txn_id, response);
                 ctx.out.extend(lpdus.into_iter().map(|(room, hash)| Out::Fact(Fact::LpduTaken(room, hash))));
             }
             Effect::AnswerJoin { to, call, room_id, event_id } => self.answer_join(ctx, to, call, &room_id, &event_id),
+            Effect::Release(room_id) => self.release(ctx, &room_id),
             Effect::Fact(fact) => ctx.out.push(Out::Fact(fact)),
         }
     }
@@ -344,11 +407,11 @@ impl Node {
         others.filter_map(move |node| directory.identity(node)).map(|peer| peer.name.clone())
     }
 
-    /// Now and then a room is taken out of memory, as an idle one would be.
+    /// Now and then a room is taken out of memory, as an idle one would be. One that waits for something stays.
     fn unload_some(&mut self, ctx: &mut Ctx<'_>) {
         let idle = self.queue.is_empty() && self.flushing.is_empty() && self.mem.joining.is_empty();
         if idle && ctx.rng.per_mille(20) {
-            self.mem.rooms.retain(|_, room| room.waiting() > 0);
+            self.mem.rooms.retain(|_, room| room.waiting() > 0 || room.awaits_echoes());
             self.mem.rooms.values_mut().for_each(Room::forget_recent);
         }
     }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
-use axle_protocol::{Event, EventId, EventKind, RoomId};
+use axle_protocol::{EventId, EventKind, RoomId};
 use axle_room::inbound::Begin;
 use axle_room::{Accepted, InviteSource, Known, Prepared, Received, Refusal, Room, Route, Verified};
 
 use super::{Call, Ctx, Effect, Fact, Node, Out, bytes};
+use crate::defects::Defect;
 use crate::disk::Write;
-use crate::plan::Sabotage;
 use crate::wire::{Body, Envelope, NodeId, Request, Response};
 
-const SEND: &str = "send";
+/// The endpoint of transactions.
+pub(super) const SEND: &str = "send";
 
 /// What became of the events of one transaction so far.
 #[derive(Default)]
@@ -47,6 +48,7 @@ impl Node {
     ) {
         let Some(name) = ctx.directory.identity(origin).map(|peer| peer.name.clone()) else { return };
         self.mem.transactions.finish(&name, SEND, txn_id, answer.clone());
+        self.enqueue(ctx, Write::Answered(name, Arc::clone(txn_id), answer.clone()), vec![]);
         for call in self.mem.repeats.remove(&(origin, Arc::clone(txn_id))).unwrap_or_default() {
             self.respond(ctx, origin, call, answer.clone());
         }
@@ -61,9 +63,12 @@ impl Node {
         room_id: &RoomId,
         event_id: &EventId,
     ) {
-        let event = self.disk.rooms.get(room_id).and_then(|log| log.event(event_id)).map(bytes);
+        let event = self.disk.rooms.get(room_id).and_then(|log| log.event(event_id)).cloned();
         let answer = match (event, self.state(room_id, event_id)) {
-            (Some(event), Response::State { state, auth_chain }) => Response::Joined { event, state, auth_chain },
+            (Some(event), Response::State { mut state, mut auth_chain }) => {
+                self.state_as_told(ctx, to, &event, &mut state, &mut auth_chain);
+                Response::Joined { event: bytes(&event), state, auth_chain }
+            }
             _ => Response::error(500, "M_UNKNOWN", "the join is gone"),
         };
         self.respond(ctx, to, call, answer);
@@ -77,8 +82,15 @@ impl Node {
             return;
         }
         let Some(origin) = ctx.directory.identity(from).map(|peer| peer.name.clone()) else { return };
-        match self.mem.transactions.begin(&origin, SEND, &txn_id) {
-            Begin::Answered(answer) => return self.respond(ctx, from, call, answer),
+        let begun = match ctx.plan.defect {
+            Some(Defect::NoTransactionDedupe) => Begin::Process,
+            _ => self.mem.transactions.begin(&origin, SEND, &txn_id),
+        };
+        match begun {
+            Begin::Answered(answer) => {
+                ctx.out.push(Out::Fact(Fact::Covered("a transaction is repeated")));
+                return self.respond(ctx, from, call, answer);
+            }
             Begin::BadState => {
                 let answer = Response::error(400, "M_BAD_STATE", "another transaction is in work");
                 return self.respond(ctx, from, call, answer);
@@ -108,6 +120,7 @@ impl Node {
                 Err(error) => {
                     let origin = ctx.directory.identity(from).map(|peer| peer.name.clone());
                     let fault = origin.and_then(|name| room.refuse_unverified(&checked.event, &name, &error).ok());
+                    let fault = fault.filter(|_| ctx.plan.defect != Some(Defect::Unwatchful));
                     ctx.out.extend(fault.map(|fault| Out::Fact(Fact::Fault(room_id, fault))));
                 }
             },
@@ -117,21 +130,25 @@ impl Node {
     }
 
     fn lpdu(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, from: NodeId, lpdu: &Verified, outcome: &mut Outcome) {
-        if !room.is_hub() {
+        if !room.is_hub() || self.swallows(ctx, room, from, lpdu) {
             return;
+        }
+        if let Some(altered) = self.altered(ctx, room, from, lpdu) {
+            return self.store(ctx, room, altered, vec![]);
         }
         match self.accept(ctx, room, from, lpdu, Route::Transaction) {
             Ok(accepted) => {
                 outcome.taken.extend(lpdu.event().lpdu_hash().map(|hash| (room.id().clone(), *hash)));
-                if let Accepted::Appended { change, .. } = accepted {
-                    self.store(ctx, room, change, vec![]);
+                match accepted {
+                    Accepted::Appended { change, .. } => self.store(ctx, room, change, vec![]),
+                    Accepted::Duplicate(_) => ctx.out.push(Out::Fact(Fact::Covered("an LPDU is repeated"))),
                 }
             }
             Err(refusal) => outcome.failed.push((lpdu.event().event_id().to_string(), refusal.to_string())),
         }
     }
 
-    fn accept(
+    pub(super) fn accept(
         &self,
         ctx: &Ctx<'_>,
         room: &mut Room,
@@ -141,7 +158,7 @@ impl Node {
     ) -> Result<Accepted, Refusal> {
         let origin = ctx.directory.identity(from).map(|peer| peer.name.clone()).ok_or(Refusal::NoRoom)?;
         let mut known = self.known(room, [lpdu.event()]);
-        if ctx.plan.sabotage == Some(Sabotage::NoDedupe) {
+        if ctx.plan.defect == Some(Defect::NoLpduDedupe) {
             room.forget_recent();
             known = Known::default();
         }
@@ -269,14 +286,13 @@ impl Node {
     }
 
     fn backfill(&self, ctx: &Ctx<'_>, to: NodeId, room_id: &RoomId, from: &EventId) -> Response {
-        let Some(events) = self.disk.backfill(room_id, from) else {
+        let Some(events) = self.disk.backfill(room_id, from, ctx.plan.page) else {
             return Response::error(404, "M_NOT_FOUND", "no such event");
         };
-        let events: Vec<Event> = events.into_iter().filter(|event| !self.withholds(ctx, to, event)).collect();
-        if !events.iter().any(|event| event.event_id() == from) {
+        if events.last().is_none_or(|last| self.backfilled_as_told(ctx, to, last).is_none()) {
             return Response::error(404, "M_NOT_FOUND", "no such event");
         }
-        Response::Events(events.iter().map(bytes).collect())
+        Response::Events(events.iter().filter_map(|event| self.backfilled_as_told(ctx, to, event)).collect())
     }
 
     fn state(&self, room_id: &RoomId, event_id: &EventId) -> Response {

@@ -1,0 +1,108 @@
+//! What runs are meant to bring about. A simulation that never meets a situation says nothing about it.
+
+use std::collections::BTreeMap;
+
+use crate::disk::RoomLog;
+
+/// How often each situation came up.
+#[derive(Debug, Clone, Default)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+impl Coverage {
+    /// Everything that many seeds together must bring about.
+    pub const WANTED: [&'static str; 28] = [
+        "a room of version I.1",
+        "a room of the unstable version",
+        "several rooms in a run",
+        "several hubs in a run",
+        "a join",
+        "a join again, of somebody who had left",
+        "an invite",
+        "a knock",
+        "a leave",
+        "a kick",
+        "a ban",
+        "a ban that is lifted",
+        "power levels change",
+        "the join rule changes",
+        "a redaction that applies",
+        "a redaction that does not",
+        "a server leaves",
+        "a server comes back",
+        "a client asks again",
+        "a transaction is repeated",
+        "an LPDU is repeated",
+        "an LPDU is refused",
+        "a gap is filled",
+        "a gap is larger than a page",
+        "a gap is known after a restart",
+        "an invite is made anew on a room that went on",
+        "a server crashes while it writes",
+        "a server crashes while a transaction is on its way",
+    ];
+
+    /// It came up.
+    pub fn note(&mut self, what: &'static str) {
+        *self.0.entry(what).or_insert(0) += 1;
+    }
+
+    /// Adds what another run has brought about.
+    pub fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|(what, count)| *self.0.entry(what).or_insert(0) += count);
+    }
+
+    /// Each situation and how often it came up.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::WANTED.into_iter().map(|what| (what, self.0.get(what).copied().unwrap_or(0)))
+    }
+
+    /// What never came up.
+    pub fn missing(&self) -> Vec<&'static str> {
+        self.counts().filter(|(_, count)| *count == 0).map(|(what, _)| what).collect()
+    }
+
+    /// What a hub's log shows.
+    pub fn read(&mut self, log: &RoomLog) {
+        let mut members: BTreeMap<String, String> = BTreeMap::new();
+        let mut left: Vec<String> = Vec::new();
+        for (_, event) in log.ordered() {
+            match event.event_type() {
+                "m.room.power_levels" => self.note("power levels change"),
+                "m.room.join_rules" => self.note("the join rule changes"),
+                "m.room.redaction" => {
+                    let applies =
+                        log.events.get(event.event_id()).is_some_and(|stored| stored.placed.redacts.is_some());
+                    self.note(if applies { "a redaction that applies" } else { "a redaction that does not" });
+                }
+                _ => {}
+            }
+            let (Some(user), Some(now)) = (event.state_key(), event.membership()) else { continue };
+            let before = members.insert(user.to_owned(), now.to_owned()).unwrap_or_default();
+            let is_own = event.sender().as_str() == user;
+            self.read_member(&before, now, is_own);
+            let server = user.split_once(':').map_or("", |(_, server)| server);
+            let suffix = format!(":{server}");
+            let count = members.iter().filter(|(user, now)| user.ends_with(&suffix) && *now == "join").count();
+            if before == "join" && now != "join" && count == 0 {
+                self.note("a server leaves");
+                left.push(server.to_owned());
+            } else if before != "join" && now == "join" && count == 1 && left.iter().any(|other| other == server) {
+                self.note("a server comes back");
+            }
+        }
+    }
+
+    fn read_member(&mut self, before: &str, now: &str, is_own: bool) {
+        match (before, now) {
+            ("leave", "join") => self.note("a join again, of somebody who had left"),
+            (_, "join") => self.note("a join"),
+            (_, "invite") => self.note("an invite"),
+            (_, "knock") => self.note("a knock"),
+            ("ban", "leave") => self.note("a ban that is lifted"),
+            (_, "leave") if is_own => self.note("a leave"),
+            (_, "leave") => self.note("a kick"),
+            (_, "ban") => self.note("a ban"),
+            _ => {}
+        }
+    }
+}

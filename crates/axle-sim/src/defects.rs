@@ -1,0 +1,62 @@
+//! Defects put into the servers on purpose, to see that the invariants find them.
+
+/// A defect of every server of a run. It is in the simulator's own server or disk, around the code that is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defect {
+    /// A request is answered, by a hub or to a client, before what it brought is durable.
+    AnswerBeforeDurable,
+    /// Events are delivered before they are durable.
+    DeliverBeforeDurable,
+    /// A crash in the middle of a write leaves a part of it.
+    TornWrites,
+    /// The hub does not look whether an LPDU has been appended before.
+    NoLpduDedupe,
+    /// A repeated transaction is worked through again.
+    NoTransactionDedupe,
+    /// A client's repeated request is carried out again.
+    NoClientTxnDedupe,
+    /// A participant gives up every gap at once.
+    NoBackfill,
+    /// A participant forgets, when it crashes, which events wait for a gap to be filled.
+    ForgetWaiting,
+    /// Queues deliver the newest first.
+    OutOfOrder,
+    /// What is sent counts as delivered before the other server has answered.
+    AcknowledgeOnSending,
+    /// After a restart, queues begin at what is new.
+    ForgetQueues,
+    /// Queued LPDUs are lost in a crash.
+    ForgetLpdus,
+    /// A server that has left a room goes on getting its events.
+    NeverStopDelivery,
+    /// Auth rules are not asked.
+    NoAuthRules,
+    /// Nobody looks at what the hub does.
+    Unwatchful,
+}
+
+impl Defect {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::AnswerBeforeDurable,
+        Self::DeliverBeforeDurable,
+        Self::TornWrites,
+        Self::NoLpduDedupe,
+        Self::NoTransactionDedupe,
+        Self::NoClientTxnDedupe,
+        Self::NoBackfill,
+        Self::ForgetWaiting,
+        Self::OutOfOrder,
+        Self::AcknowledgeOnSending,
+        Self::ForgetQueues,
+        Self::ForgetLpdus,
+        Self::NeverStopDelivery,
+        Self::NoAuthRules,
+        Self::Unwatchful,
+    ];
+
+    /// The defect of this name, as `Debug` writes it.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|defect| format!("{defect:?}").eq_ignore_ascii_case(name))
+    }
+}

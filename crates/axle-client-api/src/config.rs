@@ -54,7 +54,7 @@ pub struct RateLimits {
     pub rooms: Option<Rate>,
     /// Accounts registered, an address.
     pub registrations: Option<Rate>,
-    /// Wrong passwords, an account.
+    /// Wrong passwords for one account from one address. Guesses from elsewhere do not lock anybody out.
     pub login_account: Option<Rate>,
     /// Wrong passwords, an address.
     pub login_address: Option<Rate>,

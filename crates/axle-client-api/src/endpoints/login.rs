@@ -57,25 +57,46 @@ fn user(api: &Api, request: &Request) -> Result<UserId, MatrixError> {
     if user_id.server_str() == api.config.server_name.as_str() { Ok(user_id) } else { Err(wrong()) }
 }
 
+/// Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
+/// limited as such, anybody could lock its owner out.
 async fn check_password(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
     let address = address_key(caller.address);
-    api.limits.login_address.take(&address)?;
+    let account = format!("{address} {user_id}");
     // Taken before the password is checked, so that guesses made at the same time count, too.
-    api.limits.login_account.take(user_id.as_str())?;
+    api.limits.login_address.take(&address)?;
+    if let Err(error) = api.limits.login_account.take(&account) {
+        // Refused unread: it was no guess.
+        api.limits.login_address.give_back(&address);
+        return Err(error.into());
+    }
+    let checked = verify(api, user_id, password).await;
+    if !matches!(&checked, Ok(Checked::Wrong(_))) {
+        api.limits.login_address.give_back(&address);
+        api.limits.login_account.give_back(&account);
+    }
+    match checked? {
+        Checked::Right => Ok(()),
+        Checked::Wrong(error) => Err(error.into()),
+    }
+}
+
+/// What came of a password; a failure of ours is neither.
+enum Checked {
+    Right,
+    Wrong(MatrixError),
+}
+
+async fn verify(api: &Api, user_id: &UserId, password: String) -> ApiResult<Checked> {
     let user = api.store.user(user_id).await?;
     let deactivated = user.as_ref().is_some_and(|user| user.deactivated);
     let hash = user.filter(|user| !user.deactivated).and_then(|user| user.password_hash);
-    if !api.passwords.verify(password, hash).await? {
-        let error = if deactivated {
-            MatrixError::new(403, "M_USER_DEACTIVATED", "This account is deactivated.")
-        } else {
-            wrong()
-        };
-        return Err(error.into());
-    }
-    api.limits.login_address.give_back(&address);
-    api.limits.login_account.give_back(user_id.as_str());
-    Ok(())
+    Ok(if api.passwords.verify(password, hash).await? {
+        Checked::Right
+    } else if deactivated {
+        Checked::Wrong(MatrixError::new(403, "M_USER_DEACTIVATED", "This account is deactivated."))
+    } else {
+        Checked::Wrong(wrong())
+    })
 }
 
 fn wrong() -> MatrixError {

@@ -1,5 +1,7 @@
 //! Registering, logging in and out, profiles.
 
+use std::net::IpAddr;
+
 use axle_client_api::{Rate, RateLimits, Registration, create_user};
 use axle_protocol::ServerName;
 use axle_store::RegistrationToken;
@@ -191,10 +193,10 @@ async fn logging_out_ends_one_session_or_all() {
 }
 
 #[tokio::test]
-async fn guessing_passwords_is_throttled_by_account() {
+async fn guessing_passwords_is_throttled_by_account_and_address() {
     let mut config = config();
     config.limits = RateLimits { login_account: Some(Rate { per_second: 0.001, burst: 3 }), ..RateLimits::off() };
-    let server = server_with(config).await;
+    let mut server = server_with(config).await;
     server.person("alice").await;
     server.person("bob").await;
     // What is right does not count.
@@ -208,6 +210,30 @@ async fn guessing_passwords_is_throttled_by_account() {
     refused.fails(429, "M_LIMIT_EXCEEDED");
     assert!(refused.body["retry_after_ms"].as_u64().unwrap() > 0);
     assert!(refused.headers.contains_key("retry-after"));
+    login(&server, "bob", "correct horse").await.ok();
+    // Who guesses locks nobody out but themselves.
+    let elsewhere = reqwest::Client::builder().local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    server.http = elsewhere;
+    login(&server, "alice", "correct horse").await.ok();
+    for _ in 0..3 {
+        login(&server, "alice", "wrong horse").await.fails(403, "M_FORBIDDEN");
+    }
+    login(&server, "alice", "wrong horse").await.fails(429, "M_LIMIT_EXCEEDED");
+}
+
+#[tokio::test]
+async fn a_refused_login_is_no_guess() {
+    let mut config = config();
+    let rate = |burst| Some(Rate { per_second: 0.001, burst });
+    config.limits = RateLimits { login_account: rate(2), login_address: rate(3), ..RateLimits::off() };
+    let server = server_with(config).await;
+    server.person("bob").await;
+    for _ in 0..2 {
+        login(&server, "alice", "wrong horse").await.fails(403, "M_FORBIDDEN");
+    }
+    for _ in 0..5 {
+        login(&server, "alice", "wrong horse").await.fails(429, "M_LIMIT_EXCEEDED");
+    }
     login(&server, "bob", "correct horse").await.ok();
 }
 

@@ -108,6 +108,7 @@ impl Load {
             events,
             deliveries: Vec::new(),
             settled_lpdus: Vec::new(),
+            announcements: Vec::new(),
             client_txns: Vec::new(),
             lpdus_unasked: false,
         }

@@ -36,6 +36,15 @@ pub struct PendingLpdu {
     pub client_txn: Option<ClientTxnKey>,
 }
 
+/// An invite in a room, and the server of its target, which is not in the room and is still to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Who is to be told.
+    pub destination: ServerName,
+    /// The invite.
+    pub event_id: EventId,
+}
+
 /// An event that a destination refused for good; the queue goes on without it.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct ParkedEvent {
@@ -111,6 +120,15 @@ pub trait Delivery {
 
     /// The hub refused an LPDU: takes it out of the queue and answers its client transaction with the reason.
     async fn refuse_lpdu(&self, lpdu_hash: &Hash, reason: &str) -> Result<(), StoreError>;
+
+    /// Servers that are to be told of invites.
+    async fn announcement_destinations(&self) -> Result<Vec<ServerName>, StoreError>;
+
+    /// The first invites that a server is to be told of, the oldest first.
+    async fn announcements(&self, destination: &ServerName, limit: usize) -> Result<Vec<Announcement>, StoreError>;
+
+    /// The server was told of the invite, or need not be any more.
+    async fn announced(&self, announcement: &Announcement) -> Result<(), StoreError>;
 
     /// The answer that a transaction of another server got.
     async fn inbound_response(

@@ -18,7 +18,9 @@ pub mod memory;
 pub mod sqlite;
 
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};
-pub use delivery::{Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu};
+pub use delivery::{
+    Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
+};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use keys::{ServerKeys, StoredKey};

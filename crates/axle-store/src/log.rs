@@ -7,7 +7,7 @@ use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{EventId, RoomId, RoomVersion, ServerName, UserId};
 
-use crate::{ClientTxn, StoreError};
+use crate::{Announcement, ClientTxn, StoreError};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -94,6 +94,8 @@ pub struct Append {
     pub client_txns: Vec<ClientTxn>,
     /// The writer has not asked for [`RoomLog::known_lpdus`]: an LPDU that is in the room already refuses the append.
     pub lpdus_unasked: bool,
+    /// Invites of this append whose target's server is still to be told of them.
+    pub announcements: Vec<Announcement>,
 }
 
 /// What an append got: the stream position of each event, in the order of [`Append::events`].

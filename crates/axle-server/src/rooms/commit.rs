@@ -8,11 +8,11 @@ use axle_room::{Change, Delivery, Placed, Room, Settled, Status};
 use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, StoreError};
 use futures_util::future::try_join_all;
 
-use super::{Batch, Rooms, Shared, faults, gaps, invite};
+use super::{Batch, Rooms, Shared, announce, faults, gaps};
 
 /// Stores what a batch came to.
 pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Result<(), StoreError> {
-    let Batch { change, lpdus, client_txns, announced, lpdus_unasked } = batch;
+    let Batch { change, lpdus, client_txns, announcements, lpdus_unasked } = batch;
     faults::note(shared, room, &change.faults).await?;
     if !change.is_empty() || !client_txns.is_empty() {
         let append = Append {
@@ -24,6 +24,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
             settled_lpdus: change.settled.iter().map(|settled| settled.lpdu_hash).collect(),
             client_txns,
             lpdus_unasked,
+            announcements: announcements.clone(),
         };
         let started = Instant::now();
         shared.store.append(append).await?;
@@ -36,8 +37,8 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
         if change.events.iter().any(|placed| placed.status == Status::Waiting) {
             gaps::fill(&Rooms(shared.clone()), room.id());
         }
-        for (target, invite) in announced {
-            invite::announce(&Rooms(shared.clone()), target, invite);
+        for announcement in announcements {
+            announce::tell(&Rooms(shared.clone()), &announcement.destination);
         }
     }
     if !lpdus.is_empty() {

@@ -99,12 +99,16 @@ async fn run(rooms: &Rooms, room_id: &RoomId) {
                 Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
             },
             Ok(Step::Failed(wait)) => {
-                tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+                if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
+                    return;
+                }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(error) => {
                 tracing::warn!(%room_id, %error, "filling a gap failed");
-                tokio::time::sleep(pause).await;
+                if !rooms.0.registry.pause(pause).await {
+                    return;
+                }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }

@@ -1,21 +1,15 @@
 //! Invites of users whose server is not in the room, in all three roles: hub, inviting participant, target.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axle_client_api::SendEvent;
 use axle_federation::InviteRequest;
 use axle_protocol::auth::Membership;
 use axle_protocol::{Event, EventId, EventKind, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use axle_room::{InviteSource, Prepared, PreparedInvite, Route, Verified};
-use axle_store::OutOfRoom;
+use axle_store::{Announcement, OutOfRoom};
 
 use super::{Batch, Echo, Needs, PeerError, Rooms, Turn, errors, outside, received, refused, send, stripped};
-
-/// How often the target of an invite that is in the room already is told of it.
-const ANNOUNCE_TRIES: u32 = 6;
-/// The pause after the first try; doubled each time.
-const ANNOUNCE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Invites somebody in the name of a local user.
 pub(crate) async fn of_local_user(rooms: &Rooms, event: &Arc<SendEvent>) -> Result<EventId, MatrixError> {
@@ -57,29 +51,6 @@ pub(crate) async fn requested(
         }
         EventKind::Pdu => as_target(rooms, origin, &event, &request).await,
     }
-}
-
-/// Tells the target of an invite that is in the room already. Tried a few times in the background: a server that was
-/// away for longer learns of it when it is invited again.
-pub(crate) fn announce(rooms: &Rooms, target: ServerName, invite: Event) {
-    let rooms = rooms.clone();
-    tokio::spawn(async move {
-        let mut pause = ANNOUNCE_PAUSE;
-        for _ in 0..ANNOUNCE_TRIES {
-            let state = stripped::state(&*rooms.0.store, invite.room_id(), invite.sender().as_str()).await;
-            let state = state.unwrap_or_default();
-            match rooms.0.peers.invite(&target, &invite, &state).await {
-                Ok(_) => return,
-                Err(PeerError::Refused(error)) => {
-                    tracing::info!(%target, event_id = %invite.event_id(), %error, "an invite was refused");
-                    return;
-                }
-                Err(PeerError::Unreachable(_)) => tokio::time::sleep(pause).await,
-            }
-            pause *= 2;
-        }
-        tracing::warn!(%target, event_id = %invite.event_id(), "the target of an invite could not be reached");
-    });
 }
 
 /// How far a hub is with an invite.
@@ -274,11 +245,10 @@ pub(crate) fn append_and_announce(
     match room.prepare_invite(me, source, known)? {
         Prepared::Duplicate(_) => {}
         Prepared::Ask(prepared) => {
-            let target = prepared.target().clone();
-            let invite = prepared.pdu().clone();
+            let destination = prepared.target().clone();
             let accepted = room.finish_invite(me, *prepared, None, known)?;
-            append(accepted, turn.batch);
-            turn.batch.announced.push((target, invite));
+            let event_id = append(accepted, turn.batch);
+            turn.batch.announcements.push(Announcement { destination, event_id });
         }
     }
     Ok(())

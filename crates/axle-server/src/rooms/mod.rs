@@ -3,6 +3,7 @@
 //! [`Rooms`] is the way in. Each room in use has a worker, the only one that changes it; see [`worker`]. What other
 //! servers ask for comes in by `federation_service`, what local users want by `client_service`.
 
+mod announce;
 mod blocks;
 mod chain;
 mod commit;
@@ -80,6 +81,7 @@ struct Shared {
     joining: joining::Joining,
     versions: versions::Versions,
     gaps: gaps::Gaps,
+    announcing: announce::Announcing,
     counters: Counters,
     registry: registry::Registry,
 }
@@ -101,15 +103,20 @@ impl Rooms {
             joining: joining::Joining::default(),
             versions: versions::Versions::default(),
             gaps: gaps::Gaps::default(),
+            announcing: announce::Announcing::default(),
             counters: Counters::default(),
             registry: registry::Registry::new(),
         }))
     }
 
-    /// Goes on with what a restart interrupted: gaps that were being filled. To be called once the network is up.
+    /// Goes on with what a restart interrupted: gaps that were being filled, invites that are to be told. To be called
+    /// once the network is up.
     pub async fn resume(&self) -> Result<(), axle_store::StoreError> {
         for room_id in self.0.store.rooms_with_waiting().await? {
             gaps::fill(self, &room_id);
+        }
+        for destination in self.0.store.announcement_destinations().await? {
+            announce::tell(self, &destination);
         }
         Ok(())
     }

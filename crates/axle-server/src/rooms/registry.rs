@@ -1,6 +1,7 @@
 //! Which rooms have a running worker, and how to reach it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axle_protocol::RoomId;
 use lru::LruCache;
@@ -18,6 +19,8 @@ pub(super) struct Registry {
     workers: Mutex<Workers>,
     /// Held by every worker; when all are gone, closing is done.
     running: watch::Sender<()>,
+    /// For those who wait for something else than a job.
+    closing: watch::Sender<bool>,
 }
 
 struct Workers {
@@ -33,7 +36,7 @@ pub(super) struct Running {
 impl Registry {
     pub(super) fn new() -> Self {
         let workers = Workers { by_room: LruCache::unbounded(), closed: false };
-        Self { workers: Mutex::new(workers), running: watch::channel(()).0 }
+        Self { workers: Mutex::new(workers), running: watch::channel(()).0, closing: watch::channel(false).0 }
     }
 
     /// The way to a room's worker; `start` starts one on a new mailbox. `None`: the server is shutting down.
@@ -80,7 +83,17 @@ impl Registry {
             workers.closed = true;
             workers.by_room.clear();
         }
+        self.closing.send_replace(true);
         self.running.closed().await;
+    }
+
+    /// Waits, but not longer than until closing begins. `false`: it has begun.
+    pub(super) async fn pause(&self, duration: Duration) -> bool {
+        let mut closing = self.closing.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(duration) => true,
+            _ = closing.wait_for(|closing| *closing) => false,
+        }
     }
 
     /// How many rooms are in memory.

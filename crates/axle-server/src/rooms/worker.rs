@@ -8,9 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axle_protocol::{Event, EventId, MatrixError, RoomId, ServerName};
+use axle_protocol::{EventId, MatrixError, RoomId};
 use axle_room::{Change, Known, Lookup, Room, Verified};
-use axle_store::{ClientTxn, ClientTxnKey, ClientTxnState, PendingLpdu, StoreError};
+use axle_store::{Announcement, ClientTxn, ClientTxnKey, ClientTxnState, PendingLpdu, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::registry::Running;
@@ -103,7 +103,7 @@ pub(crate) struct Batch {
     /// Client transactions that the change answers.
     pub(crate) client_txns: Vec<ClientTxn>,
     /// Invites in the change whose target's server is to be told of them.
-    pub(crate) announced: Vec<(ServerName, Event)>,
+    pub(crate) announcements: Vec<Announcement>,
     /// The store was not asked which LPDUs are in the room already.
     pub(super) lpdus_unasked: bool,
 }

@@ -10,7 +10,7 @@ use crate::net::{Server, key, name, raw};
 use crate::participants::{Three, three};
 use crate::talk::{ids, map, until, until_agree};
 
-fn message(room: &RoomId, sender: &UserId, body: &str) -> Template {
+pub(crate) fn message(room: &RoomId, sender: &UserId, body: &str) -> Template {
     Template {
         room_id: room.clone(),
         event_type: "m.room.message".into(),
@@ -22,7 +22,7 @@ fn message(room: &RoomId, sender: &UserId, body: &str) -> Template {
 }
 
 /// An LPDU as its sender's server makes it.
-fn lpdu(template: Template, hub: &Server) -> Event {
+pub(crate) fn lpdu(template: Template, hub: &Server) -> Event {
     let server = template.sender.server_name();
     template.into_lpdu(RoomVersion::I1, &hub.name, &server, &key(&server)).unwrap()
 }

@@ -1,9 +1,12 @@
 //! What goes wrong: servers that are away, crash, lose events.
 
 use axle_client_api::RoomService as _;
+use axle_federation::FederationService as _;
 use axle_protocol::auth::Membership;
 use serde_json::Map;
 
+use crate::adversaries::{lpdu, message};
+use crate::net::raw;
 use crate::participants::{Three, three};
 use crate::talk::{ids, until, until_agree};
 
@@ -183,4 +186,48 @@ async fn a_room_nobody_can_help_into_is_not_entered() {
     assert_eq!(b.rooms.join(&bob, &unknown, &[], Map::new()).await.unwrap_err().status, 404);
     assert!(b.store.user_rooms(&bob).await.unwrap().is_empty());
     assert_eq!(b.rooms.loaded(), 0, "unknown rooms take no memory");
+}
+
+#[tokio::test]
+async fn the_target_of_an_invite_is_told_of_it_after_a_crash() {
+    let Three { net, hub, b, c, folders } = three().await;
+    let (alice, bob, carol) = (hub.user("alice"), b.user("bob"), c.user("carol"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, &hub).await.unwrap();
+    net.set_down(&c.name, true);
+    // By /send, as some servers do: the hub puts it into the room and tells carol's server afterwards.
+    let mut invite = message(&room, &bob, "");
+    invite.event_type = "m.room.member".into();
+    invite.state_key = Some(carol.to_string());
+    invite.content = crate::talk::map(serde_json::json!({"membership": "invite"}));
+    let invite = lpdu(invite, &hub);
+    let answer = hub.rooms.transaction(&b.name, vec![raw(invite.json())], vec![]).await.unwrap();
+    assert!(answer.failed_pdus.is_empty(), "{answer:?}");
+    assert_eq!(hub.membership(&room, &carol).await, Some(Membership::Invite));
+    let left = hub.kill();
+    let hub = net.start("hub.test", left, &[]).await;
+    net.set_down(&c.name, false);
+    c.until_outside(&room, &carol, Membership::Invite).await;
+    until("it is done", async || hub.store.announcement_destinations().await.unwrap().is_empty()).await;
+    drop((b, folders));
+}
+
+#[tokio::test]
+async fn an_invite_that_is_over_is_not_told() {
+    let Three { net, hub, b, c, .. } = &three().await;
+    let (alice, bob, carol) = (hub.user("alice"), b.user("bob"), c.user("carol"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    net.set_down(&c.name, true);
+    let mut invite = message(&room, &bob, "");
+    invite.event_type = "m.room.member".into();
+    invite.state_key = Some(carol.to_string());
+    invite.content = crate::talk::map(serde_json::json!({"membership": "invite"}));
+    hub.rooms.transaction(&b.name, vec![raw(lpdu(invite, hub).json())], vec![]).await.unwrap();
+    assert_eq!(hub.store.announcement_destinations().await.unwrap(), std::slice::from_ref(&c.name));
+    until("it was tried", async || net.tried_in_vain(&c.name) > 0).await;
+    hub.set_member(&alice, &room, &carol, "leave").await.unwrap();
+    net.set_down(&c.name, false);
+    until("it is done", async || hub.store.announcement_destinations().await.unwrap().is_empty()).await;
+    assert_eq!(c.outside(&room, &carol).await, None);
 }

@@ -36,6 +36,7 @@ pub(crate) struct Net {
     losing: Mutex<HashSet<ServerName>>,
     lost_lpdus: Mutex<usize>,
     keyless: Mutex<HashSet<ServerName>>,
+    in_vain: Mutex<HashMap<ServerName, usize>>,
 }
 
 /// One server. Dropping it is pulling its plug.
@@ -118,10 +119,16 @@ impl Net {
         self.losing.lock().unwrap().contains(destination)
     }
 
+    /// How often somebody tried to reach a server in vain.
+    pub(crate) fn tried_in_vain(&self, server: &ServerName) -> usize {
+        self.in_vain.lock().unwrap().get(server).copied().unwrap_or(0)
+    }
+
     fn reach(&self, from: &ServerName, to: &ServerName) -> Result<Rooms, PeerError> {
         let down = self.down.lock().unwrap();
         let cut = self.cut.lock().unwrap().contains(&(from.clone(), to.clone()));
         if cut || down.contains(to) || down.contains(from) {
+            *self.in_vain.lock().unwrap().entry(to.clone()).or_default() += 1;
             return Err(PeerError::Unreachable(format!("{to} is down")));
         }
         let servers = self.servers.lock().unwrap();

@@ -40,6 +40,11 @@ impl Data {
                 *state = ClientTxnState::Done(txn.event_id.clone());
             }
         }
+        for announcement in &append.announcements {
+            if !self.announcements.contains(announcement) {
+                self.announcements.push(announcement.clone());
+            }
+        }
         append.settled_lpdus.iter().for_each(|hash| self.settle(append, hash));
         Ok(Appended { streams })
     }

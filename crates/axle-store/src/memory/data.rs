@@ -8,8 +8,8 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
 use crate::{
-    ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom, ParkedEvent, PendingLpdu,
-    Profile, StoredEvent, StoredKey, User,
+    Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom, ParkedEvent,
+    PendingLpdu, Profile, StoredEvent, StoredKey, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -28,6 +28,8 @@ pub(super) struct Data {
     pub(super) parked: Vec<ParkedEvent>,
     pub(super) lpdus: BTreeMap<i64, PendingLpdu>,
     pub(super) last_lpdu: i64,
+    /// In the order in which they were made.
+    pub(super) announcements: Vec<Announcement>,
     pub(super) responses: HashMap<(ServerName, String), VecDeque<(String, InboundResponse)>>,
     pub(super) keys: BTreeMap<(ServerName, KeyId), StoredKey>,
     pub(super) key_responses: HashMap<ServerName, Vec<KeyResponse>>,

@@ -1,5 +1,7 @@
 //! Queues towards other servers.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use axle_protocol::event::Hash;
 use axle_protocol::{RoomId, ServerName};
@@ -7,8 +9,8 @@ use axle_protocol::{RoomId, ServerName};
 use super::MemoryStore;
 use super::data::{Data, Destination};
 use crate::{
-    ClientTxnState, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu, StoreError,
-    StoredEvent,
+    Announcement, ClientTxnState, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
+    StoreError, StoredEvent,
 };
 
 #[async_trait]
@@ -84,6 +86,27 @@ impl Delivery for MemoryStore {
         let (hash, outcome) = (*lpdu_hash, ClientTxnState::Refused(reason.to_owned()));
         self.write(move |data| {
             data.finish_lpdu(&hash, &outcome);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn announcement_destinations(&self) -> Result<Vec<ServerName>, StoreError> {
+        let inner = self.lock();
+        let all: BTreeSet<&ServerName> = inner.data.announcements.iter().map(|it| &it.destination).collect();
+        Ok(all.into_iter().cloned().collect())
+    }
+
+    async fn announcements(&self, destination: &ServerName, limit: usize) -> Result<Vec<Announcement>, StoreError> {
+        let inner = self.lock();
+        let all = inner.data.announcements.iter().filter(|it| it.destination == *destination);
+        Ok(all.take(limit).cloned().collect())
+    }
+
+    async fn announced(&self, announcement: &Announcement) -> Result<(), StoreError> {
+        let announcement = announcement.clone();
+        self.write(move |data| {
+            data.announcements.retain(|known| *known != announcement);
             Ok(())
         })
         .await

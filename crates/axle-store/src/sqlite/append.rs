@@ -49,6 +49,9 @@ pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, Store
     for txn in &append.client_txns {
         super::accounts::finish_txn(tx.conn, &txn.key, &txn.event_id)?;
     }
+    for announcement in &append.announcements {
+        super::delivery::announce(tx.conn, announcement)?;
+    }
     for hash in &append.settled_lpdus {
         super::delivery::settle_lpdu(tx, appending.room.id, hash)?;
     }

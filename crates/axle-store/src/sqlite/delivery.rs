@@ -15,7 +15,8 @@ use super::event_index::find_lpdu;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
 use crate::{
-    ClientTxnKey, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu, StoreError,
+    Announcement, ClientTxnKey, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
+    StoreError,
 };
 
 /// Whether event `e` is for destination `?1`.
@@ -148,6 +149,36 @@ impl Delivery for SqliteStore {
         .await
     }
 
+    async fn announcement_destinations(&self) -> Result<Vec<ServerName>, StoreError> {
+        self.read(|conn| {
+            all(&mut conn.prepare_cached("SELECT DISTINCT destination FROM announcement")?, [], |row| rows::id(row, 0))
+        })
+        .await
+    }
+
+    async fn announcements(&self, destination: &ServerName, limit: usize) -> Result<Vec<Announcement>, StoreError> {
+        let destination = destination.clone();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(move |conn| {
+            let sql = "SELECT event_id FROM announcement WHERE destination = ?1 ORDER BY id LIMIT ?2";
+            all(&mut conn.prepare_cached(sql)?, params![destination.as_str(), limit], |row| {
+                Ok(Announcement { destination: destination.clone(), event_id: rows::id(row, 0)? })
+            })
+        })
+        .await
+    }
+
+    async fn announced(&self, announcement: &Announcement) -> Result<(), StoreError> {
+        let Announcement { destination, event_id } = announcement.clone();
+        self.write(move |tx| {
+            tx.conn
+                .prepare_cached("DELETE FROM announcement WHERE destination = ?1 AND event_id = ?2")?
+                .execute([destination.as_str(), event_id.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn inbound_response(
         &self,
         origin: &ServerName,
@@ -272,6 +303,13 @@ pub(super) fn settle_lpdu(tx: &Tx<'_>, room: i64, hash: &Hash) -> Result<(), Sto
         Some((_, true)) | None => super::accounts::refuse_txn(conn, hash, "the event was rejected")?,
     }
     remove_lpdu(conn, hash)
+}
+
+/// Stores that a server is to be told of an invite.
+pub(super) fn announce(conn: &Connection, announcement: &Announcement) -> Result<(), StoreError> {
+    conn.prepare_cached("INSERT OR IGNORE INTO announcement (destination, event_id) VALUES (?1, ?2)")?
+        .execute([announcement.destination.as_str(), announcement.event_id.as_str()])?;
+    Ok(())
 }
 
 fn remove_lpdu(conn: &Connection, hash: &Hash) -> Result<(), StoreError> {

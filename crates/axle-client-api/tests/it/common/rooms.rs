@@ -256,6 +256,7 @@ fn append(room_id: &RoomId, head: Option<RoomHead>, events: Vec<NewEvent>, txn: 
         events,
         deliveries: Vec::new(),
         settled_lpdus: Vec::new(),
+        announcements: Vec::new(),
         client_txns: txn.into_iter().collect(),
         lpdus_unasked: false,
     }

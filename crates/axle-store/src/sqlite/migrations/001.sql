@@ -132,6 +132,14 @@ CREATE TABLE pending_lpdu (
 ) STRICT;
 CREATE INDEX pending_lpdu_by_room ON pending_lpdu (room_id, id);
 
+-- Invites whose target's server is still to be told of them.
+CREATE TABLE announcement (
+    id INTEGER PRIMARY KEY,
+    destination TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    UNIQUE (destination, event_id)
+) STRICT;
+
 CREATE TABLE inbound_response (
     id INTEGER PRIMARY KEY,
     origin TEXT NOT NULL,

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use axle_protocol::RoomId;
-use axle_store::{Append, DeliveryChange, EventStatus, InboundResponse, NewEvent, ParkedEvent, Store, StoreError};
+use axle_store::{
+    Announcement, Append, DeliveryChange, EventStatus, InboundResponse, NewEvent, ParkedEvent, Store, StoreError,
+};
 
 use super::fixtures::*;
 
@@ -129,6 +131,30 @@ pub(crate) async fn attempts(store: Arc<dyn Store>) {
     assert_eq!(status().await, (None, None));
     store.record_attempt(&destination, 40, Some("again".into()));
     assert_eq!(status().await, (Some(40), Some("again".into())));
+}
+
+pub(crate) async fn announcements(store: Arc<dyn Store>) {
+    let room_id = make_room(&store, "one").await;
+    let announcement = |name: &str, event: &str| Announcement { destination: server(name), event_id: id(event) };
+    let told = vec![announcement("b.example", "a"), announcement("c.example", "b"), announcement("b.example", "c")];
+    let events = vec![message("a", 2), message("b", 3), message("c", 4)];
+    let refused = Append { announcements: told.clone(), ..append(&room_id, Some(0), events.clone()) };
+    store.append(refused).await.unwrap_err();
+    assert!(store.announcement_destinations().await.unwrap().is_empty());
+    store.append(Append { announcements: told.clone(), ..append(&room_id, Some(1), events) }).await.unwrap();
+    // Once is enough.
+    store.append(Append { announcements: told, ..append(&room_id, Some(4), vec![]) }).await.unwrap();
+    let mut destinations = store.announcement_destinations().await.unwrap();
+    destinations.sort();
+    assert_eq!(destinations, [server("b.example"), server("c.example")]);
+    let b = store.announcements(&server("b.example"), 10).await.unwrap();
+    assert_eq!(b, [announcement("b.example", "a"), announcement("b.example", "c")]);
+    assert_eq!(store.announcements(&server("b.example"), 1).await.unwrap().len(), 1);
+    for done in &b {
+        store.announced(done).await.unwrap();
+    }
+    assert!(store.announcements(&server("b.example"), 10).await.unwrap().is_empty());
+    assert_eq!(store.announcement_destinations().await.unwrap(), [server("c.example")]);
 }
 
 pub(crate) async fn parked(store: Arc<dyn Store>) {

@@ -51,7 +51,7 @@ macro_rules! full_suite {
             redaction: now_and_later, not_in_another_room, first_one_stays;
             delivery: interval_in_order, nothing_before_start_or_after_stop, several_rooms_in_stream_order,
                 acknowledge_moves_on, soft_failed_are_delivered_rejected_not, start_in_the_past_is_refused,
-                attempts, parked, more_than_is_kept_in_memory, inbound_responses;
+                attempts, parked, announcements, more_than_is_kept_in_memory, inbound_responses;
             lpdus: queue_in_order, settled_by_echo, settled_by_rejection, refused, known_lpdus, unasked_lpdus,
                 client_txns;
             out_of_room: put_replace_remove;

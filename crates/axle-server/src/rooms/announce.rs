@@ -1,0 +1,129 @@
+//! Tells the servers of invited users of invites that are in the room already.
+//!
+//! What is to be told is stored with the invite, and stays until the other server has answered or the invite is over.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axle_protocol::{Event, MatrixError, ServerName};
+use axle_store::{Announcement, StoreError};
+
+use super::{PeerError, Rooms, stripped};
+
+/// Invites read at a time.
+const PAGE: usize = 50;
+/// The first pause after a failure; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Servers that are being told. `true`: more came up meanwhile, look again.
+#[derive(Debug, Default)]
+pub(crate) struct Announcing {
+    running: Mutex<HashMap<ServerName, bool>>,
+}
+
+impl Announcing {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ServerName, bool>> {
+        // Nothing panics while it is held; were it to, the map is still whole.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a server of all that is stored for it, in the background, unless that is under way.
+pub(crate) fn tell(rooms: &Rooms, destination: &ServerName) {
+    let mut running = rooms.0.announcing.lock();
+    if let Some(again) = running.get_mut(destination) {
+        *again = true;
+        return;
+    }
+    running.insert(destination.clone(), false);
+    drop(running);
+    let (rooms, destination) = (rooms.clone(), destination.clone());
+    tokio::spawn(async move {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match tell_all(&rooms, &destination).await {
+                Ok(()) if finished(&rooms, &destination) => return,
+                Ok(()) => pause = FIRST_PAUSE,
+                Err(wait) => {
+                    if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
+                        return;
+                    }
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    });
+}
+
+/// Whether nothing came up since the last look; then the destination is nobody's any more.
+fn finished(rooms: &Rooms, destination: &ServerName) -> bool {
+    let mut running = rooms.0.announcing.lock();
+    match running.get_mut(destination) {
+        Some(again) if *again => {
+            *again = false;
+            false
+        }
+        _ => {
+            running.remove(destination);
+            true
+        }
+    }
+}
+
+/// To be tried again, after this long if the other server said so.
+type TryAgain = Option<Duration>;
+
+async fn tell_all(rooms: &Rooms, destination: &ServerName) -> Result<(), TryAgain> {
+    let broken = |error: StoreError| {
+        tracing::error!(%destination, %error, "what a server is to be told of cannot be read or stored");
+        None
+    };
+    loop {
+        let announcements = rooms.0.store.announcements(destination, PAGE).await.map_err(broken)?;
+        if announcements.is_empty() {
+            return Ok(());
+        }
+        for announcement in announcements {
+            if let Some(invite) = current(rooms, &announcement).await.map_err(broken)? {
+                tell_one(rooms, destination, &invite).await?;
+            }
+            rooms.0.store.announced(&announcement).await.map_err(broken)?;
+        }
+    }
+}
+
+/// The invite, unless it was answered or withdrawn since.
+async fn current(rooms: &Rooms, announcement: &Announcement) -> Result<Option<Event>, StoreError> {
+    let store = &*rooms.0.store;
+    let Some(stored) = store.event(&announcement.event_id).await? else { return Ok(None) };
+    let Ok(invite) = Event::parse(stored.json.as_bytes(), stored.room_version) else { return Ok(None) };
+    let target = invite.state_key().unwrap_or_default();
+    let member = store.state_event(invite.room_id(), "m.room.member", target).await?;
+    Ok(member.is_some_and(|member| member.event_id == announcement.event_id).then_some(invite))
+}
+
+async fn tell_one(rooms: &Rooms, destination: &ServerName, invite: &Event) -> Result<(), TryAgain> {
+    let blocked = rooms.0.blocks.now(&*rooms.0.store).await.map_err(|_| None)?;
+    if blocked.check_server(destination).is_err() {
+        return Err(Some(LONGEST_PAUSE));
+    }
+    let state = stripped::state(&*rooms.0.store, invite.room_id(), invite.sender().as_str()).await.map_err(|_| None)?;
+    match rooms.0.peers.invite(destination, invite, &state).await {
+        Ok(_) => Ok(()),
+        Err(PeerError::Refused(error)) if is_definitive(&error) => {
+            tracing::info!(%destination, event_id = %invite.event_id(), %error, "an invite was refused");
+            Ok(())
+        }
+        Err(PeerError::Refused(error)) => Err(error.retry_after_ms.map(Duration::from_millis)),
+        Err(PeerError::Unreachable(_)) => Err(None),
+    }
+}
+
+/// Whether an answer is about the invite, not about the moment.
+fn is_definitive(refusal: &MatrixError) -> bool {
+    matches!(refusal.status, 400 | 403 | 404 | 405 | 413)
+        && !matches!(&*refusal.errcode, "M_BAD_STATE" | "M_LIMIT_EXCEEDED")
+}

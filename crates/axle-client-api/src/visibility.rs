@@ -280,15 +280,41 @@ fn visibility_of(event: &StoredEvent) -> HistoryVisibility {
 /// Goes back through a user's member events to the one by which they were last in the room.
 async fn last_joined(api: &Api, user_id: &UserId, room_id: &RoomId, mut member: StoredEvent) -> ApiResult<LastJoined> {
     for _ in 0..MAX_MEMBERSHIP_STEPS {
-        let Some(position) = member.position else { return Ok(LastJoined::Never) };
-        let before = api.store.state_event_before(room_id, position, "m.room.member", user_id.as_str()).await?;
-        let Some(before) = before else { return Ok(LastJoined::Never) };
-        if membership(&before) == Some(Membership::Join) {
-            return Ok(LastJoined::Until(position));
+        let Some(before) = member_before(api, user_id, room_id, &member).await? else { return Ok(LastJoined::Never) };
+        if membership(&before.event) == Some(Membership::Join) {
+            return Ok(LastJoined::Until(before.until));
         }
-        member = before;
+        member = before.event;
     }
     Ok(LastJoined::Never)
+}
+
+/// The member event that another one replaced.
+pub(crate) struct MemberBefore {
+    pub(crate) event: StoredEvent,
+    /// The position of what replaced it.
+    pub(crate) until: i64,
+}
+
+/// What a member event replaced. One without a position came with our last entry into the room; or is the leave by which
+/// our stay ended, that the hub has not sent: then it is as if it came after the last event.
+pub(crate) async fn member_before(
+    api: &Api,
+    user_id: &UserId,
+    room_id: &RoomId,
+    member: &StoredEvent,
+) -> ApiResult<Option<MemberBefore>> {
+    let user = user_id.as_str();
+    let before = |position| api.store.state_event_before(room_id, position, "m.room.member", user);
+    if let Some(until) = member.position {
+        return Ok(before(until).await?.map(|event| MemberBefore { event, until }));
+    }
+    let last = api.store.timeline(room_id, None, Direction::Backward, 1).await?.pop();
+    let Some((position, last)) = last.and_then(|last| Some((last.position?, last))) else { return Ok(None) };
+    let is_theirs = StateKey::of(&last).is_some_and(|key| key.is("m.room.member", user));
+    let event = if is_theirs { Some(last) } else { before(position).await? };
+    let event = event.filter(|event| event.event_id != member.event_id);
+    Ok(event.map(|event| MemberBefore { event, until: position.saturating_add(1) }))
 }
 
 fn content<T: DeserializeOwned>(event: &StoredEvent) -> Option<T> {

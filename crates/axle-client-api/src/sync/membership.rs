@@ -22,7 +22,6 @@ pub(super) struct Member {
 
 /// The user's membership after everything up to this stream position; `None`: none.
 pub(super) async fn at(api: &Api, session: &Session, room: &UserRoom, stream: i64) -> ApiResult<Option<Member>> {
-    let user_id = session.user_id.as_str();
     let mut event = api.store.event(&room.event_id).await?;
     for _ in 0..MAX_STEPS {
         let Some(member) = event else { return Ok(None) };
@@ -30,10 +29,8 @@ pub(super) async fn at(api: &Api, session: &Session, room: &UserRoom, stream: i6
             let membership = visibility::membership(&member);
             return Ok(membership.map(|membership| Member { membership, stream: member.stream, event: member }));
         }
-        event = match member.position {
-            Some(before) => api.store.state_event_before(&room.room_id, before, "m.room.member", user_id).await?,
-            None => None,
-        };
+        let before = visibility::member_before(api, &session.user_id, &room.room_id, &member).await?;
+        event = before.map(|before| before.event);
     }
     Ok(None)
 }

@@ -55,9 +55,20 @@ struct Inner {
     counters: Arc<Counters>,
     queues: Mutex<Queues>,
     blocked: BlockList,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     /// Every task holds a receiver: when there is none, all have ended.
     alive: watch::Sender<()>,
+}
+
+/// When tasks are to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// When there is nothing to do.
+    No,
+    /// When no request is under way.
+    WhenAnswered,
+    /// At once.
+    Now,
 }
 
 /// How a task is told that there is something to do. Raised under the lock of the queues only: so a task that ends
@@ -101,7 +112,7 @@ impl Sender {
     /// The queues, none of which moves until it is woken. `boot` must differ from every other start of this server:
     /// transaction ids are made from it.
     pub fn new(client: Client, store: Arc<dyn Store>, rooms: Arc<dyn QueuedRooms>, boot: String) -> Self {
-        let (stop, _) = watch::channel(false);
+        let (stop, _) = watch::channel(Stop::No);
         let (alive, _) = watch::channel(());
         let (queues, counters, blocked) = (Mutex::default(), Arc::default(), BlockList::new(store.clone()));
         let clock = system_clock();
@@ -150,11 +161,13 @@ impl Sender {
     }
 
     /// Ends all tasks. Requests in flight may finish within `limit`; what they do not deliver is delivered after the
-    /// next start.
+    /// next start. When this returns, nothing of the queues is left.
     pub async fn stop(&self, limit: Duration) {
-        self.0.stop.send_replace(true);
+        self.0.stop.send_replace(Stop::WhenAnswered);
         if tokio::time::timeout(limit, self.0.alive.closed()).await.is_err() {
             tracing::info!("not every server had answered when the queues were stopped");
+            self.0.stop.send_replace(Stop::Now);
+            self.0.alive.closed().await;
         }
     }
 

@@ -14,7 +14,7 @@ use axle_room::outbound::{Cursor, Destination, Item, Output, Response, Source};
 use axle_store::{ParkedEvent, StoreError};
 use tokio::time::Instant;
 
-use super::{Sender, Signal};
+use super::{Sender, Signal, Stop};
 use crate::client::{ClientError, transaction_body};
 
 /// A queue with nothing to do ends after this.
@@ -37,8 +37,10 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
     let mut reload: Option<Instant> = None;
     loop {
         queue.carry_out(&mut request, &mut timer, &mut reload).await;
-        if *stop.borrow() && request.is_none() {
-            return;
+        match *stop.borrow() {
+            Stop::Now => return,
+            Stop::WhenAnswered if request.is_none() => return,
+            Stop::No | Stop::WhenAnswered => {}
         }
         let idle = request.is_none() && timer.is_none() && reload.is_none() && queue.machine.is_idle();
         tokio::select! {

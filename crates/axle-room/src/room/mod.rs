@@ -114,7 +114,7 @@ enum Whereabouts {
 ///
 /// Commands by role: a hub's are [`Room::send_local`], [`Room::accept_lpdu`], [`Room::make_membership`],
 /// [`Room::prepare_invite`], [`Room::finish_invite`]; a participant's are [`Room::join`], [`Room::make_lpdu`],
-/// [`Room::receive`], [`Room::fill_gap`], [`Room::give_up_gap`], [`Room::fill_history`]. Before a command that takes
+/// [`Room::receive`], [`Room::end_stay`], [`Room::fill_gap`], [`Room::give_up_gap`], [`Room::fill_history`]. Before a command that takes
 /// [`Known`], ask [`Room::lookup`] what to look up, and the store for the answer.
 pub struct Room {
     us: ServerName,

@@ -1,13 +1,14 @@
 //! What a participant does: sends LPDUs to the hub, follows the hub's order, and notices when the hub does wrong.
 
+use axle_protocol::auth::Membership;
 use axle_protocol::event::{Hash, Template};
-use axle_protocol::{Event, EventId, ServerName};
+use axle_protocol::{Event, EventId, EventKind, ServerName};
 
 use super::change::{Change, Fault, FaultKind, Placed, Refusal, Status};
 use super::gap::Received;
 use super::judge::judge;
 use super::known::Known;
-use super::place::FirstEvent;
+use super::place::{FirstEvent, without_position};
 use super::state::{RoomState, membership_of};
 use super::verified::{Verified, VerifyError};
 use super::{Head, Identity, Room, Whereabouts};
@@ -57,6 +58,31 @@ impl Room {
     /// Whether LPDUs of ours have neither come back nor been refused.
     pub fn awaits_echoes(&self) -> bool {
         !self.lpdus.is_empty()
+    }
+
+    /// Ends our stay by the leave of our last user, which the hub has taken and not sent back: some hubs send nothing
+    /// more to a server that is out of the room. The LPDU becomes current state, without a place in the hub's order.
+    /// Nothing changes while other users of ours are in the room, since then the hub is to send it.
+    pub fn end_stay(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
+        let user = lpdu.sender();
+        let is_leave = lpdu.membership() == Some(Membership::Leave.as_str()) && lpdu.state_key() == Some(user.as_str());
+        if !is_leave || lpdu.kind() != EventKind::Lpdu || user.server_str() != self.us.as_str() {
+            return Err(Refusal::Unfit("the event is not a leave of one of our users".into()));
+        }
+        if *lpdu.room_id() != self.id || self.is_hub() {
+            return Err(Refusal::Unfit("this server is the hub, or the event is of another room".into()));
+        }
+        let mut change = self.change();
+        let was_in = self.state.membership(user.as_str()) == Membership::Join;
+        if was_in && self.state.joined_users_of(self.us.as_str()) > 1 {
+            return Ok(change);
+        }
+        if was_in {
+            self.state.apply(lpdu);
+            change.events.push(without_position(lpdu, Status::Outlier, true));
+        }
+        self.settle(lpdu, &mut change);
+        Ok(change)
     }
 
     /// Takes an event that `origin` sent. It must be the hub.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axle_protocol::ServerName;
+use axle_protocol::{EventKind, ServerName};
 use axle_room::{Change, Delivery, Placed, Room, Settled, Status};
 use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, StoreError};
 use futures_util::future::try_join_all;
@@ -66,7 +66,8 @@ fn new_event(placed: &Placed) -> NewEvent {
         state_key: event.state_key().map(str::to_owned),
         sender: event.sender().clone(),
         origin_server_ts: event.origin_server_ts(),
-        lpdu_hash: event.lpdu_hash().copied(),
+        // What an LPDU became is found by its hash, and an LPDU itself became nothing yet.
+        lpdu_hash: event.lpdu_hash().filter(|_| event.kind() == EventKind::Pdu).copied(),
         membership: placed.membership,
         redacts: placed.redacts.clone(),
         sets_state: placed.sets_state,

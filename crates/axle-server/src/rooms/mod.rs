@@ -18,6 +18,7 @@ pub(crate) mod handshake;
 pub(crate) mod history;
 pub(crate) mod invite;
 mod joining;
+mod leaving;
 mod load;
 pub mod network;
 mod notifier;
@@ -80,6 +81,7 @@ struct Shared {
     blocks: blocks::Blocks,
     joining: joining::Joining,
     versions: versions::Versions,
+    leaving: leaving::Leaving,
     gaps: gaps::Gaps,
     announcing: announce::Announcing,
     counters: Counters,
@@ -102,6 +104,7 @@ impl Rooms {
             blocks: blocks::Blocks::default(),
             joining: joining::Joining::default(),
             versions: versions::Versions::default(),
+            leaving: leaving::Leaving::default(),
             gaps: gaps::Gaps::default(),
             announcing: announce::Announcing::default(),
             counters: Counters::default(),
@@ -109,9 +112,10 @@ impl Rooms {
         }))
     }
 
-    /// Goes on with what a restart interrupted: gaps that were being filled, invites that are to be told. To be called
-    /// once the network is up.
+    /// Goes on with what a restart interrupted: leaves on their way, gaps that were being filled, invites that are to be
+    /// told. To be called once the network is up, and before the queues go on.
     pub async fn resume(&self) -> Result<(), axle_store::StoreError> {
+        self.0.leaving.resume(&self.0.store.pending_lpdus(None).await?);
         for room_id in self.0.store.rooms_with_waiting().await? {
             gaps::fill(self, &room_id);
         }
@@ -147,13 +151,17 @@ impl Rooms {
         lpdu_hash: &axle_protocol::event::Hash,
         reason: &str,
     ) -> Result<(), axle_store::StoreError> {
+        if leaving::refused(self, lpdu_hash).await {
+            return Ok(());
+        }
         self.0.store.refuse_lpdu(lpdu_hash, reason).await?;
         self.0.echoes.arrived(lpdu_hash, Err(reason.to_owned()));
         Ok(())
     }
 
-    /// The hub took these of our LPDUs: their rooms watch that it does not leave them out.
+    /// The hub took these of our LPDUs: their rooms watch that it does not leave them out. Of a leave, nothing may come.
     pub async fn lpdus_taken(&self, lpdus: &[(RoomId, axle_protocol::event::Hash)]) {
+        lpdus.iter().for_each(|(_, hash)| leaving::taken(self, hash));
         let rooms: std::collections::BTreeSet<&RoomId> = lpdus.iter().map(|(room_id, _)| room_id).collect();
         for room_id in rooms {
             let taken = lpdus.iter().filter(|(of, _)| of == room_id).map(|(_, hash)| *hash).collect::<Vec<_>>();

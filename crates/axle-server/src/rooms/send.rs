@@ -6,11 +6,9 @@ use std::time::Duration;
 use axle_client_api::SendEvent;
 use axle_protocol::event::{Hash, Template};
 use axle_protocol::{EventId, MatrixError};
-use axle_room::Identity;
 use axle_store::{ClientTxn, ClientTxnKey, ClientTxnState, PendingLpdu};
 
-use super::echoes::Echoes;
-use super::{Echo, Needs, Rooms, Turn, errors, invite, refused};
+use super::{Echo, Needs, Rooms, Shared, Turn, errors, invite, refused};
 
 /// How long a client's request waits for the hub.
 pub(crate) const ECHO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,8 +33,8 @@ pub(crate) async fn send(rooms: &Rooms, event: SendEvent) -> Result<EventId, Mat
     let event = Arc::new(event);
     let redacts = event.content.get("redacts").and_then(|id| EventId::parse(id.as_str()?).ok());
     let needs = Needs { ids: redacts.into_iter().collect(), txn: event.txn.clone(), ..Needs::default() };
-    let (me, echoes, to_send) = (rooms.0.me.clone(), rooms.0.echoes.clone(), event.clone());
-    let sent = rooms.with_needs(&event.room_id, needs, move |turn, _| try_send(turn, &me, &echoes, &to_send));
+    let (all, to_send) = (rooms.clone(), event.clone());
+    let sent = rooms.with_needs(&event.room_id, needs, move |turn, _| try_send(turn, &all, &to_send));
     match sent.await?? {
         Sent::Done(event_id) => Ok(event_id),
         Sent::Queued(echo) => wait(echo).await,
@@ -70,7 +68,8 @@ pub(crate) fn template(event: &SendEvent, now: i64) -> Template {
     }
 }
 
-fn try_send(turn: &mut Turn<'_>, me: &Identity, echoes: &Arc<Echoes>, event: &SendEvent) -> Result<Sent, MatrixError> {
+fn try_send(turn: &mut Turn<'_>, rooms: &Rooms, event: &SendEvent) -> Result<Sent, MatrixError> {
+    let Shared { me, echoes, leaving, .. } = &*rooms.0;
     match event.txn.as_ref().and_then(|key| turn.txn(key)) {
         Some(ClientTxnState::Done(event_id)) => return Ok(Sent::Done(event_id)),
         Some(ClientTxnState::Pending { lpdu_hash, .. }) => return Ok(Sent::Pending(lpdu_hash)),
@@ -93,6 +92,7 @@ fn try_send(turn: &mut Turn<'_>, me: &Identity, echoes: &Arc<Echoes>, event: &Se
     }
     let lpdu = room.make_lpdu(me, template).map_err(not_inside)?;
     let pending = pending(&lpdu, event.txn.clone())?;
+    leaving.queued(&pending.lpdu_hash, &lpdu);
     let echo = echoes.wait(pending.lpdu_hash);
     batch.lpdus.push(pending);
     Ok(Sent::Queued(echo))

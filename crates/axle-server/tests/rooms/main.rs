@@ -4,6 +4,7 @@
 
 mod adversaries;
 mod failures;
+mod leaving;
 mod net;
 mod one_server;
 mod participants;

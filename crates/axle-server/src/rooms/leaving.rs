@@ -1,0 +1,114 @@
+//! Leaves that a hub takes and does not send back: some hubs send nothing more to a server whose last user has left, not
+//! even that leave. The user is out of the room all the same.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axle_protocol::auth::Membership;
+use axle_protocol::event::Hash;
+use axle_protocol::{Event, MatrixError, RoomVersion};
+use axle_store::{PendingLpdu, StoreError};
+
+use super::Rooms;
+
+/// How long a hub that has taken a leave may take to send it back.
+const ECHO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Leaves of local users on their way to a hub. What is here is in the queue of LPDUs, too.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    leaves: Mutex<HashMap<Hash, Leave>>,
+}
+
+#[derive(Debug)]
+struct Leave {
+    lpdu: Event,
+    /// It was queued before this server started: the hub may have taken it before.
+    resumed: bool,
+}
+
+impl Leaving {
+    /// Notes an LPDU that is being queued, if it is a leave.
+    pub(crate) fn queued(&self, hash: &Hash, lpdu: &Event) {
+        if is_leave(lpdu) {
+            self.lock().insert(*hash, Leave { lpdu: lpdu.clone(), resumed: false });
+        }
+    }
+
+    /// Notes what was in the queue when the server started.
+    pub(crate) fn resume(&self, queued: &[PendingLpdu]) {
+        // Every linearized version has the same format.
+        let parse = |lpdu: &PendingLpdu| Event::parse(lpdu.json.as_bytes(), RoomVersion::I1).ok();
+        let parsed = queued.iter().filter_map(|lpdu| Some((lpdu.lpdu_hash, parse(lpdu)?)));
+        let leaves = parsed.filter(|(_, lpdu)| is_leave(lpdu));
+        self.lock().extend(leaves.map(|(hash, lpdu)| (hash, Leave { lpdu, resumed: true })));
+    }
+
+    fn take(&self, hash: &Hash) -> Option<Leave> {
+        self.lock().remove(hash)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, Leave>> {
+        // Nothing panics while it is held; were it to, the map is still whole.
+        self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hub has taken this LPDU. A leave that does not come back is seen to in the background.
+pub(crate) fn taken(rooms: &Rooms, hash: &Hash) {
+    let Some(leave) = rooms.0.leaving.take(hash) else { return };
+    let (rooms, hash) = (rooms.clone(), *hash);
+    tokio::spawn(async move {
+        if let Err(error) = end_unless_echoed(&rooms, &hash, &leave.lpdu).await {
+            // It is still queued, and is sent and seen to again after the next start.
+            tracing::warn!(room_id = %leave.lpdu.room_id(), %error, "a leave could not be finished");
+        }
+    });
+}
+
+/// The hub refuses an LPDU. `true`: it was a leave that the hub had taken before, most likely, and is done.
+pub(crate) async fn refused(rooms: &Rooms, hash: &Hash) -> bool {
+    let Some(leave) = rooms.0.leaving.take(hash).filter(|leave| leave.resumed) else { return false };
+    end(rooms, hash, &leave.lpdu).await.unwrap_or(false)
+}
+
+async fn end_unless_echoed(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<(), MatrixError> {
+    let mut echo = rooms.0.echoes.wait(*hash);
+    // It may have come before the hub's answer.
+    if !is_queued(rooms, hash, lpdu).await.map_err(super::errors::broken)? {
+        return Ok(());
+    }
+    if tokio::time::timeout(ECHO_PATIENCE, echo.outcome()).await.is_err() {
+        end(rooms, hash, lpdu).await?;
+    }
+    Ok(())
+}
+
+/// Takes the user out of the room as it is known here. `false`: not unless the hub sends the leave.
+async fn end(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<bool, MatrixError> {
+    let leave = lpdu.clone();
+    let ended = rooms.with(lpdu.room_id(), move |turn| {
+        let (room, batch) = turn.room()?;
+        let change = room.end_stay(&leave).map_err(super::refused)?;
+        let ended = !change.is_empty();
+        batch.change.merge(change);
+        Ok::<_, MatrixError>(ended)
+    });
+    let ended = ended.await??;
+    if ended {
+        tracing::info!(room_id = %lpdu.room_id(), user = %lpdu.sender(), "the hub took a leave without sending it back");
+        rooms.0.echoes.arrived(hash, Ok(lpdu.event_id().clone()));
+        rooms.0.wakes.wake(lpdu.sender().as_str());
+    }
+    Ok(ended)
+}
+
+async fn is_queued(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<bool, StoreError> {
+    let queued = rooms.0.store.pending_lpdus(Some(lpdu.room_id())).await?;
+    Ok(queued.iter().any(|queued| queued.lpdu_hash == *hash))
+}
+
+fn is_leave(lpdu: &Event) -> bool {
+    lpdu.membership() == Some(Membership::Leave.as_str()) && lpdu.state_key() == Some(lpdu.sender().as_str())
+}

@@ -1,0 +1,99 @@
+//! A hub that takes the leave of a server's last user and does not send it back.
+
+use axle_client_api::RoomService as _;
+use axle_protocol::auth::Membership;
+use axle_protocol::{RoomId, UserId};
+use serde_json::Map;
+
+use crate::net::Server;
+use crate::participants::{Three, three};
+use crate::talk::{ids, until, until_agree};
+
+/// A room with bob in it, whose server gets nothing from the hub any more.
+async fn unheard(three: &Three) -> (RoomId, UserId) {
+    let Three { net, hub, b, .. } = three;
+    let (alice, bob) = (hub.user("alice"), b.user("bob"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    let last = hub.say(&alice, &room, "the last that is heard").await.unwrap();
+    b.until_has(&room, &last).await;
+    net.lose_all(&b.name, true);
+    (room, bob)
+}
+
+async fn assert_left(b: &Server, room: &RoomId, bob: &UserId) {
+    assert_eq!(b.membership(room, bob).await, Some(Membership::Leave));
+    assert!(b.store.pending_lpdus(None).await.unwrap().is_empty(), "it is not sent again");
+    assert_eq!(b.store.check().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_user_is_out_of_the_room_and_can_come_back() {
+    let three = three().await;
+    let (room, bob) = unheard(&three).await;
+    let Three { net, hub, b, .. } = &three;
+    let before = ids(&b.timeline(&room).await);
+    b.rooms.leave(&bob, &room, Map::new()).await.unwrap();
+    assert_left(b, &room, &bob).await;
+    assert_eq!(hub.membership(&room, &bob).await, Some(Membership::Leave));
+    assert_eq!(ids(&b.timeline(&room).await), before, "the hub's order is what the hub sent");
+    assert_eq!(b.say(&bob, &room, "still here?").await.unwrap_err().status, 403);
+    assert_eq!(b.rooms.leave(&bob, &room, Map::new()).await.unwrap_err().status, 403);
+
+    net.lose_all(&b.name, false);
+    b.join(&bob, &room, hub).await.unwrap();
+    let said = b.say(&bob, &room, "back").await.unwrap();
+    assert!(hub.has(&room, &said).await);
+    assert_eq!(b.rooms.counters().hub_faults(), 0);
+}
+
+#[tokio::test]
+async fn while_others_are_in_the_room_the_hub_has_the_word() {
+    let three = three().await;
+    let (room, bob) = unheard(&three).await;
+    let Three { net, hub, b, .. } = &three;
+    net.lose_all(&b.name, false);
+    b.join(&b.user("beth"), &room, hub).await.unwrap();
+    b.rooms.leave(&bob, &room, Map::new()).await.unwrap();
+    until_agree(hub, b, &room).await;
+    assert!(b.rooms.hub(&room).await.unwrap().is_some());
+    assert_left(b, &room, &bob).await;
+}
+
+#[tokio::test]
+async fn a_crash_before_the_end_changes_nothing() {
+    let three = three().await;
+    let (room, bob) = unheard(&three).await;
+    let Three { net, hub, b, c, folders } = three;
+    let leaving = {
+        let (rooms, bob, room) = (b.rooms.clone(), bob.clone(), room.clone());
+        tokio::spawn(async move { rooms.leave(&bob, &room, Map::new()).await })
+    };
+    hub.until_membership(&room, &bob, Membership::Leave).await;
+    let left = b.kill();
+    leaving.abort();
+    let b = net.start("b.test", left, &[]).await;
+    until("the leave has ended", async || b.membership(&room, &bob).await == Some(Membership::Leave)).await;
+    assert_left(&b, &room, &bob).await;
+    drop((c, folders));
+}
+
+#[tokio::test]
+async fn a_hub_that_refuses_the_leave_after_a_crash_had_taken_it_before() {
+    let three = three().await;
+    let (room, bob) = unheard(&three).await;
+    let Three { net, hub, b, c, folders } = three;
+    net.set_down(&hub.name, true);
+    let leaving = {
+        let (rooms, bob, room) = (b.rooms.clone(), bob.clone(), room.clone());
+        tokio::spawn(async move { rooms.leave(&bob, &room, Map::new()).await })
+    };
+    until("it is queued", async || !b.store.pending_lpdus(None).await.unwrap().is_empty()).await;
+    let left = b.kill();
+    leaving.abort();
+    let b = net.start("b.test", left, &[]).await;
+    let queued = b.store.pending_lpdus(None).await.unwrap();
+    b.rooms.refuse_lpdu(&queued[0].lpdu_hash, "not in the room").await.unwrap();
+    assert_left(&b, &room, &bob).await;
+    drop((c, folders));
+}

@@ -59,15 +59,16 @@ pub(crate) async fn backfill(
     if start.room_id != *room_id {
         return Err(not_found());
     }
-    let limit = limit.clamp(1, MAX_BACKFILL);
-    let run = rooms.0.store.timeline(room_id, start.position, Direction::Backward, limit).await;
+    // Whether it may be seen is asked in any case.
+    let read = limit.clamp(1, MAX_BACKFILL);
+    let run = rooms.0.store.timeline(room_id, start.position, Direction::Backward, read).await;
     let mut run = run.map_err(errors::broken)?;
     run.reverse();
     let sights = sights(rooms, room_id, origin, is_in_room, &run).await?;
     if sights.last().is_none_or(|sight| *sight == Sight::Hidden) {
         return Err(not_found());
     }
-    Ok(run.iter().zip(&sights).filter_map(|(event, sight)| sight.copy(event)).collect())
+    Ok(run.iter().zip(&sights).take(limit).filter_map(|(event, sight)| sight.copy(event)).collect())
 }
 
 fn not_found() -> MatrixError {

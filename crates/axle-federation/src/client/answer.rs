@@ -11,6 +11,10 @@ use super::ClientError;
 
 /// Parses a JSON answer.
 pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, ClientError> {
+    // Serde would take an array of the fields for an object.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ClientError::Malformed("the answer is not an object".into()));
+    }
     serde_json::from_slice(body).map_err(|error| ClientError::Malformed(error.to_string()))
 }
 

@@ -77,6 +77,8 @@ async fn signed<T: DeserializeOwned + Send>(
                 .map_err(|error| MatrixError::not_json(error.to_string()))?;
             Err(MatrixError::bad_json(error.to_string()))
         }
+        // Serde would take an array of the fields for an object.
+        Ok(_) if !text.trim_start().starts_with('{') => Err(MatrixError::bad_json("The body is not an object.")),
         Ok(body) => Ok(body),
     };
     federation.verify(&auth, &parts, Some(text)).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axle_protocol::{MatrixError, ServerName, canonical_json};
+use axle_protocol::{ServerName, canonical_json};
 use axum::extract::State;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -64,9 +64,6 @@ async fn take(
     Signed { origin, body }: Body,
 ) -> Result<Answer, Failure> {
     federation.limit(&origin)?;
-    if !body.get().starts_with('{') {
-        return Err(MatrixError::bad_json("The body is not an object.").into());
-    }
     let endpoint = match change {
         MembershipChange::Join => "send_join",
         MembershipChange::Leave => "send_leave",

@@ -35,8 +35,11 @@ impl KeyQuery {
         struct Body {
             server_keys: BTreeMap<String, BTreeMap<String, KeyCriteria>>,
         }
-        let object = Value::Object(canonical_json::parse_object(bytes)?);
-        let body: Body = serde_json::from_value(object).map_err(|_| ServerKeysError::Field("server_keys"))?;
+        let wrong = || ServerKeysError::Field("server_keys");
+        let object = canonical_json::parse(bytes)?;
+        // Serde would take an array of the fields for an object.
+        let object = Some(object).filter(Value::is_object).ok_or_else(wrong)?;
+        let body: Body = serde_json::from_value(object).map_err(|_| wrong())?;
         if body.server_keys.len() > MAX_SERVERS_PER_KEY_QUERY {
             return Err(ServerKeysError::TooMany);
         }

@@ -43,6 +43,7 @@ pub(super) async fn send(
     at_most(body.pdus.len(), MAX_PDUS_PER_TRANSACTION, "pdus")?;
     at_most(body.edus.len(), MAX_EDUS_PER_TRANSACTION, "edus")?;
     federation.heard_from(&origin);
+    let bytes = body.pdus.iter().map(|pdu| pdu.get().len()).sum();
     let (service, sender) = (federation.service.clone(), origin.clone());
     let work = async move {
         let edus = body.edus.into_iter().filter_map(edu).collect();
@@ -50,7 +51,7 @@ pub(super) async fn send(
         let failed_pdus = failed_pdus.into_iter().map(|(id, error)| (id, Reason { error })).collect();
         Answer::json(&Response { failed_pdus }).map_err(|failure| failure.0)
     };
-    federation.inbound.send(&origin, id, work).await
+    federation.inbound.send(&origin, id, bytes, work).await
 }
 
 fn at_most(count: usize, limit: usize, field: &str) -> Result<(), MatrixError> {

@@ -48,14 +48,23 @@ impl Inbound {
 
     /// `PUT /send/:txnId`: one at a time from each origin. Another one is given a moment for the first to end, in the
     /// order of arrival, before it is refused: some servers send without waiting, and never again what was refused.
-    pub(super) async fn send<F>(self: &Arc<Self>, origin: &ServerName, txn_id: &str, work: F) -> Result<Answer, Failure>
+    ///
+    /// The draft says to refuse it at once. Waiting is bounded in time, number and bytes (see [`Lines`]), so that
+    /// a server which goes on too fast gets the draft's answer.
+    pub(super) async fn send<F>(
+        self: &Arc<Self>,
+        origin: &ServerName,
+        txn_id: &str,
+        bytes: usize,
+        work: F,
+    ) -> Result<Answer, Failure>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         self.recall(origin, txn_id).await?;
         let bad_state = || MatrixError::bad_state("Another transaction of this server is in work.");
         let deadline = Instant::now() + PATIENCE;
-        let line = self.lines.join(origin).ok_or_else(bad_state)?;
+        let line = self.lines.join(origin, bytes).ok_or_else(bad_state)?;
         let turn = timeout_at(deadline, line.turn()).await.map_err(|_| bad_state())?;
         loop {
             let mut ended = std::pin::pin!(self.send_ended.notified());

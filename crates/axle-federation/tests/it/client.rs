@@ -241,6 +241,18 @@ async fn answers_that_are_too_large_or_not_json() {
 }
 
 #[tokio::test]
+async fn redirects_are_not_followed() {
+    let peer = Peer::start(|seen| match seen.line.contains("elsewhere") {
+        true => json(200, "{}"),
+        false => (StatusCode::TEMPORARY_REDIRECT, [("location", "/elsewhere")]).into_response(),
+    })
+    .await;
+    let outcome = peer.client().send_transaction(&name("hub.test"), "1", empty()).await;
+    assert_eq!(status(outcome), (307, "M_UNKNOWN".into()));
+    assert!(peer.lines().iter().all(|line| !line.contains("elsewhere")));
+}
+
+#[tokio::test]
 async fn errors_keep_status_code_and_waiting_time() {
     let peer = Peer::start(|_| json(429, r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":1500}"#)).await;
     let error = peer.client().send_transaction(&name("hub.test"), "1", empty()).await.unwrap_err();

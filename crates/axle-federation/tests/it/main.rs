@@ -4,7 +4,9 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
+mod endpoints;
 mod keys;
 mod resolve;
+mod sender;
 mod support;
 mod tls;

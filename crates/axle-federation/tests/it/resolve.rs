@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axle_federation::client::Client;
 use axle_federation::resolve::{ResolveError, Resolver, ResolverConfig, Scheme, Target};
 use axle_protocol::ServerName;
 use axum::Router;
@@ -10,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
-use crate::support::{Ca, Dns, Records, Server};
+use crate::support::{Ca, Dns, Records, Server, key, timeouts};
 
 const PATH: &str = "/.well-known/matrix/server";
 
@@ -284,4 +285,74 @@ async fn a_name_that_does_not_exist() {
     let world = World::new(Records::default(), Router::new()).await;
     let outcome = world.resolver().resolve_named("nowhere.example").await;
     assert!(matches!(outcome, Err(ResolveError::Dns { .. })), "{outcome:?}");
+}
+
+#[test]
+fn addresses_are_no_names() {
+    for address in ["127.0.0.1:1", "10.0.0.1", "169.254.169.254:80", "[::1]:1", "[::ffff:10.0.0.1]:1", "[fd00::1]"] {
+        assert!(ServerName::parse(address).is_err(), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_cannot_reach_private_addresses() {
+    let records = Records::default().address("example.org", "127.0.0.1").address("other.example", "127.0.0.2");
+    let reached = Arc::new(AtomicUsize::new(0));
+    let counter = reached.clone();
+    let router = Router::new()
+        .route(
+            PATH,
+            get(|headers: HeaderMap| async move {
+                let port = headers["host"].to_str().unwrap().split_once(':').unwrap().1.to_owned();
+                Redirect::temporary(&format!("https://other.example:{port}/next")).into_response()
+            }),
+        )
+        .route(
+            "/next",
+            get(move || {
+                counter.fetch_add(1, Ordering::SeqCst);
+                async { r#"{"m.server":"d.example:77"}"# }
+            }),
+        );
+    let world = World::new(records, router).await;
+    // The first is allowed, and where it leads is not.
+    let config = ResolverConfig { allowed_networks: vec!["127.0.0.1".parse().unwrap()], ..world.config() };
+    let resolver = Resolver::new(config, world.ca.client().web).unwrap();
+    let found = resolver.resolve_named("example.org").await.unwrap();
+    assert_eq!(found, target(&["127.0.0.1:8448"], "example.org", "example.org"));
+    assert_eq!(reached.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn what_was_checked_is_what_is_connected_to() {
+    // Whoever has a name could answer a second question about it with another address than the first.
+    let router = Router::new().route("/_matrix/key/v2/server", get(|| async { "{}" }));
+    let world = World::new(Records::default(), router).await;
+    let hub = name(&format!("example.org:{}", world.https.address.port()));
+    let dns = Dns::start(Records::default().address("example.org", "127.0.0.1")).await;
+    let config = ResolverConfig { dns_server: Some(dns.address), ..world.config() };
+    let tls = world.ca.client();
+    let resolver = Resolver::new(config, tls.web).unwrap();
+    let client = Client::new(name("a.test"), vec![key(1)], resolver, tls.federation, timeouts());
+    client.server_keys(&hub).await.unwrap();
+    assert_eq!(dns.asked().iter().filter(|query| query.starts_with("A ")).count(), 1);
+}
+
+#[tokio::test]
+async fn plain_peers_in_private_networks_must_be_allowed_too() {
+    let records = Records::default().address("inner.example", "10.0.0.1");
+    let world = World::new(records, Router::new()).await;
+    let config = |allowed: &[&str]| ResolverConfig {
+        plain_http: [name("inner.example:8008")].into(),
+        allowed_networks: allowed.iter().map(|network| network.parse().unwrap()).collect(),
+        ..world.config()
+    };
+    let resolver = |config| Resolver::new(config, world.ca.client().web).unwrap();
+    let refused = resolver(config(&[])).resolve_named("inner.example:8008").await;
+    assert!(matches!(refused, Err(ResolveError::Refused(_))), "{refused:?}");
+    let found = resolver(config(&["10.0.0.0/8"])).resolve_named("inner.example:8008").await.unwrap();
+    assert_eq!((found.scheme, found.addresses), (Scheme::Http, vec!["10.0.0.1:8008".parse().unwrap()]));
+    // Another port of the same host is another server.
+    let found = resolver(config(&["10.0.0.0/8"])).resolve_named("inner.example:8009").await.unwrap();
+    assert_eq!(found.scheme, Scheme::Https);
 }

@@ -1,0 +1,61 @@
+//! What a stop or a crash interrupts goes on afterwards.
+
+use std::time::Duration;
+
+use super::peer::{Peer, TAKE};
+use super::world::{World, numbers};
+use crate::support::Ca;
+
+#[tokio::test]
+async fn what_was_not_delivered_is_after_a_restart() {
+    let ca = Ca::new();
+    let peer = Peer::gated(&ca).await;
+    let world = World::new(&ca, &peer).await;
+    world.queue(1).await;
+    peer.open(1);
+    world.until_delivered().await;
+    world.queue(2).await;
+    world.queue(3).await;
+    // Under way, and never answered by this one.
+    peer.until(|seen| seen.len() >= 2).await;
+    let world = world.restart(&ca, &peer).await;
+    peer.open(usize::MAX >> 4);
+    world.sender.resume().await.unwrap();
+    world.until_delivered().await;
+    let seen = peer.seen();
+    let mut since: Vec<i64> = seen[2..].iter().flat_map(numbers).collect();
+    since.dedup();
+    assert_eq!(since, [2, 3], "{seen:#?}");
+    assert!(seen[2..].iter().all(|again| again.txn_id != seen[1].txn_id && again.txn_id != seen[0].txn_id));
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_what_is_under_way() {
+    let ca = Ca::new();
+    let peer = Peer::gated(&ca).await;
+    let world = World::new(&ca, &peer).await;
+    world.queue(1).await;
+    peer.until(|seen| seen.len() == 1).await;
+    world.queue(2).await;
+    let sender = world.sender.clone();
+    let stopping = tokio::spawn(async move { sender.stop(Duration::from_secs(60)).await });
+    peer.open(1);
+    stopping.await.unwrap();
+    // The first was answered and counts; the second waits for the next start.
+    assert_eq!(peer.seen().len(), 1);
+    let taken = Peer::start(&ca, |_, _| TAKE).await;
+    let world = world.restart(&ca, &taken).await;
+    world.sender.resume().await.unwrap();
+    world.until_delivered().await;
+    assert_eq!(taken.seen().iter().flat_map(numbers).collect::<Vec<_>>(), [2]);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let ca = Ca::new();
+    let peer = Peer::gated(&ca).await;
+    let world = World::new(&ca, &peer).await;
+    world.queue(1).await;
+    peer.until(|seen| seen.len() == 1).await;
+    world.sender.stop(Duration::from_millis(50)).await;
+}

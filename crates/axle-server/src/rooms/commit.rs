@@ -100,7 +100,8 @@ fn answer_echoes(shared: &Shared, change: &Change) {
     let rejected = change.events.iter().filter(|placed| placed.status == Status::Rejected);
     let rejected: Vec<_> = rejected.map(|placed| placed.event.event_id()).collect();
     for Settled { lpdu_hash, event_id } in &change.settled {
-        let outcome = if rejected.contains(&event_id) { Err("the event was rejected".to_owned()) } else { Ok(event_id.clone()) };
+        let outcome =
+            if rejected.contains(&event_id) { Err("the event was rejected".to_owned()) } else { Ok(event_id.clone()) };
         shared.echoes.arrived(lpdu_hash, outcome);
     }
 }

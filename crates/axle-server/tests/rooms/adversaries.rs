@@ -275,11 +275,11 @@ async fn what_the_operator_blocks_is_refused() {
     let room = hub.create(&alice, "public").await;
     b.join(&bob, &room, hub).await.unwrap();
     hub.store.block_room(&room, true).await.unwrap();
-    crate::talk::until("the block holds", async || hub.say(&alice, &room, "x").await.is_err()).await;
+    until("the block holds", async || hub.say(&alice, &room, "x").await.is_err()).await;
     assert_eq!(hub.rooms.join(&alice, &room, &[], Map::new()).await.unwrap_err().status, 403);
     let event = lpdu(message(&room, &bob, "x"), hub);
     let failed = hub.rooms.transaction(&b.name, vec![raw(event.json())], vec![]).await.unwrap().failed_pdus;
     assert_eq!(failed.keys().collect::<Vec<_>>(), [event.event_id().as_str()]);
     hub.store.block_server(&b.name, true).await.unwrap();
-    crate::talk::until("the block holds", async || hub.rooms.transaction(&b.name, vec![], vec![]).await.is_err()).await;
+    until("the block holds", async || hub.rooms.transaction(&b.name, vec![], vec![]).await.is_err()).await;
 }

@@ -23,11 +23,12 @@ pub(super) fn event(raw: Box<RawValue>) -> Result<Box<RawValue>, ClientError> {
     if !raw.get().starts_with('{') {
         return Err(ClientError::Malformed("an event is not an object".into()));
     }
-    if !raw.get().contains("\"event_id\"") {
+    // Escapes may hide it.
+    if !raw.get().contains("\"event_id\"") && !raw.get().contains("\\u") {
         return Ok(raw);
     }
-    let parsed = canonical_json::parse_object(raw.get().as_bytes());
-    let mut object = parsed.map_err(|error| ClientError::Malformed(error.to_string()))?;
+    // What cannot be read is refused, alone, where events are parsed.
+    let Ok(mut object) = canonical_json::parse_object(raw.get().as_bytes()) else { return Ok(raw) };
     if object.remove("event_id").is_none() {
         return Ok(raw);
     }
@@ -93,6 +94,11 @@ mod tests {
         assert_eq!(event(raw(inner)).unwrap().get(), inner);
         assert_eq!(event(raw(r#"{"event_id":"$x","a":2}"#)).unwrap().get(), r#"{"a":2}"#);
         assert!(event(raw("null")).is_err() && event(raw("[1]")).is_err());
+        // However it is written; and what cannot be read spoils nothing beside it.
+        assert_eq!(event(raw(r#"{"a":2,"event\u005fid":"$x"}"#)).unwrap().get(), r#"{"a":2}"#);
+        for same in [r#"{ "a":"\u00e9" }"#, r#"{"event_id":"\ud800"}"#] {
+            assert_eq!(event(raw(same)).unwrap().get(), same);
+        }
     }
 
     #[test]

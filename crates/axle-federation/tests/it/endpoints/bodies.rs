@@ -61,9 +61,10 @@ async fn json_that_nests_too_deep() {
         nested("{\"a\":", "}", 50_000),
         format!("{{\"pdus\":[],\"edus\":[{}]}}", nested("{\"a\":", "}", 5_000)),
     ];
-    for (method, path) in with_body() {
+    // A handshake's body is an event, and judged as one behind the service.
+    for (method, path) in [("PUT", SEND), ("POST", INVITE)] {
         for body in &bodies {
-            let answer = world.send(Ask::with(method, &path, body.as_bytes()).signed()).await;
+            let answer = world.send(Ask::with(method, path, body.as_bytes()).signed()).await;
             // Some is no JSON to a parser with bounds, and some is not signed as what it would make of it.
             assert!(matches!(answer.status, 400 | 401), "{path}: {}", answer.text);
             assert!(answer.json()["errcode"].is_string());

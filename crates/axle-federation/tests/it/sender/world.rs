@@ -41,8 +41,8 @@ impl QueuedRooms for Rooms {
         (*room_id == lpdu_room()).then(|| name(HUB))
     }
 
-    fn lpdus_taken(&self, lpdu_hashes: &[Hash]) {
-        self.taken.lock().unwrap().extend(lpdu_hashes);
+    async fn lpdus_taken(&self, lpdus: &[(RoomId, Hash)]) {
+        self.taken.lock().unwrap().extend(lpdus.iter().map(|(_, hash)| *hash));
     }
 
     async fn lpdu_refused(&self, lpdu_hash: &Hash, reason: &str) {
@@ -188,6 +188,7 @@ fn event(n: i64) -> Append {
         deliveries: Vec::new(),
         settled_lpdus: Vec::new(),
         client_txns: Vec::new(),
+        lpdus_unasked: false,
         announcements: Vec::new(),
     }
 }

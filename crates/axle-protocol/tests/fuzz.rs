@@ -1,12 +1,5 @@
-//! Fuzz targets. Each runs for a second under `cargo test`; longer, and in release, by
-//!
-//! ```text
-//! BOLERO_RANDOM_TEST_TIME_MS=600000 cargo test --release -p axle-protocol --test fuzz
-//! ```
-//!
-//! A failure prints `BOLERO_RANDOM_SEED=...`; the same command with that variable replays it. `cargo bolero test
-//! -p axle-protocol --test fuzz TARGET` runs one under libFuzzer, where `cargo-bolero` is installed.
-//! A finding becomes an ordinary test in the file of what it concerns.
+//! Fuzz targets of the formats. Each runs for a second under `cargo test`; how to run them for longer, and what to do
+//! with a finding, is in CONTRIBUTING.md.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -20,79 +13,9 @@ use axle_protocol::signing::server_keys::notary::{KeyQuery, KeyQueryResponse};
 use axle_protocol::signing::server_keys::{ServerKeys, publish};
 use axle_protocol::signing::x_matrix::{RequestAuth, SignedRequest, XMatrix, sign_request};
 use axle_protocol::{Event, EventKind, auth};
+use common::edits::candidates;
 use common::*;
 use serde_json::{Value, json};
-
-/// What edits insert: the places where parsers go wrong.
-const TOKENS: [&str; 40] = [
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    ":",
-    "\"",
-    "\\",
-    "null",
-    "true",
-    "0",
-    "-0",
-    "1e400",
-    "1.0",
-    "9007199254740993",
-    "\"\"",
-    "\\u0000",
-    "\\ud800",
-    "\\udc00",
-    "\u{0}",
-    "\u{feff}",
-    "\u{e000}",
-    "😀",
-    "é",
-    " ",
-    "\n",
-    "\"a\":1,",
-    "\"type\":\"m.room.create\",",
-    "\"event_id\":\"$x\",",
-    "\"hub_server\":\"hub.example\",",
-    "\"hashes\":{},",
-    "\"signatures\":{},",
-    "\"auth_events\":[],",
-    "\"prev_events\":[],",
-    "\"state_key\":\"\",",
-    "\"unsigned\":{},",
-    "m.room.member",
-    "@bob:part.example",
-    "sig=",
-    "X-Matrix ",
-];
-
-/// The seed with edits that the input describes, four bytes an edit: what, where (two), with what.
-fn edited(seed: &[u8], input: &[u8]) -> Vec<u8> {
-    let mut bytes = seed.to_vec();
-    for edit in input.chunks_exact(4) {
-        let at = usize::from(u16::from_le_bytes([edit[1], edit[2]])) % (bytes.len() + 1);
-        let with = usize::from(edit[3]);
-        match edit[0] % 6 {
-            0 => bytes.insert(at, edit[3]),
-            1 => drop(bytes.splice(at..at, TOKENS[with % TOKENS.len()].bytes())),
-            2 => drop(bytes.drain(at..(at + with % 40).min(bytes.len()))),
-            3 => {
-                let copied = bytes[at..(at + with).min(bytes.len())].to_vec();
-                bytes.splice(at..at, copied);
-            }
-            4 if at < bytes.len() => bytes[at] ^= 1 << (with % 8),
-            _ => bytes.truncate(bytes.len().saturating_sub(with % 3)),
-        }
-    }
-    bytes
-}
-
-/// Bytes as they are, and as edits of one of the seeds.
-fn candidates(seeds: &[Vec<u8>], input: &[u8]) -> [Vec<u8>; 2] {
-    let (pick, edits) = input.split_first().map_or((0, input), |(pick, edits)| (*pick, edits));
-    [input.to_vec(), edited(&seeds[usize::from(pick) % seeds.len()], edits)]
-}
 
 static KEYS: LazyLock<KeyMap> = LazyLock::new(keys);
 

@@ -1,6 +1,8 @@
 //! Servers, keys and a room for tests. Not every test uses all of it.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub(crate) mod edits;
+
 use axle_protocol::auth::{self, AuthError, MapState};
 use axle_protocol::event::Template;
 use axle_protocol::signing::KeyMap;

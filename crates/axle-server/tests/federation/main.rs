@@ -1,0 +1,12 @@
+//! A whole server, asked over TLS by a server that is made by hand: what its rooms make of requests, right and wrong.
+
+#![allow(unreachable_pub, dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
+
+mod handshakes;
+mod invites;
+mod people;
+mod reads;
+mod slow;
+mod support;
+mod transactions;
+mod world;

@@ -1,0 +1,68 @@
+//! Local users, by the client-server API.
+
+use std::net::SocketAddr;
+
+use axle_protocol::RoomId;
+use serde_json::{Value, json};
+
+pub struct Person {
+    pub user_id: String,
+    token: String,
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Person {
+    /// Registers somebody.
+    pub async fn register(address: SocketAddr, name: &str) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (http, base) = (reqwest::Client::new(), format!("http://{address}/_matrix/client/v3"));
+        let body = json!({"username": name, "password": "correct horse", "auth": {"type": "m.login.dummy"}});
+        let answer = http.post(format!("{base}/register")).json(&body).send().await.unwrap();
+        let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        let text = |key: &str| answer[key].as_str().unwrap().to_owned();
+        Self { user_id: text("user_id"), token: text("access_token"), base, http }
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}/{path}", self.base)).bearer_auth(&self.token).json(&body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let request = self.http.get(format!("{}/{path}", self.base)).bearer_auth(&self.token);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    pub async fn create_room(&self, join_rule: &str) -> RoomId {
+        let rule = json!({"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": join_rule}});
+        let (status, answer) = self.post("createRoom", json!({"name": "Room", "initial_state": [rule]})).await;
+        assert_eq!(status, 200, "{answer}");
+        RoomId::parse(answer["room_id"].as_str().unwrap()).unwrap()
+    }
+
+    pub async fn say(&self, room: &RoomId, body: &str) -> String {
+        let path = format!("{}/rooms/{room}/send/m.room.message/{body}", self.base);
+        let request = self.http.put(path).bearer_auth(&self.token).json(&json!({"msgtype": "m.text", "body": body}));
+        let answer: Value = request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+        answer["event_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The ids of all of the room's events, oldest first.
+    pub async fn log(&self, room: &RoomId) -> Vec<String> {
+        let page = self.get(&format!("rooms/{room}/messages?dir=b&limit=500")).await;
+        let ids = page["chunk"].as_array().unwrap().iter().map(|event| event["event_id"].as_str().unwrap().to_owned());
+        let mut ids: Vec<String> = ids.collect();
+        ids.reverse();
+        ids
+    }
+
+    /// Somebody's membership; `None` without a member event.
+    pub async fn membership(&self, room: &RoomId, user: &str) -> Option<String> {
+        let state = self.get(&format!("rooms/{room}/state")).await;
+        let is_it = |event: &&Value| event["type"] == "m.room.member" && event["state_key"] == user;
+        let found = state.as_array().unwrap().iter().find(is_it)?;
+        Some(found["content"]["membership"].as_str().unwrap().to_owned())
+    }
+}

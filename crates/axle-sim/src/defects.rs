@@ -17,8 +17,6 @@ pub enum Defect {
     NoClientTxnDedupe,
     /// A participant gives up every gap at once.
     NoBackfill,
-    /// A participant forgets, when it crashes, which events wait for a gap to be filled.
-    ForgetWaiting,
     /// Queues deliver the newest first.
     OutOfOrder,
     /// What is sent counts as delivered before the other server has answered.
@@ -37,7 +35,7 @@ pub enum Defect {
 
 impl Defect {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 14] = [
         Self::AnswerBeforeDurable,
         Self::DeliverBeforeDurable,
         Self::TornWrites,
@@ -45,7 +43,6 @@ impl Defect {
         Self::NoTransactionDedupe,
         Self::NoClientTxnDedupe,
         Self::NoBackfill,
-        Self::ForgetWaiting,
         Self::OutOfOrder,
         Self::AcknowledgeOnSending,
         Self::ForgetQueues,

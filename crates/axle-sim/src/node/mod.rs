@@ -263,10 +263,7 @@ impl Node {
         if let Some(room) = self.mem.rooms.remove(room_id) {
             return Some(room);
         }
-        let mut snapshot = self.disk.snapshot(room_id)?;
-        if ctx.plan.defect == Some(Defect::ForgetWaiting) {
-            snapshot.waiting.clear();
-        }
+        let snapshot = self.disk.snapshot(room_id)?;
         if !snapshot.waiting.is_empty() {
             ctx.out.push(Out::Fact(Fact::Covered("a gap is known after a restart")));
         }

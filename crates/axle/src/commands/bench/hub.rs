@@ -205,7 +205,11 @@ fn curve(
     let mut points = Vec::with_capacity(sizes.len());
     for &n in sizes {
         say(&format!("{n} {name}"));
-        points.push(Point { n, measured: measure(n)? });
+        let measured = measure(n)?;
+        // A run that is cut short has shown what it had.
+        let (cpu, times) = (measured.cpu_us, measured.times_the_floor.median);
+        say(&format!("{n} {name}: {cpu} us an event, {times} times the floor"));
+        points.push(Point { n, measured });
     }
     Ok(points)
 }

@@ -349,6 +349,49 @@ fn a_forbidden_event_is_found_and_a_rejected_one_is_not_complained_of() {
     }
 }
 
+/// Some hubs send nothing more to a server whose last user has left: the LPDU of the leave ends the stay.
+#[test]
+fn a_leave_that_was_not_sent_back_is_no_problem() {
+    let stopped = Stopped::new();
+    let keys = SigningKeys::load(&stopped.participant.join("signing-keys.json")).unwrap();
+    let (hub, one) = (ServerName::parse("hub.test").unwrap(), ServerName::parse("one.test").unwrap());
+    let template = Template {
+        room_id: RoomId::parse(&stopped.room).unwrap(),
+        event_type: "m.room.member".into(),
+        state_key: Some("@bob:one.test".into()),
+        sender: UserId::parse("@bob:one.test").unwrap(),
+        origin_server_ts: 1_700_000_000_000,
+        content: json!({ "membership": "leave" }).as_object().unwrap().clone(),
+    };
+    let leave = template.into_lpdu(RoomVersion::I1, &hub, &one, &keys.current).unwrap();
+    let copy = damaged(&stopped.participant, |conn| {
+        let id = leave.event_id().as_str();
+        let next = "(SELECT max(stream) + 1 FROM event)";
+        let sql =
+            format!("INSERT INTO event (stream, room, status, event_id, json) SELECT {next}, id, 3, ?1, ?2 FROM room");
+        conn.execute(&sql, params![id, leave.json()]).unwrap();
+        run(
+            conn,
+            "INSERT INTO state_change (parent, room, event_type, state_key, holds_from, stream, event)
+                   SELECT r.state_id, r.id, 'm.room.member', '@bob:one.test', r.head + 1, max(e.stream), max(e.stream)
+                   FROM room r JOIN event e",
+        );
+        run(
+            conn,
+            "UPDATE room SET newest_stream = (SELECT max(stream) FROM event),
+                   state_id = (SELECT max(id) FROM state_change)",
+        );
+        conn.execute(
+            "UPDATE current_state SET (event, event_id, membership) = ((SELECT max(stream) FROM event), ?1, 'leave')
+             WHERE state_key = '@bob:one.test'",
+            [id],
+        )
+        .unwrap();
+    });
+    let (report, status) = verify(copy.path());
+    assert_eq!((&report["problems"], status), (&json!([]), 0));
+}
+
 /// A message of somebody who is not in the room, in the hub's name.
 fn forged(room: &str, create_and_parent: [&String; 2], keys: &SigningKeys) -> Event {
     let hub = ServerName::parse("hub.test").unwrap();

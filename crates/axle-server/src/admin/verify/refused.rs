@@ -5,7 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use axle_protocol::{Event, EventId};
+use axle_protocol::{Event, EventId, EventKind};
 use axle_room::RoomState;
 use axle_store::{EventStatus, RoomSnapshot, Store, StoreError, StoredEvent};
 
@@ -48,19 +48,27 @@ impl<'a> Unplaced<'a> {
         Self { store, snapshot, end, read_to: 0, page, waiting, position: None, followed }
     }
 
-    /// The walk has come to an event that arrived at this stream position; `state` is the state before it.
+    /// The walk has come to an event that arrived at this stream position; `state` is the state before it. A leave that
+    /// ended a stay, and that the hub did not send back, is added to it.
     pub(super) async fn until(
         &mut self,
         stream: i64,
-        state: &RoomState,
+        state: &mut RoomState,
         keys: &mut Keys<'_>,
         report: &mut VerifyReport,
     ) -> Result<(), StoreError> {
         while let Some(stored) = self.next_before(stream).await? {
             let event = event::verify(self.store, &stored, keys, report).await?;
             let Some(event) = event else { continue };
-            if stored.status == EventStatus::Rejected && !self.waiting.contains(&stored.event_id) {
-                self.follow(&stored, event).await?;
+            match stored.status {
+                EventStatus::Rejected if !self.waiting.contains(&stored.event_id) => {
+                    self.follow(&stored, event).await?;
+                }
+                EventStatus::Outlier if event.kind() == EventKind::Lpdu => {
+                    self.judge_followed(state, report).await?;
+                    state.apply(&event);
+                }
+                _ => {}
             }
         }
         self.judge_followed(state, report).await
@@ -74,7 +82,7 @@ impl<'a> Unplaced<'a> {
     /// The walk is over; `state` is the current state.
     pub(super) async fn rest(
         &mut self,
-        state: &RoomState,
+        state: &mut RoomState,
         keys: &mut Keys<'_>,
         report: &mut VerifyReport,
     ) -> Result<(), StoreError> {

@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
         let begins = begins_stay(position);
         self.live = begins || (self.live && self.last.as_ref().is_some_and(|last| last.position + 1 == position));
         if self.live {
-            self.unplaced.until(stored.stream, &self.state, keys, report).await?;
+            self.unplaced.until(stored.stream, &mut self.state, keys, report).await?;
         }
         if begins || self.lost {
             self.take_stored_state(position).await?;
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         keys: &mut Keys<'_>,
         report: &mut VerifyReport,
     ) -> Result<(), StoreError> {
-        self.unplaced.rest(&self.state, keys, report).await?;
+        self.unplaced.rest(&mut self.state, keys, report).await?;
         let at_head = self.last.as_ref().map(|last| last.position) == snapshot.head.as_ref().map(|head| head.position);
         if self.live && at_head && !self.lost {
             state::compare_current(self.store, &self.state, snapshot, report).await?;

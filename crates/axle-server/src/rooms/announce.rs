@@ -2,8 +2,6 @@
 //!
 //! What is to be told is stored with the invite, and stays until the other server has answered or the invite is over.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axle_protocol::{Event, MatrixError, ServerName};
@@ -18,34 +16,17 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Servers that are being told. `true`: more came up meanwhile, look again.
-#[derive(Debug, Default)]
-pub(crate) struct Announcing {
-    running: Mutex<HashMap<ServerName, bool>>,
-}
-
-impl Announcing {
-    fn lock(&self) -> MutexGuard<'_, HashMap<ServerName, bool>> {
-        // Nothing panics while it is held; were it to, the map is still whole.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Tells a server of all that is stored for it, in the background, unless that is under way.
 pub(crate) fn tell(rooms: &Rooms, destination: &ServerName) {
-    let mut running = rooms.0.announcing.lock();
-    if let Some(again) = running.get_mut(destination) {
-        *again = true;
+    if !rooms.0.announcing.begin(destination) {
         return;
     }
-    running.insert(destination.clone(), false);
-    drop(running);
     let (rooms, destination) = (rooms.clone(), destination.clone());
     tokio::spawn(async move {
         let mut pause = FIRST_PAUSE;
         loop {
             match tell_all(&rooms, &destination).await {
-                Ok(()) if finished(&rooms, &destination) => return,
+                Ok(()) if rooms.0.announcing.finished(&destination) => return,
                 Ok(()) => pause = FIRST_PAUSE,
                 Err(wait) => {
                     if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
@@ -56,21 +37,6 @@ pub(crate) fn tell(rooms: &Rooms, destination: &ServerName) {
             }
         }
     });
-}
-
-/// Whether nothing came up since the last look; then the destination is nobody's any more.
-fn finished(rooms: &Rooms, destination: &ServerName) -> bool {
-    let mut running = rooms.0.announcing.lock();
-    match running.get_mut(destination) {
-        Some(again) if *again => {
-            *again = false;
-            false
-        }
-        _ => {
-            running.remove(destination);
-            true
-        }
-    }
 }
 
 /// To be tried again, after this long if the other server said so.

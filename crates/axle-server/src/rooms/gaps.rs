@@ -1,7 +1,5 @@
 //! Fetches what a participant has missed of its hub's order.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName};
@@ -19,39 +17,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// keys are needed are away, perhaps for good. About five minutes.
 const KEY_TRIES: u32 = 10;
 
-/// Rooms whose gaps are being filled. `true`: something came up meanwhile, look again.
-#[derive(Debug, Default)]
-pub(crate) struct Gaps {
-    running: Mutex<HashMap<RoomId, bool>>,
-}
-
-impl Gaps {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, bool>> {
-        // Nothing panics while it is held; were it to, the map is still whole.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Fills the gap of a room in the background, unless that is under way.
 pub(crate) fn fill(rooms: &Rooms, room_id: &RoomId) {
-    let mut running = rooms.0.gaps.lock();
-    if let Some(again) = running.get_mut(room_id) {
-        *again = true;
+    if !rooms.0.gaps.begin(room_id) {
         return;
     }
-    running.insert(room_id.clone(), false);
-    drop(running);
     let (rooms, room_id) = (rooms.clone(), room_id.clone());
     tokio::spawn(async move {
         loop {
             run(&rooms, &room_id).await;
-            let mut running = rooms.0.gaps.lock();
-            match running.get_mut(&room_id) {
-                Some(again) if *again => *again = false,
-                _ => {
-                    running.remove(&room_id);
-                    return;
-                }
+            if rooms.0.gaps.finished(&room_id) {
+                return;
             }
         }
     });

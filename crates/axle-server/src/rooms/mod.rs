@@ -4,6 +4,7 @@
 //! servers ask for comes in by `federation_service`, what local users want by `client_service`.
 
 mod announce;
+mod background;
 mod blocks;
 mod chain;
 mod commit;
@@ -45,6 +46,7 @@ pub use counters::{AppendTimes, Counters};
 pub use network::{Keys, Outbound, PeerError, Peers, SentJoin};
 pub use notifier::Wakes;
 
+use background::Background;
 use echoes::Echo;
 use errors::refused;
 use worker::{Batch, Needs, Turn, unknown_room};
@@ -82,8 +84,10 @@ struct Shared {
     joining: joining::Joining,
     versions: versions::Versions,
     leaving: leaving::Leaving,
-    gaps: gaps::Gaps,
-    announcing: announce::Announcing,
+    /// Rooms whose gaps are being filled.
+    gaps: Background<RoomId>,
+    /// Servers that are being told of invites.
+    announcing: Background<ServerName>,
     counters: Counters,
     registry: registry::Registry,
 }
@@ -105,8 +109,8 @@ impl Rooms {
             joining: joining::Joining::default(),
             versions: versions::Versions::default(),
             leaving: leaving::Leaving::default(),
-            gaps: gaps::Gaps::default(),
-            announcing: announce::Announcing::default(),
+            gaps: Background::default(),
+            announcing: Background::default(),
             counters: Counters::default(),
             registry: registry::Registry::new(),
         }))

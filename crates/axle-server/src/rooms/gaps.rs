@@ -61,33 +61,34 @@ async fn run(rooms: &Rooms, room_id: &RoomId) {
             Ok(None) => Ok(Step::Closed),
             Err(error) => Err(error),
         };
-        match step {
+        let wait = match step {
             Ok(Step::Closed) => return,
-            Ok(Step::Progress) => (pause, key_tries) = (FIRST_PAUSE, 0),
+            Ok(Step::Progress) => {
+                (pause, key_tries) = (FIRST_PAUSE, 0);
+                continue;
+            }
+            Ok(Step::Refused) => {
+                match give_up(rooms, room_id).await {
+                    // What waits after it may be behind another gap.
+                    Ok(()) => (pause, key_tries) = (FIRST_PAUSE, 0),
+                    Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
+                }
+                continue;
+            }
             Ok(Step::NoKeys) => {
                 key_tries += 1;
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                None
             }
-            Ok(Step::Refused) => match give_up(rooms, room_id).await {
-                // What waits after it may be behind another gap.
-                Ok(()) => (pause, key_tries) = (FIRST_PAUSE, 0),
-                Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
-            },
-            Ok(Step::Failed(wait)) => {
-                if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
+            Ok(Step::Failed(wait)) => wait,
             Err(error) => {
                 tracing::warn!(%room_id, %error, "filling a gap failed");
-                if !rooms.0.registry.pause(pause).await {
-                    return;
-                }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                None
             }
+        };
+        if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
+            return;
         }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

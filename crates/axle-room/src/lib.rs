@@ -19,6 +19,7 @@ pub use room::invite::{InviteSource, Prepared, PreparedInvite};
 pub use room::join::JoinAnswer;
 pub use room::judge::judge;
 pub use room::known::{Brief, Known, Lookup};
+pub use room::participant::is_own_leave;
 pub use room::policy::{AccessPolicy, AuthRules};
 pub use room::state::RoomState;
 pub use room::verified::{Verified, VerifyError};

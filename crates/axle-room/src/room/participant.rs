@@ -65,8 +65,7 @@ impl Room {
     /// Nothing changes while other users of ours are in the room, since then the hub is to send it.
     pub fn end_stay(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
         let user = lpdu.sender();
-        let is_leave = lpdu.membership() == Some(Membership::Leave.as_str()) && lpdu.state_key() == Some(user.as_str());
-        if !is_leave || lpdu.kind() != EventKind::Lpdu || user.server_str() != self.us.as_str() {
+        if !is_own_leave(lpdu) || lpdu.kind() != EventKind::Lpdu || user.server_str() != self.us.as_str() {
             return Err(Refusal::Unfit("the event is not a leave of one of our users".into()));
         }
         if *lpdu.room_id() != self.id || self.is_hub() {
@@ -243,6 +242,11 @@ impl Room {
         let is_ours = event.sender().server_str() == self.us.as_str();
         is_ours && event.membership() == Some("join") && self.head.is_some()
     }
+}
+
+/// Whether an event is a leave of the user who sends it.
+pub fn is_own_leave(event: &Event) -> bool {
+    event.membership() == Some(Membership::Leave.as_str()) && event.state_key() == Some(event.sender().as_str())
 }
 
 /// Whether an event has other auth events than the selection makes of this state, the one before it.

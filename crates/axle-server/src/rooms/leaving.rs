@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, MatrixError, RoomVersion};
+use axle_room::is_own_leave;
 use axle_store::{PendingLpdu, StoreError};
 
 use super::Rooms;
@@ -31,7 +31,7 @@ struct Leave {
 impl Leaving {
     /// Notes an LPDU that is being queued, if it is a leave.
     pub(crate) fn queued(&self, hash: &Hash, lpdu: &Event) {
-        if is_leave(lpdu) {
+        if is_own_leave(lpdu) {
             self.lock().insert(*hash, Leave { lpdu: lpdu.clone(), resumed: false });
         }
     }
@@ -41,7 +41,7 @@ impl Leaving {
         // Every linearized version has the same format.
         let parse = |lpdu: &PendingLpdu| Event::parse(lpdu.json.as_bytes(), RoomVersion::I1).ok();
         let parsed = queued.iter().filter_map(|lpdu| Some((lpdu.lpdu_hash, parse(lpdu)?)));
-        let leaves = parsed.filter(|(_, lpdu)| is_leave(lpdu));
+        let leaves = parsed.filter(|(_, lpdu)| is_own_leave(lpdu));
         self.lock().extend(leaves.map(|(hash, lpdu)| (hash, Leave { lpdu, resumed: true })));
     }
 
@@ -107,8 +107,4 @@ async fn end(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<bool, MatrixErr
 async fn is_queued(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<bool, StoreError> {
     let queued = rooms.0.store.pending_lpdus(Some(lpdu.room_id())).await?;
     Ok(queued.iter().any(|queued| queued.lpdu_hash == *hash))
-}
-
-fn is_leave(lpdu: &Event) -> bool {
-    lpdu.membership() == Some(Membership::Leave.as_str()) && lpdu.state_key() == Some(lpdu.sender().as_str())
 }

@@ -32,8 +32,8 @@ pub trait QueuedRooms: Send + Sync + 'static {
     /// The hub of a room, if it is known here.
     async fn hub(&self, room_id: &RoomId) -> Option<ServerName>;
 
-    /// The hub refused one of our LPDUs for good. Returns when that is durable.
-    async fn lpdu_refused(&self, lpdu_hash: &Hash, reason: &str);
+    /// The hub of this room refused one of our LPDUs for good. Returns when that is durable.
+    async fn lpdu_refused(&self, room_id: &RoomId, lpdu_hash: &Hash, reason: &str);
 
     /// The hub took LPDUs: it answered the transaction, and did not refuse them.
     async fn lpdus_taken(&self, lpdus: &[(RoomId, Hash)]);

@@ -172,7 +172,7 @@ impl Queue {
                 }
                 Err(error) => {
                     let reason = format!("it is damaged: {error}");
-                    self.sender.0.rooms.lpdu_refused(&lpdu.lpdu_hash, &reason).await;
+                    self.sender.0.rooms.lpdu_refused(&lpdu.room_id, &lpdu.lpdu_hash, &reason).await;
                 }
             }
         }
@@ -233,8 +233,8 @@ impl Queue {
     }
 
     async fn refuse(&mut self, id: i64, reason: &str) {
-        if let Some((_, hash)) = self.lpdus.remove(&id) {
-            self.sender.0.rooms.lpdu_refused(&hash, reason).await;
+        if let Some((room_id, hash)) = self.lpdus.remove(&id) {
+            self.sender.0.rooms.lpdu_refused(&room_id, &hash, reason).await;
         }
     }
 }

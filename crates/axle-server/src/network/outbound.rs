@@ -51,8 +51,8 @@ impl QueuedRooms for RoomsBehindQueues {
         })
     }
 
-    async fn lpdu_refused(&self, lpdu_hash: &Hash, reason: &str) {
-        if let Err(error) = self.0.refuse_lpdu(lpdu_hash, reason).await {
+    async fn lpdu_refused(&self, room_id: &RoomId, lpdu_hash: &Hash, reason: &str) {
+        if let Err(error) = self.0.refuse_lpdu(room_id, lpdu_hash, reason).await {
             tracing::error!(%error, "a refusal cannot be stored");
         }
     }

@@ -35,9 +35,11 @@ mod versions;
 mod visibility;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axle_protocol::event::Hash;
 use axle_protocol::{MatrixError, RoomId, RoomVersion, ServerName};
 use axle_room::{Identity, Room, Verified};
 use axle_store::Store;
@@ -152,21 +154,26 @@ impl Rooms {
     /// The hub refused one of our LPDUs for good: takes it out of the queue and tells its sender.
     pub async fn refuse_lpdu(
         &self,
-        lpdu_hash: &axle_protocol::event::Hash,
+        room_id: &RoomId,
+        lpdu_hash: &Hash,
         reason: &str,
     ) -> Result<(), axle_store::StoreError> {
         if leaving::refused(self, lpdu_hash).await {
             return Ok(());
         }
         self.0.store.refuse_lpdu(lpdu_hash, reason).await?;
+        let hash = *lpdu_hash;
+        let forgotten = self.with(room_id, move |turn| turn.slot.iter_mut().for_each(|room| room.lpdu_refused(&hash)));
+        // While the server shuts down nobody waits for it.
+        forgotten.await.unwrap_or_default();
         self.0.echoes.arrived(lpdu_hash, Err(reason.to_owned()));
         Ok(())
     }
 
     /// The hub took these of our LPDUs: their rooms watch that it does not leave them out. Of a leave, nothing may come.
-    pub async fn lpdus_taken(&self, lpdus: &[(RoomId, axle_protocol::event::Hash)]) {
+    pub async fn lpdus_taken(&self, lpdus: &[(RoomId, Hash)]) {
         lpdus.iter().for_each(|(_, hash)| leaving::taken(self, hash));
-        let rooms: std::collections::BTreeSet<&RoomId> = lpdus.iter().map(|(room_id, _)| room_id).collect();
+        let rooms: BTreeSet<&RoomId> = lpdus.iter().map(|(room_id, _)| room_id).collect();
         for room_id in rooms {
             let taken = lpdus.iter().filter(|(of, _)| of == room_id).map(|(_, hash)| *hash).collect::<Vec<_>>();
             let noted = self.with(room_id, move |turn| {

@@ -93,7 +93,7 @@ async fn a_hub_that_refuses_the_leave_after_a_crash_had_taken_it_before() {
     leaving.abort();
     let b = net.start("b.test", left, &[]).await;
     let queued = b.store.pending_lpdus(None).await.unwrap();
-    b.rooms.refuse_lpdu(&queued[0].lpdu_hash, "not in the room").await.unwrap();
+    b.rooms.refuse_lpdu(&room, &queued[0].lpdu_hash, "not in the room").await.unwrap();
     assert_left(&b, &room, &bob).await;
     drop((c, folders));
 }

@@ -222,7 +222,7 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
             let Some(failed) = failed else { break };
             sent.insert(lpdu.lpdu_hash);
             match failed.values().next() {
-                Some(reason) => rooms.refuse_lpdu(&lpdu.lpdu_hash, reason).await.unwrap(),
+                Some(reason) => rooms.refuse_lpdu(&lpdu.room_id, &lpdu.lpdu_hash, reason).await.unwrap(),
                 None => rooms.lpdus_taken(&[(lpdu.room_id, lpdu.lpdu_hash)]).await,
             }
             *wire.net.lost_lpdus.lock().unwrap() += usize::from(loses);

@@ -45,7 +45,7 @@ impl QueuedRooms for Rooms {
         self.taken.lock().unwrap().extend(lpdus.iter().map(|(_, hash)| *hash));
     }
 
-    async fn lpdu_refused(&self, lpdu_hash: &Hash, reason: &str) {
+    async fn lpdu_refused(&self, _: &RoomId, lpdu_hash: &Hash, reason: &str) {
         self.store.refuse_lpdu(lpdu_hash, reason).await.unwrap();
         self.refused.lock().unwrap().push((*lpdu_hash, reason.to_owned()));
     }

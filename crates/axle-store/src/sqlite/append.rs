@@ -35,7 +35,8 @@ pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, Store
         Some(room) => room,
         None => create_room(tx, append)?,
     };
-    let mut appending = Appending { append, head, room, cursor: tx.effects.stream, placed: Vec::new() };
+    let (state_id, cursor) = (room.state_id, tx.effects.stream);
+    let mut appending = Appending { append, head, room, state_id, cursor, placed: Vec::new(), only_inserted: true };
     let mut streams = Vec::with_capacity(append.events.len());
     for (index, event) in append.events.iter().enumerate() {
         streams.push(appending.store(tx, index, event)?);
@@ -91,15 +92,20 @@ struct Appending<'a> {
     /// Before the append.
     head: Option<i64>,
     room: RoomRow,
+    /// The state that the room's row has.
+    state_id: Option<i64>,
     /// The last stream position before the append.
     cursor: i64,
     placed: Vec<Placed>,
+    /// Whether all events so far were new.
+    only_inserted: bool,
 }
 
 impl Appending<'_> {
     /// Stores one event; returns its stream position.
     fn store(&mut self, tx: &mut Tx<'_>, index: usize, event: &NewEvent) -> Result<i64, StoreError> {
         if let Some(known) = find(tx.conn, &tx.events, &event.event_id)? {
+            self.only_inserted = false;
             return self.store_again(tx, index, event, &known);
         }
         let stream = self.insert(tx, event)?;
@@ -221,10 +227,25 @@ impl Appending<'_> {
         if tx.effects.stream > self.cursor {
             room.newest_stream = tx.effects.stream;
         }
+        if self.tells_itself() {
+            return Ok(());
+        }
+        let room = &self.room;
         tx.conn
-            .prepare_cached("UPDATE room SET head = ?2, newest_stream = ?3, state_id = ?4, events = ?5 WHERE id = ?1")?
+            .prepare_cached(
+                "UPDATE room SET counted_to = ?2, newest_stream = ?3, state_id = ?4, events = ?5 WHERE id = ?1",
+            )?
             .execute(params![room.id, room.head, room.newest_stream, room.state_id, room.events])?;
         Ok(())
+    }
+
+    /// Whether the log's end tells all that this append changed, so that the room's row need not be written.
+    fn tells_itself(&self) -> bool {
+        let Some(head) = self.head else { return false };
+        let in_line = (head + 1..).zip(&self.placed).all(|(position, placed)| position == placed.position);
+        let by_stream = self.placed.is_sorted_by_key(|placed| placed.stream);
+        let all_placed = self.placed.len() == self.append.events.len();
+        self.only_inserted && all_placed && in_line && by_stream && self.room.state_id == self.state_id
     }
 
     fn change_delivery(&self, tx: &mut Tx<'_>, change: &DeliveryChange) -> Result<(), StoreError> {

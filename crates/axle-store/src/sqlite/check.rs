@@ -15,12 +15,12 @@ const MAX_FINDINGS: usize = 100;
 const INVARIANTS: &[&str] = &[
     "SELECT 'room ' || r.room_id || ' has ' || count(e.stream) || ' events with a position, ' || r.events ||
          ' were stored'
-     FROM room r LEFT JOIN event e ON e.room = r.id AND e.position IS NOT NULL
+     FROM room_now r LEFT JOIN event e ON e.room = r.id AND e.position IS NOT NULL
      GROUP BY r.id HAVING count(e.stream) <> r.events",
-    "SELECT 'room ' || r.room_id || ' ends at ' || coalesce(max(e.position), 'nothing') || ', not at ' ||
-         coalesce(r.head, 'nothing')
-     FROM room r LEFT JOIN event e ON e.room = r.id AND e.position IS NOT NULL
-     GROUP BY r.id HAVING max(e.position) IS NOT r.head",
+    "SELECT 'room ' || r.room_id || ' is counted up to ' || coalesce(r.counted_to, 'nothing') || ', it ends at ' ||
+         coalesce(n.head, 'nothing')
+     FROM room r JOIN room_now n ON n.id = r.id
+     WHERE NOT coalesce(r.counted_to <= n.head, r.counted_to IS n.head)",
     "SELECT 'room ' || r.room_id || ' lacks what was between positions ' || n.below || ' and ' || n.position
      FROM (SELECT room, position, lag(position) OVER (PARTITION BY room ORDER BY position) AS below
            FROM event WHERE position IS NOT NULL) n
@@ -33,7 +33,7 @@ const INVARIANTS: &[&str] = &[
      WHERE e.position IS NOT NULL AND e.status NOT IN (0, 1)",
     "SELECT 'event ' || e.event_id || ' was accepted, but has no position' FROM event e
      WHERE e.position IS NULL AND e.status IN (0, 1)",
-    "SELECT 'event ' || e.event_id || ' is newer than its room ' || r.room_id FROM event e JOIN room r ON r.id = e.room
+    "SELECT 'event ' || e.event_id || ' is newer than its room ' || r.room_id FROM event e JOIN room_now r ON r.id = e.room
      WHERE e.stream > r.newest_stream",
     "SELECT 'room ' || r.room_id || ' has the state ' || c.event_type || ' ' || c.state_key || ' from the event ' ||
          c.event_id || ', which is not in its log'

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::StoreError;
@@ -273,6 +274,8 @@ fn connect(path: &Path, options: &Options, access: Access) -> Result<Connection,
     };
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Or else a statement whose parameters stand beside a constant of a partial index is planned anew at each use.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     let cache = if access == Access::Read { READER_CACHE_KIB } else { WRITER_CACHE_KIB };
     conn.pragma_update(None, "cache_size", -cache)?;

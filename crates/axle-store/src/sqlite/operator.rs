@@ -22,7 +22,7 @@ impl Operator for SqliteStore {
                       WHERE c.room = r.id AND c.event_type = 'm.room.name' AND c.state_key = ''),
                      (SELECT count(*) FROM current_state c
                       WHERE c.room = r.id AND c.event_type = 'm.room.member' AND c.membership = 'join')
-                 FROM room r ORDER BY r.room_id",
+                 FROM room_now r ORDER BY r.room_id",
             )?;
             all(&mut find, [], summary)
         })

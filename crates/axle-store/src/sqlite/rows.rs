@@ -12,7 +12,7 @@ use crate::{EventStatus, StoreError, StoredEvent};
 /// The columns that [`event`] reads, of `event` as `e`.
 pub(super) const EVENT_COLUMNS: &str = "e.stream, e.position, e.status, e.event_id, e.redacted_by, e.json";
 
-/// A room's row.
+/// A room, from `room_now`.
 #[derive(Debug, Clone)]
 pub(super) struct RoomRow {
     pub(super) id: i64,
@@ -25,8 +25,8 @@ pub(super) struct RoomRow {
 
 /// Looks a room up.
 pub(super) fn room(conn: &Connection, room_id: &RoomId) -> Result<Option<RoomRow>, StoreError> {
-    let mut find =
-        conn.prepare_cached("SELECT id, version, head, newest_stream, state_id, events FROM room WHERE room_id = ?1")?;
+    let mut find = conn
+        .prepare_cached("SELECT id, version, head, newest_stream, state_id, events FROM room_now WHERE room_id = ?1")?;
     one(&mut find, [room_id.as_str()], |row| {
         Ok(RoomRow {
             id: row.get(0)?,

@@ -27,7 +27,7 @@ pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result
         "SELECT {COLUMNS} FROM (SELECT room FROM event NOT INDEXED WHERE stream > ?2
                UNION SELECT room FROM hub_fault WHERE stream > ?2) n
          CROSS JOIN current_state c ON c.room = n.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
-         CROSS JOIN room r ON r.id = n.room
+         CROSS JOIN room_now r ON r.id = n.room
          CROSS JOIN event e ON e.stream = c.event"
     );
     rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)
@@ -36,7 +36,7 @@ pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result
 fn newer_by_user(conn: &Connection, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM current_state c
-         CROSS JOIN room r ON r.id = c.room AND r.newest_stream > ?2
+         CROSS JOIN room_now r ON r.id = c.room AND r.newest_stream > ?2
          CROSS JOIN event e ON e.stream = c.event
          WHERE c.event_type = 'm.room.member' AND c.state_key = ?1"
     );

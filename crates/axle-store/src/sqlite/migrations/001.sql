@@ -4,9 +4,11 @@ CREATE TABLE room (
     id INTEGER PRIMARY KEY,
     room_id TEXT NOT NULL UNIQUE,
     version TEXT NOT NULL,
-    head INTEGER,                    -- greatest position
-    newest_stream INTEGER NOT NULL,
     state_id INTEGER,                -- the state_change that current state ends with
+    -- What holds up to counted_to. Beyond it are only events that were appended at the end, one after the other, and
+    -- changed nothing else: they are not worth a write of this row. See room_now.
+    counted_to INTEGER,              -- position
+    newest_stream INTEGER NOT NULL,
     events INTEGER NOT NULL          -- how many have a position
 ) STRICT;
 
@@ -26,6 +28,14 @@ CREATE UNIQUE INDEX event_by_position ON event (room, position) WHERE position I
 CREATE INDEX event_to_deliver ON event (stream, room, position) WHERE position IS NOT NULL AND status <= 1;
 CREATE INDEX event_waiting ON event (room) WHERE status = 4;
 CREATE INDEX event_unplaced ON event (room, stream) WHERE position IS NULL;
+
+CREATE VIEW room_now AS
+    SELECT r.id, r.room_id, r.version, r.state_id,
+           e.position AS head,       -- greatest position
+           max(r.newest_stream, coalesce(e.stream, 0)) AS newest_stream,
+           r.events + coalesce(e.position - r.counted_to, 0) AS events
+    FROM room r LEFT JOIN event e ON e.room = r.id
+        AND e.position = (SELECT max(position) FROM event WHERE room = r.id AND position IS NOT NULL);
 
 -- By the first bits of event ids and of LPDU hashes, for events up to indexed_to; those after it are indexed in memory.
 CREATE TABLE event_key (

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axle_protocol::RoomId;
 use axle_store::StoredEvent;
-use ruma::api::client::filter::{RoomEventFilter, UrlFilter};
+use ruma::api::client::filter::{Filter, RoomEventFilter, UrlFilter};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -46,6 +46,11 @@ impl EventFilter {
         allows_room(self.0.rooms.as_deref(), &self.0.not_rooms, room_id)
     }
 
+    /// Whether events of a type are wanted.
+    pub(crate) fn allows_type(&self, event_type: &str) -> bool {
+        is_listed(self.0.types.as_deref(), &self.0.not_types, event_type)
+    }
+
     /// Whether an event is wanted.
     pub(crate) fn allows(&self, event: &StoredEvent) -> bool {
         let filter = &self.0;
@@ -58,11 +63,9 @@ impl EventFilter {
             return true;
         }
         let Ok(fields) = serde_json::from_str::<Fields<'_>>(&event.json) else { return false };
-        let of_type = |pattern: &String| matches(pattern, &fields.event_type);
         let by = |sender: &ruma::OwnedUserId| sender.as_str() == fields.sender;
         let has_url = event.redacted_by.is_none() && fields.content.url.is_some();
-        filter.types.as_ref().is_none_or(|types| types.iter().any(of_type))
-            && !filter.not_types.iter().any(of_type)
+        self.allows_type(&fields.event_type)
             && filter.senders.as_ref().is_none_or(|senders| senders.iter().any(by))
             && !filter.not_senders.iter().any(by)
             && filter.url_filter.as_ref().is_none_or(|wanted| has_url == (*wanted == UrlFilter::EventsWithUrl))
@@ -72,6 +75,17 @@ impl EventFilter {
 /// Whether lists of wanted and unwanted rooms let a room through.
 pub(crate) fn allows_room(wanted: Option<&[ruma::OwnedRoomId]>, unwanted: &[ruma::OwnedRoomId], id: &RoomId) -> bool {
     let is = |room: &ruma::OwnedRoomId| room.as_str() == id.as_str();
+    wanted.is_none_or(|wanted| wanted.iter().any(is)) && !unwanted.iter().any(is)
+}
+
+/// Whether a filter on what belongs to no room lets a type through.
+pub(crate) fn allows_type(filter: &Filter, event_type: &str) -> bool {
+    is_listed(filter.types.as_deref(), &filter.not_types, event_type)
+}
+
+/// Whether patterns of wanted and unwanted types let a type through.
+fn is_listed(wanted: Option<&[String]>, unwanted: &[String], event_type: &str) -> bool {
+    let is = |pattern: &String| matches(pattern, event_type);
     wanted.is_none_or(|wanted| wanted.iter().any(is)) && !unwanted.iter().any(is)
 }
 

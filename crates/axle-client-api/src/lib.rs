@@ -3,6 +3,7 @@
 //! Accounts and reading go straight to the store; whatever changes a room goes through [`RoomService`]. [`router`] is
 //! the whole of it: endpoints are one a file under `endpoints`, and `endpoint` is the one way they are reached.
 
+mod account_data;
 mod accounts;
 mod config;
 mod endpoint;
@@ -19,6 +20,7 @@ mod new_room;
 mod page;
 mod password;
 mod profile;
+mod push_rules;
 mod render;
 mod service;
 mod session;

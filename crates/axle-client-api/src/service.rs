@@ -86,6 +86,9 @@ pub trait RoomService: Send + Sync + 'static {
     /// Fetches history from before this position from the hub, if there is any that is not here yet. Returns whether
     /// something came.
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError>;
+
+    /// Wakes the syncs of this server's users in a room: something that is no event happened there.
+    async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError>;
 }
 
 /// Wakes syncs.
@@ -93,4 +96,7 @@ pub trait Notifier: Send + Sync + 'static {
     /// A future that ends when something may have happened for this user after the moment of this call. Call it
     /// before reading the store, so that nothing falls between.
     fn changed(&self, user_id: &UserId) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Something happened for this user. Call it after what happened is durable.
+    fn wake(&self, user_id: &UserId);
 }

@@ -30,6 +30,16 @@ pub(crate) struct Session {
     token_hash: Hash,
 }
 
+impl Session {
+    /// Refuses what belongs to somebody else.
+    pub(crate) fn require_user(&self, user_id: &str) -> Result<(), MatrixError> {
+        if self.user_id.as_str() == user_id {
+            return Ok(());
+        }
+        Err(MatrixError::forbidden("What belongs to other users is not yours."))
+    }
+}
+
 /// A device that has just been logged in.
 pub(crate) struct NewSession {
     pub(crate) user_id: OwnedUserId,

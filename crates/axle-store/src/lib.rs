@@ -6,6 +6,7 @@
 //! Three orders are kept apart: *stream* order is arrival at this server, over all rooms, and grows only; *position* is
 //! a room's own order, signed by its hub, below zero for history fetched later; DAG edges are in the events themselves.
 
+mod account_data;
 mod accounts;
 mod delivery;
 mod error;
@@ -17,6 +18,7 @@ mod operator;
 pub mod memory;
 pub mod sqlite;
 
+pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
@@ -32,6 +34,12 @@ pub use operator::{Operator, RoomSummary};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
-pub trait Store: RoomLog + Delivery + ServerKeys + Accounts + HubFaults + Operator + Send + Sync + 'static {}
+pub trait Store:
+    RoomLog + Delivery + ServerKeys + Accounts + UserData + HubFaults + Operator + Send + Sync + 'static
+{
+}
 
-impl<T: RoomLog + Delivery + ServerKeys + Accounts + HubFaults + Operator + Send + Sync + 'static> Store for T {}
+impl<T> Store for T where
+    T: RoomLog + Delivery + ServerKeys + Accounts + UserData + HubFaults + Operator + Send + Sync + 'static
+{
+}

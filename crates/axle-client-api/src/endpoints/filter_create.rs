@@ -11,18 +11,10 @@ use crate::state::Api;
 const MAX_FILTER_BYTES: usize = 16 * 1024;
 
 pub(crate) async fn filter_create(api: Api, session: Session, request: Request) -> ApiResult<Response> {
-    own(&session, request.user_id.as_str())?;
+    session.require_user(request.user_id.as_str())?;
     let filter = serde_json::to_string(&request.filter).map_err(|error| MatrixError::bad_json(error.to_string()))?;
     if filter.len() > MAX_FILTER_BYTES {
         return Err(MatrixError::too_large(format!("A filter has at most {MAX_FILTER_BYTES} bytes.")).into());
     }
     Ok(Response::new(api.store.put_filter(&session.user_id, &filter).await?))
-}
-
-/// Filters are their user's own.
-pub(super) fn own(session: &Session, user_id: &str) -> Result<(), MatrixError> {
-    if session.user_id.as_str() != user_id {
-        return Err(MatrixError::forbidden("Filters of other users are not yours."));
-    }
-    Ok(())
 }

@@ -3,13 +3,12 @@
 use axle_protocol::MatrixError;
 use ruma::api::client::filter::get_filter::v3::{Request, Response};
 
-use crate::endpoints::filter_create::own;
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn filter_get(api: Api, session: Session, request: Request) -> ApiResult<Response> {
-    own(&session, request.user_id.as_str())?;
+    session.require_user(request.user_id.as_str())?;
     Ok(Response::new(stored(&api, &session, &request.filter_id).await?))
 }
 

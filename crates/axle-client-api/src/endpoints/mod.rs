@@ -1,5 +1,6 @@
 //! Every endpoint, one a file.
 
+mod account_data;
 mod ban;
 mod capabilities;
 mod create_room;
@@ -27,7 +28,7 @@ mod profile_avatar_put;
 mod profile_displayname_get;
 mod profile_displayname_put;
 mod profile_get;
-mod pushrules;
+mod push_rules;
 mod redact;
 mod register;
 mod register_available;
@@ -48,7 +49,8 @@ use crate::state::Api;
 
 /// The routes of every endpoint.
 pub(crate) fn routes() -> Router<Api> {
-    rooms(accounts(Endpoints::default())).into_router()
+    let endpoints = rooms(accounts(Endpoints::default()));
+    push_rules::routes(account_data::routes(endpoints)).into_router()
 }
 
 fn accounts(endpoints: Endpoints) -> Endpoints {
@@ -70,7 +72,6 @@ fn accounts(endpoints: Endpoints) -> Endpoints {
         .authed(capabilities::capabilities)
         .authed(devices::devices)
         .authed(device::device)
-        .authed(pushrules::pushrules)
         .authed(filter_create::filter_create)
         .authed(filter_get::filter_get)
 }

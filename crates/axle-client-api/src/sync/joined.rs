@@ -36,6 +36,7 @@ pub(super) async fn read(
     let mut room = JoinedRoom::default();
     room.state = Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? };
     room.timeline = part.render(sync, None).await?;
+    room.account_data = sync.account_data(room_id, all).await?;
     room.hub_faults = faults(sync, room_id, if all { None } else { sync.news.since }).await?;
     if room.is_empty() && !all {
         return Ok(room);

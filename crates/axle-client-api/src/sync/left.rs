@@ -38,7 +38,7 @@ pub(super) async fn read(
     Ok(LeftRoom {
         state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await? },
         timeline: part.render(sync, end).await?,
-        ..LeftRoom::default()
+        account_data: sync.account_data(room_id, !was_in).await?,
     })
 }
 

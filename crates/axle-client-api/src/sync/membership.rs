@@ -1,6 +1,7 @@
 //! What a user was to a room at a moment.
 
 use axle_protocol::auth::Membership;
+use axle_protocol::{EventId, RoomId};
 use axle_store::{StoredEvent, UserRoom};
 
 use crate::error::ApiResult;
@@ -12,6 +13,28 @@ use crate::visibility;
 /// loses nothing.
 const MAX_STEPS: usize = 50;
 
+/// The member event that a user has in a room now.
+#[derive(Debug, Clone)]
+pub(super) struct Current {
+    pub(super) room_id: RoomId,
+    pub(super) event_id: EventId,
+    pub(super) stream: i64,
+}
+
+impl Current {
+    /// Looks it up.
+    pub(super) async fn of(api: &Api, session: &Session, room_id: &RoomId) -> ApiResult<Option<Self>> {
+        let member = api.store.state_event(room_id, "m.room.member", session.user_id.as_str()).await?;
+        Ok(member.map(|member| Self { room_id: member.room_id, event_id: member.event_id, stream: member.stream }))
+    }
+}
+
+impl From<UserRoom> for Current {
+    fn from(room: UserRoom) -> Self {
+        Self { room_id: room.room_id, event_id: room.event_id, stream: room.stream }
+    }
+}
+
 /// A membership and the event that gave it.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
@@ -21,7 +44,7 @@ pub(super) struct Member {
 }
 
 /// The user's membership after everything up to this stream position; `None`: none.
-pub(super) async fn at(api: &Api, session: &Session, room: &UserRoom, stream: i64) -> ApiResult<Option<Member>> {
+pub(super) async fn at(api: &Api, session: &Session, room: &Current, stream: i64) -> ApiResult<Option<Member>> {
     let mut event = api.store.event(&room.event_id).await?;
     for _ in 0..MAX_STEPS {
         let Some(member) = event else { return Ok(None) };

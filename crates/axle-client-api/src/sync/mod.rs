@@ -3,6 +3,7 @@
 //! Only rooms in which something happened are read. A moment is a place in stream order; `since < stream <= until` is
 //! what one answer covers, so that consecutive answers neither miss nor repeat anything.
 
+pub(crate) mod extensions;
 mod invited;
 mod joined;
 mod left;
@@ -10,18 +11,24 @@ mod membership;
 mod response;
 mod timeline;
 
+use std::collections::BTreeSet;
+
+use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
-use axle_store::{OutOfRoom, UserRoom};
+use axle_store::OutOfRoom;
 use ruma::api::client::filter::FilterDefinition;
+use ruma::events::AnyRoomAccountDataEvent;
 
 use crate::error::ApiResult;
-use crate::event_filter::{EventFilter, allows_room};
+use crate::event_filter::{EventFilter, allows_room, allows_type};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Token;
 
-use response::Rooms;
+use extensions::account_data::{self, Changes};
+use membership::Current;
 pub(crate) use response::SyncResponse;
+use response::{Events, Rooms};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +41,13 @@ pub(crate) struct News {
     pub(crate) full_state: bool,
 }
 
+impl News {
+    /// Since when the client wants to be told only what changed; `None`: it wants everything.
+    fn known(&self) -> Option<i64> {
+        self.since.filter(|_| !self.full_state)
+    }
+}
+
 /// Everything that the parts of a sync work with.
 struct Sync<'a> {
     api: &'a Api,
@@ -41,6 +55,8 @@ struct Sync<'a> {
     news: News,
     timeline_filter: EventFilter,
     state_filter: EventFilter,
+    account_data_filter: EventFilter,
+    account_data: Changes,
     include_leave: bool,
 }
 
@@ -51,12 +67,15 @@ pub(crate) async fn read(
     filter: &FilterDefinition,
     news: News,
 ) -> ApiResult<SyncResponse> {
+    let account_data = Changes::read(api, &session.user_id, news.known(), news.until).await?;
     let sync = Sync {
         api,
         session,
         news,
         timeline_filter: EventFilter::new(filter.room.timeline.clone()),
         state_filter: EventFilter::new(filter.room.state.clone()),
+        account_data_filter: EventFilter::new(filter.room.account_data.clone()),
+        account_data,
         include_leave: filter.room.include_leave,
     };
     let wanted = |room_id: &_| allows_room(filter.room.rooms.as_deref(), &filter.room.not_rooms, room_id);
@@ -70,19 +89,46 @@ pub(crate) async fn read(
     for entry in elsewhere.into_iter().filter(|entry| wanted(&entry.room_id)) {
         sync.read_elsewhere(&mut rooms, entry).await?;
     }
-    Ok(SyncResponse::new(Token::Stream(news.until).to_string(), rooms))
+    let mut response = SyncResponse::new(Token::Stream(news.until).to_string(), rooms);
+    let wanted = |event_type: &str| allows_type(&filter.account_data, event_type);
+    response.account_data.events = account_data::render(&sync.account_data.global, wanted)?;
+    Ok(response)
 }
 
 impl Sync<'_> {
-    async fn rooms(&self) -> ApiResult<Vec<UserRoom>> {
+    /// The rooms that there may be something to tell of.
+    async fn rooms(&self) -> ApiResult<Vec<Current>> {
         let user_id = &self.session.user_id;
-        Ok(match self.news.since {
-            Some(since) if !self.news.full_state => self.api.store.user_rooms_changed(user_id, since).await?,
-            _ => self.api.store.user_rooms(user_id).await?,
-        })
+        let Some(since) = self.news.known() else {
+            return Ok(self.api.store.user_rooms(user_id).await?.into_iter().map(Current::from).collect());
+        };
+        let changed = self.api.store.user_rooms_changed(user_id, since).await?;
+        let mut rooms: Vec<Current> = changed.into_iter().map(Current::from).collect();
+        let with_events: BTreeSet<RoomId> = rooms.iter().map(|room| room.room_id.clone()).collect();
+        for room_id in self.account_data.rooms.keys().filter(|room_id| !with_events.contains(*room_id)) {
+            rooms.extend(Current::of(self.api, self.session, room_id).await?);
+        }
+        Ok(rooms)
     }
 
-    async fn read_room(&self, rooms: &mut Rooms, room: UserRoom) -> ApiResult<()> {
+    /// The account data of a room that is wanted: all of it, or what changed.
+    async fn account_data(&self, room_id: &RoomId, all: bool) -> ApiResult<Events<AnyRoomAccountDataEvent>> {
+        if !self.account_data_filter.allows_room(room_id) {
+            return Ok(Events::default());
+        }
+        let wanted = |event_type: &str| self.account_data_filter.allows_type(event_type);
+        let events = if all && self.news.known().is_some() {
+            // The user has come to the room since the client's last answer: it knows nothing of what is older.
+            let (user_id, until) = (&self.session.user_id, self.news.until);
+            account_data::render(&self.api.store.room_account_data(user_id, room_id, until).await?, wanted)?
+        } else {
+            let changed = self.account_data.rooms.get(room_id).map(Vec::as_slice).unwrap_or_default();
+            account_data::render(changed, wanted)?
+        };
+        Ok(Events { events })
+    }
+
+    async fn read_room(&self, rooms: &mut Rooms, room: Current) -> ApiResult<()> {
         // The store is read after `until` was: the room may be further than this answer goes.
         let Some(now) = membership::at(self.api, self.session, &room, self.news.until).await? else { return Ok(()) };
         let before = match self.news.since {
@@ -157,6 +203,6 @@ impl Sync<'_> {
 }
 
 /// Whether an invite or knock came after what the room itself says: this server has left the room.
-fn supersedes(entry: &OutOfRoom, room: &UserRoom) -> bool {
+fn supersedes(entry: &OutOfRoom, room: &Current) -> bool {
     entry.room_id == room.room_id && entry.stream > room.stream
 }

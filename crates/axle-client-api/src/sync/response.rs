@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use axle_protocol::{EventId, RoomId, ServerName, UserId};
 use axle_store::HubFault;
-use ruma::events::{AnyStrippedStateEvent, AnySyncStateEvent, AnySyncTimelineEvent};
+use ruma::events::{
+    AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, AnyStrippedStateEvent, AnySyncStateEvent, AnySyncTimelineEvent,
+};
 use ruma::serde::Raw;
 use serde::Serialize;
 
@@ -13,7 +15,7 @@ use serde::Serialize;
 pub(crate) struct SyncResponse {
     pub(crate) next_batch: String,
     pub(crate) rooms: Rooms,
-    account_data: Empty,
+    pub(super) account_data: Events<AnyGlobalAccountDataEvent>,
     presence: Empty,
     to_device: Empty,
     device_lists: DeviceLists,
@@ -36,7 +38,7 @@ pub(crate) struct JoinedRoom {
     pub(crate) state: Events<AnySyncStateEvent>,
     pub(crate) timeline: Timeline,
     ephemeral: Empty,
-    account_data: Empty,
+    pub(crate) account_data: Events<AnyRoomAccountDataEvent>,
     /// Who orders the events of a linearized room.
     #[serde(rename = "im.axle.hub_server", skip_serializing_if = "Option::is_none")]
     pub(crate) hub_server: Option<ServerName>,
@@ -62,7 +64,7 @@ pub(crate) struct Fault {
 pub(crate) struct LeftRoom {
     pub(crate) state: Events<AnySyncStateEvent>,
     pub(crate) timeline: Timeline,
-    pub(super) account_data: Empty,
+    pub(crate) account_data: Events<AnyRoomAccountDataEvent>,
 }
 
 /// A room that the user is invited to.
@@ -126,7 +128,7 @@ impl SyncResponse {
         Self {
             next_batch,
             rooms,
-            account_data: Empty::default(),
+            account_data: Events::default(),
             presence: Empty::default(),
             to_device: Empty::default(),
             device_lists: DeviceLists::default(),
@@ -137,7 +139,8 @@ impl SyncResponse {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         let Rooms { join, invite, knock, leave } = &self.rooms;
-        join.is_empty() && invite.is_empty() && knock.is_empty() && leave.is_empty()
+        let rooms_are_empty = join.is_empty() && invite.is_empty() && knock.is_empty() && leave.is_empty();
+        rooms_are_empty && self.account_data.events.is_empty()
     }
 }
 
@@ -152,6 +155,6 @@ impl JoinedRoom {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         let has_events = !self.state.events.is_empty() || !self.timeline.events.is_empty() || self.timeline.limited;
-        !has_events && self.hub_faults.is_empty()
+        !has_events && self.hub_faults.is_empty() && self.account_data.events.is_empty()
     }
 }

@@ -10,6 +10,9 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
     let rooms = format!("/_matrix/client/v3/rooms/{room}");
     let user = "/_matrix/client/v3/user/@alice:example.org/filter";
     let profile = "/_matrix/client/v3/profile/@alice:example.org";
+    let data = "/_matrix/client/v3/user/@alice:example.org";
+    let rule = "/_matrix/client/v3/pushrules/global/override/mine";
+    let delete = |path: String| (Method::DELETE, path);
     let get = |path: String| (Method::GET, path);
     let post = |path: String| (Method::POST, path);
     let put = |path: String| (Method::PUT, path);
@@ -19,6 +22,21 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get("/_matrix/client/v3/devices".into()),
         get("/_matrix/client/v3/devices/X".into()),
         get("/_matrix/client/v3/pushrules/".into()),
+        get("/_matrix/client/v3/pushrules/global/".into()),
+        get(rule.into()),
+        put(rule.into()),
+        delete(rule.into()),
+        get(format!("{rule}/enabled")),
+        put(format!("{rule}/enabled")),
+        get(format!("{rule}/actions")),
+        put(format!("{rule}/actions")),
+        get(format!("{data}/account_data/m.direct")),
+        put(format!("{data}/account_data/m.direct")),
+        get(format!("{data}/rooms/{room}/account_data/a")),
+        put(format!("{data}/rooms/{room}/account_data/a")),
+        get(format!("{data}/rooms/{room}/tags")),
+        put(format!("{data}/rooms/{room}/tags/a")),
+        delete(format!("{data}/rooms/{room}/tags/a")),
         get("/_matrix/client/v3/joined_rooms".into()),
         get("/_matrix/client/v3/sync".into()),
         get(format!("{user}/1")),

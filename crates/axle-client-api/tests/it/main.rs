@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod account_data;
 mod accounts;
 mod common;
 mod every_endpoint;
 mod faults;
 mod messages;
+mod push_rules;
 mod rooms;
 mod sync;
 mod visibility;

@@ -56,7 +56,7 @@ async fn the_first_sync_has_everything() {
     let alice = server.person("alice").await;
     let room = alice.create_room(json!({"preset": "public_chat", "name": "Tea"})).await;
     alice.say(&room, "hello").await;
-    let mut sync = alice.sync(r#"filter={"room":{"timeline":{"limit":2}}}"#).await;
+    let mut sync = alice.sync(r#"filter={"account_data":{"types":[]},"room":{"timeline":{"limit":2}}}"#).await;
     as_ruma::<Response>(&sync);
     steady(&mut sync);
     insta::assert_json_snapshot!("first_sync", sync);

@@ -151,6 +151,17 @@ impl Rooms {
         self.with(room_id, |turn| turn.slot.as_ref().and_then(Room::hub)).await
     }
 
+    /// Wakes the syncs of this server's users in a room.
+    pub(crate) async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError> {
+        let shared = self.0.clone();
+        self.with(room_id, move |turn| {
+            if let Some(room) = turn.slot.as_ref() {
+                commit::wake_members(&shared, room);
+            }
+        })
+        .await
+    }
+
     /// The hub refused one of our LPDUs for good: takes it out of the queue and tells its sender.
     pub async fn refuse_lpdu(
         &self,

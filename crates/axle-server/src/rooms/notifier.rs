@@ -71,6 +71,10 @@ impl Notifier for Wakes {
             let _ = receiver.changed().await;
         })
     }
+
+    fn wake(&self, user_id: &UserId) {
+        Wakes::wake(self, user_id.as_str());
+    }
 }
 
 #[cfg(test)]

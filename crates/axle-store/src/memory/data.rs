@@ -8,7 +8,8 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
 use crate::{
-    Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom, ParkedEvent,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom,
+    ParkedEvent,
     PendingLpdu, Profile, StoredEvent, StoredKey, User,
 };
 
@@ -36,6 +37,7 @@ pub(super) struct Data {
     pub(super) users: BTreeMap<UserId, User>,
     pub(super) devices: BTreeMap<(UserId, String), Device>,
     pub(super) profiles: HashMap<UserId, Profile>,
+    pub(super) account_data: HashMap<UserId, BTreeMap<(Option<RoomId>, String), AccountData>>,
     pub(super) tokens: BTreeMap<String, Option<u32>>,
     pub(super) filters: Vec<(UserId, String)>,
     pub(super) txns: HashMap<ClientTxnKey, ClientTxnState>,

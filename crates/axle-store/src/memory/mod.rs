@@ -5,6 +5,7 @@
 //! [`crash`](MemoryStore::crash). What nobody waits for (acknowledgements, attempts, answers to transactions) becomes
 //! durable along with the next write, as it does on a disk.
 
+mod account_data;
 mod accounts;
 mod append;
 mod data;

@@ -1,5 +1,6 @@
 //! The store that a server runs on: one SQLite file in WAL mode.
 
+mod account_data;
 mod accounts;
 mod append;
 mod check;

@@ -8,8 +8,8 @@ use axle_protocol::auth::Membership;
 use axle_protocol::{EventId, RoomId, RoomVersion};
 use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{
-    Append, ClientTxnKey, ClientTxnState, Direction, EventStatus, InboundResponse, NewEvent, Operator as _, OutOfRoom,
-    PendingLpdu, Store, StoreError,
+    AccountData, Append, ClientTxnKey, ClientTxnState, Direction, EventStatus, Expected, InboundResponse,
+    MAX_ACCOUNT_DATA_PER_USER, NewEvent, Operator as _, OutOfRoom, PendingLpdu, PutAccountData, Store, StoreError,
 };
 use rusqlite::Connection;
 
@@ -120,6 +120,34 @@ async fn stream_positions_are_never_given_twice() {
     store.remove_out_of_room(&user("alice"), &room("far")).await.unwrap();
     drop(store);
     assert_eq!(folder.open().max_stream().await.unwrap(), stream);
+}
+
+#[tokio::test]
+async fn account_data_is_kept_and_limited() {
+    let folder = Folder::new();
+    let entry = |event_type: &str| AccountData {
+        room_id: Some(room("one")),
+        event_type: event_type.into(),
+        content: r#"{"a":1}"#.into(),
+        stream: 0,
+    };
+    let alice = user("alice");
+    let store = folder.open();
+    let put = store.put_account_data(&alice, entry("first"), Expected::Nothing).await.unwrap();
+    let PutAccountData::Stored(stream) = put else { panic!("{put:?}") };
+    drop(store);
+    folder.tamper(&format!(
+        "WITH RECURSIVE n (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < {MAX_ACCOUNT_DATA_PER_USER})
+         INSERT INTO account_data SELECT '{alice}', '', 'type' || n, '{{}}', 0 FROM n"
+    ));
+    let store = folder.open();
+    assert_eq!(store.max_stream().await.unwrap(), stream);
+    let kept = store.account_data(&alice, Some(&room("one")), "first").await.unwrap();
+    assert_eq!(kept, Some(AccountData { stream, ..entry("first") }));
+    let put = async |who, event_type| store.put_account_data(who, entry(event_type), Expected::Anything).await.unwrap();
+    assert_eq!(put(&alice, "new").await, PutAccountData::Full);
+    assert_eq!(put(&alice, "first").await, PutAccountData::Stored(stream + 1), "it replaces another");
+    assert_eq!(put(&user("bob"), "new").await, PutAccountData::Stored(stream + 2));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What every store must do. Each function is a test; [`suite!`] makes them for one kind of store.
 
+pub(crate) mod account_data;
 pub(crate) mod accounts;
 pub(crate) mod append;
 pub(crate) mod concurrency;
@@ -56,6 +57,7 @@ macro_rules! full_suite {
                 client_txns;
             out_of_room: put_replace_remove;
             keys: kept_for_ever, responses_by_key_set;
+            account_data: put_and_replace, changes, only_what_is_expected, of_a_room;
             accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;
             faults: kept_once_and_pruned, news_of_the_room;
             operator: rooms, blocks;

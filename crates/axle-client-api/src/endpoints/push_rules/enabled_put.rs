@@ -1,0 +1,17 @@
+//! `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled`
+
+use ruma::api::client::push::set_pushrule_enabled::v3::{Request, Response};
+
+use crate::error::ApiResult;
+use crate::push_rules::{self, unknown_rule};
+use crate::session::Session;
+use crate::state::Api;
+
+pub(crate) async fn enabled_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    let Request { kind, rule_id, enabled, .. } = request;
+    push_rules::change(&api, &session, |rules| {
+        rules.set_enabled(kind.clone(), &rule_id, enabled).map_err(|_| unknown_rule())
+    })
+    .await?;
+    Ok(Response::new())
+}

@@ -1,0 +1,81 @@
+//! `PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}`
+
+use axle_protocol::MatrixError;
+use axle_protocol::limits::MAX_ID_BYTES;
+use http::Method;
+use ruma::api::client::push::set_pushrule::v3::{Request, Response};
+use ruma::api::error::DeserializationError;
+use ruma::api::{IncomingRequest, Metadata};
+use ruma::push::{InsertPushRuleError, Ruleset};
+use serde_json::{Map, Value};
+
+use crate::error::ApiResult;
+use crate::push_rules;
+use crate::session::Session;
+use crate::state::Api;
+
+/// ruma's request, except that conditions can be left out, as the specification has it: a rule without any matches
+/// every event.
+pub(crate) struct PutRule(Request);
+
+pub(crate) async fn rule_put(api: Api, session: Session, request: PutRule) -> ApiResult<Response> {
+    let PutRule(request) = request;
+    if request.rule.rule_id().len() > MAX_ID_BYTES {
+        return Err(MatrixError::too_large(format!("A rule's id has at most {MAX_ID_BYTES} bytes.")).into());
+    }
+    push_rules::change(&api, &session, |rules| {
+        insert(rules, request.clone()).map_err(|error| match error {
+            InsertPushRuleError::ServerDefaultRuleId | InsertPushRuleError::InvalidRuleId => {
+                MatrixError::invalid_param(error.to_string())
+            }
+            _ => MatrixError::new(400, "M_UNKNOWN", error.to_string()),
+        })
+    })
+    .await?;
+    Ok(Response::new())
+}
+
+/// Adds a rule or replaces it where it is; with `before` or `after` it goes there. A rule that is replaced stays
+/// switched on or off.
+fn insert(rules: &mut Ruleset, request: Request) -> Result<(), InsertPushRuleError> {
+    let Request { rule, before, after, .. } = request;
+    let (kind, rule_id) = (rule.kind(), rule.rule_id().to_owned());
+    let enabled = rules.get(kind.clone(), &rule_id).map(|known| known.enabled());
+    // ruma counts places with the rule still at its old one. Taken out first, the rule is found neither before nor
+    // after itself.
+    if before.is_some() || after.is_some() {
+        // What cannot be removed (there is no such rule, or it is predefined) is left to the insertion.
+        let _ = rules.remove(kind.clone(), &rule_id);
+    }
+    rules.insert(rule, after.as_deref(), before.as_deref())?;
+    if let Some(enabled) = enabled {
+        // It is there: it was inserted just now.
+        let _ = rules.set_enabled(kind, &rule_id, enabled);
+    }
+    Ok(())
+}
+
+impl Metadata for PutRule {
+    const METHOD: Method = Request::METHOD;
+    const RATE_LIMITED: bool = Request::RATE_LIMITED;
+    type Authentication = <Request as Metadata>::Authentication;
+    type PathBuilder = <Request as Metadata>::PathBuilder;
+    const PATH_BUILDER: Self::PathBuilder = Request::PATH_BUILDER;
+}
+
+impl IncomingRequest for PutRule {
+    type EndpointError = <Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let (parts, body) = request.into_parts();
+        let mut body: Map<String, Value> = serde_json::from_slice(body)?;
+        // Kinds that have no conditions leave them alone.
+        body.entry("conditions").or_insert_with(|| Value::Array(Vec::new()));
+        let body = serde_json::to_vec(&body)?;
+        Request::try_from_http_request_inner(http::Request::from_parts(parts, body.as_slice()), path_args).map(Self)
+    }
+}

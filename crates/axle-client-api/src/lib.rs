@@ -14,6 +14,7 @@ mod event_filter;
 mod ids;
 mod json_request;
 mod json_response;
+mod key_object;
 mod limiter;
 mod members;
 mod new_room;
@@ -27,6 +28,7 @@ mod session;
 mod state;
 mod sync;
 mod token;
+mod uia;
 mod visibility;
 
 use axum::Router;

@@ -83,6 +83,9 @@ pub trait RoomService: Send + Sync + 'static {
         content: Map<String, Value>,
     ) -> Result<Knocked, MatrixError>;
 
+    /// Wakes the syncs of all local members of a room: something happened that concerns them and is no event.
+    async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError>;
+
     /// Fetches history from before this position from the hub, if there is any that is not here yet. Returns whether
     /// something came.
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError>;

@@ -10,6 +10,7 @@ use crate::config::ClientApiConfig;
 use crate::limiter::Limits;
 use crate::password::PasswordPool;
 use crate::service::{Notifier, RoomService};
+use crate::uia::Sessions;
 
 /// What the client-server API stands on.
 #[derive(Clone)]
@@ -32,12 +33,13 @@ pub(crate) struct Inner {
     state: ApiState,
     pub(crate) limits: Limits,
     pub(crate) passwords: PasswordPool,
+    pub(crate) uia: Sessions,
 }
 
 impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
         let limits = Limits::new(&state.config.limits);
-        Self(Arc::new(Inner { state, limits, passwords: PasswordPool::default() }))
+        Self(Arc::new(Inner { state, limits, passwords: PasswordPool::default(), uia: Sessions::default() }))
     }
 }
 

@@ -42,6 +42,10 @@ impl RoomService for Rooms {
         Ok(Knocked { room_id: room_id.clone() })
     }
 
+    async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError> {
+        Rooms::wake_members(self, room_id).await
+    }
+
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError> {
         history::fetch(self, room_id, before, limit).await
     }

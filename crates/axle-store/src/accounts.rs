@@ -117,7 +117,7 @@ pub trait Accounts {
     /// A user's devices.
     async fn devices(&self, user_id: &UserId) -> Result<Vec<Device>, StoreError>;
 
-    /// Logs a device out; all of the user's if `device_id` is `None`.
+    /// Logs a device out; all of the user's if `device_id` is `None`. Its keys and the messages for it go with it.
     async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError>;
 
     /// A profile; empty if nothing was set.

@@ -9,11 +9,13 @@
 mod account_data;
 mod accounts;
 mod delivery;
+mod device_keys;
 mod error;
 mod faults;
 mod keys;
 mod log;
 mod operator;
+mod to_device;
 
 pub mod memory;
 pub mod sqlite;
@@ -23,6 +25,10 @@ pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Pr
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
+pub use device_keys::{
+    ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
+    UserKeys, WantedKey,
+};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use keys::{ServerKeys, StoredKey};
@@ -31,15 +37,38 @@ pub use log::{
     StateEntry, StoredEvent, SyncRoom, UserRoom,
 };
 pub use operator::{Operator, RoomSummary};
+pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
 pub trait Store:
-    RoomLog + Delivery + ServerKeys + Accounts + UserData + HubFaults + Operator + Send + Sync + 'static
+    RoomLog
+    + Delivery
+    + ServerKeys
+    + Accounts
+    + UserData
+    + DeviceKeys
+    + ToDeviceQueues
+    + HubFaults
+    + Operator
+    + Send
+    + Sync
+    + 'static
 {
 }
 
 impl<T> Store for T where
-    T: RoomLog + Delivery + ServerKeys + Accounts + UserData + HubFaults + Operator + Send + Sync + 'static
+    T: RoomLog
+        + Delivery
+        + ServerKeys
+        + Accounts
+        + UserData
+        + DeviceKeys
+        + ToDeviceQueues
+        + HubFaults
+        + Operator
+        + Send
+        + Sync
+        + 'static
 {
 }

@@ -14,6 +14,7 @@ mod join;
 mod join_by_id_or_alias;
 mod joined_members;
 mod joined_rooms;
+mod keys;
 mod kick;
 mod knock;
 mod leave;
@@ -50,7 +51,7 @@ use crate::state::Api;
 /// The routes of every endpoint.
 pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(accounts(Endpoints::default()));
-    push_rules::routes(account_data::routes(endpoints)).into_router()
+    keys::routes(push_rules::routes(account_data::routes(endpoints))).into_router()
 }
 
 fn accounts(endpoints: Endpoints) -> Endpoints {

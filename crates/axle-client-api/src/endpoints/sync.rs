@@ -11,6 +11,7 @@ use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
 use crate::session::{self, Session};
 use crate::state::Api;
+use crate::sync::extensions::to_device;
 use crate::sync::{self, News, SyncResponse};
 use crate::token::Token;
 
@@ -25,6 +26,11 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         Some(Filter::FilterId(id)) => stored(&api, &session, &id).await?,
         Some(_) => return Err(axle_protocol::MatrixError::invalid_param("This filter is not understood.").into()),
     };
+    if let Some(since) = since
+        && since <= api.store.max_stream().await?
+    {
+        to_device::received(&api, &session, since).await?;
+    }
     let deadline = Instant::now() + request.timeout.unwrap_or_default().min(MAX_TIMEOUT);
     loop {
         // Before reading, so that what happens while reading is not missed.

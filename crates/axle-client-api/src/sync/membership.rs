@@ -1,7 +1,7 @@
 //! What a user was to a room at a moment.
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{EventId, RoomId};
+use axle_protocol::{EventId, RoomId, UserId};
 use axle_store::{StoredEvent, UserRoom};
 
 use crate::error::ApiResult;
@@ -45,14 +45,23 @@ pub(super) struct Member {
 
 /// The user's membership after everything up to this stream position; `None`: none.
 pub(super) async fn at(api: &Api, session: &Session, room: &Current, stream: i64) -> ApiResult<Option<Member>> {
-    let mut event = api.store.event(&room.event_id).await?;
+    of(api, &session.user_id, api.store.event(&room.event_id).await?, stream).await
+}
+
+/// The same, going back from a member event.
+pub(super) async fn of(
+    api: &Api,
+    user_id: &UserId,
+    mut event: Option<StoredEvent>,
+    stream: i64,
+) -> ApiResult<Option<Member>> {
     for _ in 0..MAX_STEPS {
         let Some(member) = event else { return Ok(None) };
         if member.stream <= stream {
             let membership = visibility::membership(&member);
             return Ok(membership.map(|membership| Member { membership, stream: member.stream, event: member }));
         }
-        let before = visibility::member_before(api, &session.user_id, &room.room_id, &member).await?;
+        let before = visibility::member_before(api, user_id, &member.room_id, &member).await?;
         event = before.map(|before| before.event);
     }
     Ok(None)

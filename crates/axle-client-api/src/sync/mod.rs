@@ -26,6 +26,7 @@ use crate::state::Api;
 use crate::token::Token;
 
 use extensions::account_data::{self, Changes};
+use extensions::e2ee;
 use membership::Current;
 pub(crate) use response::SyncResponse;
 use response::{Events, Rooms};
@@ -67,6 +68,8 @@ pub(crate) async fn read(
     filter: &FilterDefinition,
     news: News,
 ) -> ApiResult<SyncResponse> {
+    let (to_device, until) = extensions::to_device::read(api, session, news.until).await?;
+    let news = News { until, ..news };
     let account_data = Changes::read(api, &session.user_id, news.known(), news.until).await?;
     let sync = Sync {
         api,
@@ -81,7 +84,12 @@ pub(crate) async fn read(
     let wanted = |room_id: &_| allows_room(filter.room.rooms.as_deref(), &filter.room.not_rooms, room_id);
     let mut rooms = Rooms::default();
     let elsewhere = api.store.out_of_room(&session.user_id).await?;
-    for room in sync.rooms().await? {
+    let changed_rooms = sync.rooms().await?;
+    let device_lists = match news.since {
+        Some(since) => e2ee::device_lists(api, &session.user_id, since, until, &changed_rooms).await?,
+        None => e2ee::DeviceLists::default(),
+    };
+    for room in changed_rooms {
         if wanted(&room.room_id) && !elsewhere.iter().any(|entry| supersedes(entry, &room)) {
             sync.read_room(&mut rooms, room).await?;
         }
@@ -89,7 +97,9 @@ pub(crate) async fn read(
     for entry in elsewhere.into_iter().filter(|entry| wanted(&entry.room_id)) {
         sync.read_elsewhere(&mut rooms, entry).await?;
     }
-    let mut response = SyncResponse::new(Token::Stream(news.until).to_string(), rooms);
+    let own_keys = e2ee::own_keys(api, session).await?;
+    let next_batch = Token::Stream(until).to_string();
+    let mut response = SyncResponse::new(next_batch, rooms, to_device, device_lists, own_keys);
     let wanted = |event_type: &str| allows_type(&filter.account_data, event_type);
     response.account_data.events = account_data::render(&sync.account_data.global, wanted)?;
     Ok(response)

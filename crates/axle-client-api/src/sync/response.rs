@@ -10,6 +10,9 @@ use ruma::events::{
 use ruma::serde::Raw;
 use serde::Serialize;
 
+use super::extensions::e2ee::{DeviceLists, OwnKeys};
+use super::extensions::to_device::ToDevice;
+
 /// The response of `/sync`.
 #[derive(Debug, Serialize)]
 pub(crate) struct SyncResponse {
@@ -17,9 +20,10 @@ pub(crate) struct SyncResponse {
     pub(crate) rooms: Rooms,
     pub(super) account_data: Events<AnyGlobalAccountDataEvent>,
     presence: Empty,
-    to_device: Empty,
+    to_device: ToDevice,
     device_lists: DeviceLists,
     device_one_time_keys_count: BTreeMap<String, u64>,
+    device_unused_fallback_key_types: Vec<String>,
 }
 
 /// Rooms with news, by what the user is to them.
@@ -111,12 +115,6 @@ pub(super) struct Empty {
     events: [(); 0],
 }
 
-#[derive(Debug, Default, Serialize)]
-struct DeviceLists {
-    changed: [(); 0],
-    left: [(); 0],
-}
-
 impl<T> Default for Events<T> {
     fn default() -> Self {
         Self { events: Vec::new() }
@@ -124,23 +122,31 @@ impl<T> Default for Events<T> {
 }
 
 impl SyncResponse {
-    pub(crate) fn new(next_batch: String, rooms: Rooms) -> Self {
+    pub(crate) fn new(
+        next_batch: String,
+        rooms: Rooms,
+        to_device: ToDevice,
+        device_lists: DeviceLists,
+        own_keys: OwnKeys,
+    ) -> Self {
         Self {
             next_batch,
             rooms,
             account_data: Events::default(),
             presence: Empty::default(),
-            to_device: Empty::default(),
-            device_lists: DeviceLists::default(),
-            device_one_time_keys_count: BTreeMap::new(),
+            to_device,
+            device_lists,
+            device_one_time_keys_count: own_keys.one_time_keys_count,
+            device_unused_fallback_key_types: own_keys.unused_fallback_key_types,
         }
     }
 
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         let Rooms { join, invite, knock, leave } = &self.rooms;
+        let nothing_else = self.to_device.events.is_empty() && self.device_lists.is_empty();
         let rooms_are_empty = join.is_empty() && invite.is_empty() && knock.is_empty() && leave.is_empty();
-        rooms_are_empty && self.account_data.events.is_empty()
+        nothing_else && rooms_are_empty && self.account_data.events.is_empty()
     }
 }
 

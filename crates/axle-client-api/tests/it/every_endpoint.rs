@@ -65,6 +65,11 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get(format!("{rooms}/joined_members")),
         get(format!("{rooms}/messages?dir=b")),
         get(format!("{rooms}/event/{event}")),
+        post("/_matrix/client/v3/keys/upload".into()),
+        post("/_matrix/client/v3/keys/query".into()),
+        post("/_matrix/client/v3/keys/claim".into()),
+        get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
+        put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
         post("/_matrix/client/v3/logout".into()),
         post("/_matrix/client/v3/logout/all".into()),
     ]
@@ -98,6 +103,11 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_told() {
             let old = path.replacen("/v3/", "/r0/", 1);
             server.anonymous(method, &old, None).await.fails(401, "M_MISSING_TOKEN");
         }
+    }
+    // These are younger than the old paths.
+    for path in ["device_signing/upload", "signatures/upload"] {
+        let path = format!("/_matrix/client/v3/keys/{path}");
+        server.anonymous(Method::POST, &path, None).await.fails(401, "M_MISSING_TOKEN");
     }
     alice.get("/_matrix/client/v3/account/whoami").await.ok();
 }

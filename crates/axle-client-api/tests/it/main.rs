@@ -7,6 +7,7 @@ mod accounts;
 mod common;
 mod every_endpoint;
 mod faults;
+mod keys;
 mod messages;
 mod push_rules;
 mod rooms;

@@ -52,6 +52,9 @@ impl Accounts for MemoryStore {
             };
             data.devices.retain(|(user, device), _| !gone(user, device));
             data.txns.retain(|key, _| !gone(&key.user_id, &key.device_id));
+            data.to_device_txns.retain(|key| !gone(&key.user_id, &key.device_id));
+            data.to_device.retain(|(user, device), _| !gone(user, device));
+            data.remove_keys(&user_id, gone);
             Ok(())
         })
         .await

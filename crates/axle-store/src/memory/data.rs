@@ -1,16 +1,16 @@
 //! What is kept.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
+use super::device_keys::KeyData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom,
-    ParkedEvent,
-    PendingLpdu, Profile, StoredEvent, StoredKey, User,
+    ParkedEvent, PendingLpdu, Profile, StoredEvent, StoredKey, ToDevice, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -41,6 +41,10 @@ pub(super) struct Data {
     pub(super) tokens: BTreeMap<String, Option<u32>>,
     pub(super) filters: Vec<(UserId, String)>,
     pub(super) txns: HashMap<ClientTxnKey, ClientTxnState>,
+    pub(super) e2ee: KeyData,
+    /// By device, the oldest message first.
+    pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,
+    pub(super) to_device_txns: HashSet<ClientTxnKey>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
 }

@@ -10,11 +10,13 @@ mod accounts;
 mod append;
 mod data;
 mod delivery;
+mod device_keys;
 mod faults;
 mod keys;
 mod log;
 mod operator;
 mod state;
+mod to_device;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

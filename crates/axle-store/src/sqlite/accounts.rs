@@ -84,7 +84,8 @@ impl Accounts for SqliteStore {
     async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
         let (user_id, device_id) = (user_id.clone(), device_id.map(str::to_owned));
         self.write(move |tx| {
-            for table in ["device", "client_txn"] {
+            super::device_keys::remove(tx, &user_id, device_id.as_deref())?;
+            for table in ["device", "client_txn", "to_device"] {
                 let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = coalesce(?2, device_id)");
                 tx.conn.prepare_cached(&sql)?.execute(params![user_id.as_str(), device_id])?;
             }
@@ -283,6 +284,18 @@ pub(super) fn finish_txn(conn: &Connection, key: &ClientTxnKey, event_id: &Event
     )?
     .execute(params![key.user_id.as_str(), key.device_id, key.scope, key.txn_id, now_ms(), event_id.as_str()])?;
     sweep(conn)
+}
+
+/// A client's transaction that makes no event; `false`: it was done before.
+pub(super) fn note_txn(conn: &Connection, key: &ClientTxnKey) -> Result<bool, StoreError> {
+    let new = conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO client_txn (user_id, device_id, scope, txn_id, created_ts)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![key.user_id.as_str(), key.device_id, key.scope, key.txn_id, now_ms()])?;
+    sweep(conn)?;
+    Ok(new > 0)
 }
 
 /// A client's transaction waits for the hub to take an LPDU.

@@ -6,6 +6,7 @@ mod append;
 mod check;
 mod delivery;
 mod destinations;
+mod device_keys;
 mod error;
 mod event_index;
 mod faults;
@@ -19,6 +20,7 @@ mod readers;
 mod rows;
 mod schema;
 mod state;
+mod to_device;
 mod user_rooms;
 mod writer;
 

@@ -10,7 +10,12 @@ use crate::StoreError;
 const APPLICATION_ID: i64 = 0x4158_4c45;
 
 /// Each brings the schema from the number before to the next; the first makes an empty database schema 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/001.sql"), include_str!("migrations/002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/001.sql"),
+    include_str!("migrations/002.sql"),
+    include_str!("migrations/003.sql"),
+    include_str!("migrations/004.sql"),
+];
 
 /// Brings a database from the schema that [`version`] found to the newest.
 pub(super) fn migrate(conn: &mut Connection, path: &Path, version: usize) -> Result<(), StoreError> {

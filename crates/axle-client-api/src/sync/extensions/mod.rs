@@ -1,3 +1,5 @@
 //! What a sync tells beside rooms' events, one subject a file.
 
 pub(crate) mod account_data;
+pub(crate) mod e2ee;
+pub(crate) mod to_device;

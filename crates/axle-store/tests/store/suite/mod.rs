@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod append;
 pub(crate) mod concurrency;
 pub(crate) mod delivery;
+pub(crate) mod device_keys;
 pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod keys;
@@ -15,6 +16,7 @@ pub(crate) mod reading;
 pub(crate) mod redaction;
 pub(crate) mod state;
 pub(crate) mod sync;
+pub(crate) mod to_device;
 
 /// Makes a test of each function for the stores that `$open` (an async function) makes: an `Arc<dyn Store>`, and
 /// something that cleans up when dropped.
@@ -59,6 +61,9 @@ macro_rules! full_suite {
             keys: kept_for_ever, responses_by_key_set;
             account_data: put_and_replace, changes, only_what_is_expected, of_a_room;
             accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;
+            device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
+                signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
+            to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
             faults: kept_once_and_pruned, news_of_the_room;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;

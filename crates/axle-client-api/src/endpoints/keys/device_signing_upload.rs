@@ -1,0 +1,99 @@
+//! `POST /_matrix/client/v3/keys/device_signing/upload`
+
+use axle_protocol::{MatrixError, UserId, canonical_json};
+use axle_store::{CrossSigningKey, KeyUsage};
+use ruma::api::auth_scheme::AccessToken;
+use ruma::api::client::keys::upload_signing_keys::v3 as ruma_upload;
+use ruma::api::client::uiaa::{AuthData, AuthType};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::ApiResult;
+use crate::json_request::json_request;
+use crate::key_object::{self, Object};
+use crate::session::Session;
+use crate::state::Api;
+use crate::sync::extensions::e2ee;
+use crate::uia::{self, Action};
+
+/// ruma's type keeps no fields that it does not know, and the signature covers them.
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    auth: Option<AuthData>,
+    master_key: Option<Box<RawValue>>,
+    self_signing_key: Option<Box<RawValue>>,
+    user_signing_key: Option<Box<RawValue>>,
+}
+
+pub(crate) async fn device_signing_upload(
+    api: Api,
+    session: Session,
+    request: Request,
+) -> ApiResult<ruma_upload::Response> {
+    let user_id = &session.user_id;
+    let known = api.store.user_keys(vec![user_id.clone()], user_id).await?.pop();
+    let known = known.map(|keys| keys.cross_signing).unwrap_or_default();
+    let given = [
+        (KeyUsage::Master, &request.master_key),
+        (KeyUsage::SelfSigning, &request.self_signing_key),
+        (KeyUsage::UserSigning, &request.user_signing_key),
+    ];
+    let mut new = Vec::new();
+    for (usage, key) in given.into_iter().filter_map(|(usage, key)| Some((usage, key.as_deref()?))) {
+        let object = key_object::parse(key.get())?;
+        let public_key = checked(user_id, usage, &object)?;
+        if usage != KeyUsage::Master {
+            signed_by_master(user_id, &object, new.iter().chain(&known))?;
+        }
+        new.push(CrossSigningKey { usage, public_key, json: canonical_json::object_to_string(&object) });
+    }
+    if new.iter().all(|key| is_known(&known, key)) {
+        return Ok(ruma_upload::Response::new());
+    }
+    api.limits.changes.take(user_id.as_str())?;
+    // Without a master key there is nothing that somebody with a stolen token could replace.
+    if known.iter().any(|key| key.usage == KeyUsage::Master) {
+        let flows: &[&[AuthType]] = &[&[AuthType::Password]];
+        uia::require(&api, &Action { name: "device_signing", user_id, flows }, request.auth.as_ref()).await?;
+    }
+    api.store.put_cross_signing_keys(user_id, new).await?;
+    e2ee::tell_changed(&api, user_id).await?;
+    Ok(ruma_upload::Response::new())
+}
+
+/// The public key of an object that says whose it is and what for.
+fn checked(user_id: &UserId, usage: KeyUsage, object: &Object) -> Result<String, MatrixError> {
+    if object.get("user_id").and_then(Value::as_str) != Some(user_id.as_str()) {
+        return Err(MatrixError::invalid_param("This is another user's key."));
+    }
+    let usages = object.get("usage").and_then(Value::as_array);
+    if !usages.is_some_and(|usages| usages.iter().any(|found| found.as_str() == Some(usage.as_str()))) {
+        return Err(MatrixError::invalid_param(format!("This key is not for {}.", usage.as_str())));
+    }
+    key_object::only_key(object)
+}
+
+/// Checks the signature of the first master key among these.
+fn signed_by_master<'a>(
+    user_id: &UserId,
+    object: &Object,
+    mut keys: impl Iterator<Item = &'a CrossSigningKey>,
+) -> Result<(), MatrixError> {
+    let master = keys.find(|key| key.usage == KeyUsage::Master);
+    let master = &master.ok_or_else(|| MatrixError::missing_param("There is no master key."))?.public_key;
+    let key_id = format!("ed25519:{master}");
+    let mut own = key_object::signatures_of(object, user_id).filter(|(id, _)| *id == key_id);
+    if own.any(|(_, signature)| key_object::verifies(object, master, signature)) {
+        return Ok(());
+    }
+    Err(MatrixError::new(400, "M_INVALID_SIGNATURE", "The master key has not signed this key."))
+}
+
+/// Whether a key is there already, whatever signatures came with it.
+fn is_known(known: &[CrossSigningKey], new: &CrossSigningKey) -> bool {
+    let signed_part = |json: &str| key_object::stored(json).ok().map(|object| key_object::signed_part(&object));
+    known.iter().any(|key| key.usage == new.usage && signed_part(&key.json) == signed_part(&new.json))
+}
+
+json_request!(Request, like ruma_upload::Request, authentication: AccessToken, response: ruma_upload::Response);

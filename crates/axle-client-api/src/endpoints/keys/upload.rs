@@ -1,0 +1,121 @@
+//! `POST /_matrix/client/v3/keys/upload`
+
+use std::collections::BTreeMap;
+
+use axle_protocol::{MatrixError, canonical_json};
+use axle_store::{KeyUpload, NewKey, StoreError};
+use ruma::api::auth_scheme::AccessToken;
+use ruma::api::client::keys::upload_keys::v3 as ruma_upload;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::ApiResult;
+use crate::json_request::json_request;
+use crate::json_response::JsonResponse;
+use crate::key_object;
+use crate::session::Session;
+use crate::state::Api;
+use crate::sync::extensions::e2ee;
+
+/// One-time keys that a device may have at once.
+const MAX_ONE_TIME_KEYS: u64 = 5_000;
+/// Fallback keys in a request: one an algorithm.
+const MAX_FALLBACK_KEYS: usize = 16;
+/// The longest id of a key, algorithm included.
+const MAX_KEY_ID_BYTES: usize = 255;
+
+/// ruma's type refuses device keys with keys or signatures of kinds it does not know.
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    device_keys: Option<Box<RawValue>>,
+    #[serde(default)]
+    one_time_keys: BTreeMap<String, Box<RawValue>>,
+    #[serde(default, alias = "org.matrix.msc2732.fallback_keys")]
+    fallback_keys: BTreeMap<String, Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Response {
+    one_time_key_counts: BTreeMap<String, u64>,
+}
+
+/// What the specification demands of device keys.
+#[derive(Deserialize)]
+struct DeviceKeys {
+    user_id: String,
+    device_id: String,
+    #[serde(rename = "algorithms")]
+    _algorithms: Vec<String>,
+    #[serde(rename = "keys")]
+    _keys: BTreeMap<String, String>,
+    #[serde(rename = "signatures")]
+    _signatures: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Response>> {
+    let upload = KeyUpload {
+        user_id: session.user_id.clone(),
+        device_id: session.device_id.clone(),
+        device_keys: request.device_keys.map(|keys| device_keys(&session, &keys)).transpose()?,
+        one_time_keys: request.one_time_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
+        fallback_keys: request.fallback_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
+    };
+    if upload.fallback_keys.len() > MAX_FALLBACK_KEYS {
+        return Err(MatrixError::invalid_param(format!("There are at most {MAX_FALLBACK_KEYS} fallback keys.")).into());
+    }
+    let changes = upload.device_keys.is_some() || !upload.one_time_keys.is_empty() || !upload.fallback_keys.is_empty();
+    if changes {
+        store(&api, &session, upload).await?;
+    }
+    let left = api.store.key_counts(&session.user_id, &session.device_id).await?;
+    Ok(JsonResponse(Response { one_time_key_counts: e2ee::counts(left.one_time) }))
+}
+
+async fn store(api: &Api, session: &Session, upload: KeyUpload) -> ApiResult<()> {
+    api.limits.changes.take(session.user_id.as_str())?;
+    let left = api.store.key_counts(&session.user_id, &session.device_id).await?;
+    let new = u64::try_from(upload.one_time_keys.len()).unwrap_or(u64::MAX);
+    if left.one_time.values().sum::<u64>().saturating_add(new) > MAX_ONE_TIME_KEYS {
+        let error = format!("A device has at most {MAX_ONE_TIME_KEYS} one-time keys.");
+        return Err(MatrixError::invalid_param(error).into());
+    }
+    match api.store.upload_keys(upload).await {
+        Ok(true) => e2ee::tell_changed(api, &session.user_id).await,
+        Ok(false) => Ok(()),
+        // Clients recognise this text.
+        Err(StoreError::Exists(id)) => {
+            Err(MatrixError::new(400, "M_UNKNOWN", format!("One time key {id} already exists.")).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn device_keys(session: &Session, keys: &RawValue) -> Result<String, MatrixError> {
+    let mut object = key_object::parse(keys.get())?;
+    let known: DeviceKeys =
+        serde_json::from_str(keys.get()).map_err(|error| MatrixError::bad_json(error.to_string()))?;
+    if known.user_id != session.user_id.as_str() || known.device_id != session.device_id {
+        return Err(MatrixError::invalid_param("These keys are not of the device that uploads them."));
+    }
+    // What is not signed is for the server to say.
+    object.remove("unsigned");
+    Ok(canonical_json::object_to_string(&object))
+}
+
+fn new_key((id, key): (String, Box<RawValue>)) -> Result<NewKey, MatrixError> {
+    let named = id.split_once(':').filter(|(algorithm, key_id)| !algorithm.is_empty() && !key_id.is_empty());
+    let (algorithm, key_id) = named
+        .filter(|_| id.len() <= MAX_KEY_ID_BYTES)
+        .ok_or_else(|| MatrixError::invalid_param(format!("{id:?} is not the id of a key.")))?;
+    if key.get().len() > key_object::MAX_KEY_BYTES {
+        return Err(MatrixError::too_large(format!("A key has at most {} bytes.", key_object::MAX_KEY_BYTES)));
+    }
+    let value =
+        canonical_json::parse(key.get().as_bytes()).map_err(|error| MatrixError::bad_json(error.to_string()))?;
+    if !value.is_object() && !value.is_string() {
+        return Err(MatrixError::bad_json("A key is an object or a string."));
+    }
+    Ok(NewKey { algorithm: algorithm.into(), key_id: key_id.into(), json: canonical_json::to_string(&value) })
+}
+
+json_request!(Request, like ruma_upload::Request, authentication: AccessToken, response: JsonResponse<Response>);

@@ -1,0 +1,94 @@
+//! Device keys, one-time keys, and who is told of them.
+
+use serde_json::{Value, json};
+
+use super::{KEYS, device_keys, next, publish, query};
+use crate::common::server;
+
+#[tokio::test]
+async fn device_keys_are_published_with_the_name_of_the_device() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    publish(&alice, "one").await;
+    let found = query(&bob, &alice).await;
+    let device = &found["device_keys"][alice.user_id.as_str()][&alice.device_id];
+    let mut expected = device_keys(&alice, "one");
+    expected["unsigned"] = json!({"device_display_name": "test"});
+    assert_eq!(device, &expected);
+    for (field, value) in [("user_id", json!(bob.user_id)), ("device_id", json!("OTHER")), ("algorithms", json!("none"))] {
+        let mut keys = device_keys(&alice, "two");
+        keys[field] = value;
+        let answer = alice.post(&format!("{KEYS}/upload"), json!({"device_keys": keys})).await;
+        assert_eq!(answer.status, 400, "{field}: {}", answer.body);
+    }
+    assert_eq!(query(&bob, &alice).await, found);
+    let body = json!({"device_keys": {"@x:other.example": [], "@nobody:example.org": []}});
+    let strange = bob.post(&format!("{KEYS}/query"), body).await.ok();
+    assert!(strange["failures"]["other.example"].is_object());
+    assert_eq!(strange["device_keys"], json!({"@nobody:example.org": {}}));
+}
+
+#[tokio::test]
+async fn one_time_keys_are_given_out_once() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let empty = alice.sync("").await;
+    assert_eq!(empty["device_one_time_keys_count"], json!({"signed_curve25519": 0}));
+    assert_eq!(empty["device_unused_fallback_key_types"], json!([]));
+    let upload = json!({
+        "one_time_keys": {"signed_curve25519:B": {"key": "1"}},
+        "fallback_keys": {"signed_curve25519:F": {"key": "2", "fallback": true}},
+    });
+    let counts = alice.post(&format!("{KEYS}/upload"), upload.clone()).await.ok();
+    assert_eq!(counts, json!({"one_time_key_counts": {"signed_curve25519": 1}}));
+    alice.post(&format!("{KEYS}/upload"), upload).await.ok();
+    let other = json!({"one_time_keys": {"signed_curve25519:B": {"key": "other"}}});
+    alice.post(&format!("{KEYS}/upload"), other).await.fails(400, "M_UNKNOWN");
+    let full = alice.sync("").await;
+    assert_eq!(full["device_one_time_keys_count"], json!({"signed_curve25519": 1}));
+    assert_eq!(full["device_unused_fallback_key_types"], json!(["signed_curve25519"]));
+    let claim = json!({"one_time_keys": {alice.user_id.as_str(): {&alice.device_id: "signed_curve25519"}}});
+    for expected in [
+        json!({"signed_curve25519:B": {"key": "1"}}),
+        json!({"signed_curve25519:F": {"key": "2", "fallback": true}}),
+        json!({"signed_curve25519:F": {"key": "2", "fallback": true}}),
+    ] {
+        let claimed = bob.post(&format!("{KEYS}/claim"), claim.clone()).await.ok();
+        assert_eq!(claimed["one_time_keys"][alice.user_id.as_str()][&alice.device_id], expected);
+    }
+    let used = alice.sync("").await;
+    assert_eq!(used["device_one_time_keys_count"], json!({"signed_curve25519": 0}));
+    assert_eq!(used["device_unused_fallback_key_types"], json!([]));
+}
+
+#[tokio::test]
+async fn who_shares_a_room_hears_of_changes() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let carol = server.person("carol").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let first = alice.sync("").await;
+    let (strangers, own) = (carol.sync("").await, json!([bob.user_id]));
+    let lists = |sync: &Value| (sync["device_lists"]["changed"].clone(), sync["device_lists"]["left"].clone());
+    bob.join(&room).await.ok();
+    let came = alice.sync(&next(&first)).await;
+    assert_eq!(lists(&came), (own.clone(), json!([])));
+    publish(&bob, "one").await;
+    let published = alice.sync(&next(&came)).await;
+    assert_eq!(lists(&published), (own.clone(), json!([])));
+    alice.say(&room, "hello").await;
+    let quiet = alice.sync(&next(&published)).await;
+    assert_eq!(lists(&quiet), (json!([]), json!([])));
+    bob.leave(&room).await.ok();
+    let left = alice.sync(&next(&quiet)).await;
+    assert_eq!(lists(&left), (json!([]), own.clone()));
+    let query = format!("from={}&to={}", first["next_batch"].as_str().unwrap(), published["next_batch"].as_str().unwrap());
+    bob.join(&room).await.ok();
+    assert_eq!(alice.get(&format!("{KEYS}/changes?{query}")).await.ok()["changed"], own);
+    let again = alice.sync("").await;
+    bob.post("/_matrix/client/v3/logout", json!({})).await.ok();
+    let gone = alice.sync(&next(&again)).await;
+    assert_eq!(lists(&gone), (own, json!([])));
+    assert_eq!(super::query(&alice, &bob).await["device_keys"][bob.user_id.as_str()], json!({}));
+    assert_eq!(lists(&carol.sync(&next(&strangers)).await), (json!([]), json!([])));
+}

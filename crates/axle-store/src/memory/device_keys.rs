@@ -1,0 +1,216 @@
+//! Published keys of local users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use axle_protocol::UserId;
+use axle_protocol::auth::Membership;
+
+use super::MemoryStore;
+use super::data::{Data, Room};
+use crate::{
+    ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
+    StoreError, UserKeys, WantedKey,
+};
+
+/// Keys, and when they changed.
+#[derive(Default)]
+pub(super) struct KeyData {
+    devices: BTreeMap<(UserId, String), String>,
+    /// The oldest first.
+    one_time: Vec<(UserId, String, NewKey)>,
+    /// By user, device and algorithm; whether it was used.
+    fallback: BTreeMap<(UserId, String, String), (NewKey, bool)>,
+    cross_signing: BTreeMap<(UserId, KeyUsage), CrossSigningKey>,
+    signatures: Vec<KeySignature>,
+    /// By user and, if it is for one reader only, the reader.
+    changes: BTreeMap<(UserId, Option<UserId>), i64>,
+}
+
+#[async_trait]
+impl DeviceKeys for MemoryStore {
+    async fn upload_keys(&self, upload: KeyUpload) -> Result<bool, StoreError> {
+        self.write(move |data| data.upload_keys(upload)).await
+    }
+
+    async fn key_counts(&self, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError> {
+        let inner = self.lock();
+        let mut counts = KeyCounts::default();
+        for (_, _, key) in
+            inner.data.e2ee.one_time.iter().filter(|(user, device, _)| user == user_id && device == device_id)
+        {
+            *counts.one_time.entry(key.algorithm.clone()).or_default() += 1;
+        }
+        for ((user, device, algorithm), (_, used)) in &inner.data.e2ee.fallback {
+            if user == user_id && device == device_id && !used {
+                counts.unused_fallback.push(algorithm.clone());
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn claim_keys(&self, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, StoreError> {
+        self.write(move |data| Ok(wanted.into_iter().filter_map(|wanted| data.claim_key(wanted)).collect())).await
+    }
+
+    async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError> {
+        let inner = self.lock();
+        Ok(user_ids.into_iter().map(|user_id| inner.data.user_keys(user_id, viewer)).collect())
+    }
+
+    async fn put_cross_signing_keys(&self, user_id: &UserId, keys: Vec<CrossSigningKey>) -> Result<(), StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |data| {
+            for key in keys {
+                let public_key = key.public_key.clone();
+                let known = data.e2ee.cross_signing.insert((user_id.clone(), key.usage), key);
+                if let Some(known) = known.filter(|known| known.public_key != public_key) {
+                    data.forget_signatures(&user_id, &known.public_key);
+                }
+            }
+            data.keys_changed(user_id, None);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_key_signatures(&self, signatures: Vec<KeySignature>) -> Result<(), StoreError> {
+        self.write(move |data| {
+            for new in signatures {
+                let place = |known: &KeySignature| {
+                    (known.target_user.clone(), known.signer.clone(), known.target.clone(), known.key_id.clone())
+                };
+                data.e2ee.signatures.retain(|known| place(known) != place(&new));
+                let reader = (new.target_user != new.signer).then(|| new.signer.clone());
+                data.keys_changed(new.target_user.clone(), reader);
+                data.e2ee.signatures.push(new);
+            }
+            data.e2ee.signatures.sort();
+            Ok(())
+        })
+        .await
+    }
+
+    async fn key_changes(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<UserId>, StoreError> {
+        let inner = self.lock();
+        let mut found = BTreeSet::new();
+        for ((changed, reader), stream) in &inner.data.e2ee.changes {
+            let visible = match reader {
+                Some(reader) => reader == user_id,
+                None => changed == user_id || inner.data.share_a_room(user_id, changed),
+            };
+            if visible && after < *stream && *stream <= until {
+                found.insert(changed.clone());
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn sharing_rooms(&self, user_id: &UserId, others: Vec<UserId>) -> Result<Vec<UserId>, StoreError> {
+        let inner = self.lock();
+        Ok(others.into_iter().filter(|other| inner.data.share_a_room(user_id, other)).collect())
+    }
+}
+
+impl Data {
+    /// Forgets the keys of devices that are logged out.
+    pub(super) fn remove_keys(&mut self, user_id: &UserId, gone: impl Fn(&UserId, &str) -> bool) {
+        let keys = &mut self.e2ee;
+        let published: Vec<_> = keys.devices.keys().filter(|(user, device)| gone(user, device)).cloned().collect();
+        keys.devices.retain(|(user, device), _| !gone(user, device));
+        keys.one_time.retain(|(user, device, _)| !gone(user, device));
+        keys.fallback.retain(|(user, device, _), _| !gone(user, device));
+        published.iter().for_each(|(user, device)| self.forget_signatures(user, device));
+        if !published.is_empty() {
+            self.keys_changed(user_id.clone(), None);
+        }
+    }
+
+    fn upload_keys(&mut self, upload: KeyUpload) -> Result<bool, StoreError> {
+        let KeyUpload { user_id, device_id, device_keys, one_time_keys, fallback_keys } = upload;
+        let keys = &mut self.e2ee;
+        let mut new_keys = Vec::new();
+        for new in one_time_keys {
+            let known = keys.one_time.iter().find(|(user, device, known)| {
+                *user == user_id
+                    && *device == device_id
+                    && (&known.algorithm, &known.key_id) == (&new.algorithm, &new.key_id)
+            });
+            match known {
+                Some((_, _, known)) if known.json != new.json => {
+                    return Err(StoreError::Exists(format!("{}:{}", new.algorithm, new.key_id)));
+                }
+                Some(_) => {}
+                None => new_keys.push((user_id.clone(), device_id.clone(), new)),
+            }
+        }
+        keys.one_time.extend(new_keys);
+        for new in fallback_keys {
+            let place = (user_id.clone(), device_id.clone(), new.algorithm.clone());
+            if keys.fallback.get(&place).is_none_or(|(known, _)| *known != new) {
+                keys.fallback.insert(place, (new, false));
+            }
+        }
+        let Some(json) = device_keys else { return Ok(false) };
+        let known = keys.devices.insert((user_id.clone(), device_id.clone()), json.clone());
+        if known == Some(json) {
+            return Ok(false);
+        }
+        self.forget_signatures(&user_id, &device_id);
+        self.keys_changed(user_id, None);
+        Ok(true)
+    }
+
+    fn claim_key(&mut self, wanted: WantedKey) -> Option<ClaimedKey> {
+        let keys = &mut self.e2ee;
+        let is_it = |(user, device, key): &(UserId, String, NewKey)| {
+            (user, device, &key.algorithm) == (&wanted.user_id, &wanted.device_id, &wanted.algorithm)
+        };
+        let key = match keys.one_time.iter().position(is_it) {
+            Some(index) => keys.one_time.remove(index).2,
+            None => {
+                let place = (wanted.user_id.clone(), wanted.device_id.clone(), wanted.algorithm.clone());
+                let (key, used) = keys.fallback.get_mut(&place)?;
+                *used = true;
+                key.clone()
+            }
+        };
+        Some(ClaimedKey { wanted, key_id: key.key_id, json: key.json })
+    }
+
+    fn user_keys(&self, user_id: UserId, viewer: &UserId) -> UserKeys {
+        let devices = self.e2ee.devices.iter().filter(|((user, _), _)| *user == user_id);
+        let devices = devices.map(|(place, json)| PublishedDevice {
+            device_id: place.1.clone(),
+            json: json.clone(),
+            display_name: self.devices.get(place).and_then(|device| device.display_name.clone()),
+        });
+        let cross_signing = self.e2ee.cross_signing.iter().filter(|((user, _), _)| *user == user_id);
+        let seen = |signature: &&KeySignature| {
+            signature.target_user == user_id && (signature.signer == user_id || signature.signer == *viewer)
+        };
+        UserKeys {
+            devices: devices.collect(),
+            cross_signing: cross_signing.map(|(_, key)| key.clone()).collect(),
+            signatures: self.e2ee.signatures.iter().filter(seen).cloned().collect(),
+            user_id,
+        }
+    }
+
+    fn forget_signatures(&mut self, user_id: &UserId, target: &str) {
+        self.e2ee.signatures.retain(|known| known.target_user != *user_id || known.target != target);
+    }
+
+    fn keys_changed(&mut self, user_id: UserId, reader: Option<UserId>) {
+        let stream = self.next_stream();
+        self.e2ee.changes.insert((user_id, reader), stream);
+    }
+
+    fn share_a_room(&self, one: &UserId, other: &UserId) -> bool {
+        let is_in = |room: &Room, user: &UserId| {
+            let member = room.state.get(&("m.room.member".to_owned(), user.to_string()));
+            member.is_some_and(|member| member.membership == Some(Membership::Join))
+        };
+        self.rooms.values().any(|room| is_in(room, one) && is_in(room, other))
+    }
+}

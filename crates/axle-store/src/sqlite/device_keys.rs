@@ -1,0 +1,285 @@
+//! Published keys of local users.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use axle_protocol::UserId;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::SqliteStore;
+use super::error::damaged;
+use super::rows::{self, all, one};
+use super::writer::Tx;
+use crate::{
+    ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, PublishedDevice, StoreError,
+    UserKeys, WantedKey,
+};
+
+/// `key_change.reader` of what everyone may see.
+const EVERYONE: &str = "";
+/// Tables with rows of a device, all keyed by `user_id` and `device_id`.
+const DEVICE_TABLES: [&str; 3] = ["device_key", "one_time_key", "fallback_key"];
+
+/// Whether user `?1` and another are both in a room, as SQL; the other's id goes between.
+const SHARE_A_ROOM: [&str; 2] = [
+    "EXISTS (SELECT 1 FROM current_state theirs
+         CROSS JOIN current_state mine ON mine.room = theirs.room AND mine.event_type = 'm.room.member'
+             AND mine.state_key = ?1 AND mine.membership = 'join'
+         WHERE theirs.event_type = 'm.room.member' AND theirs.membership = 'join' AND theirs.state_key = ",
+    ")",
+];
+
+#[async_trait]
+impl DeviceKeys for SqliteStore {
+    async fn upload_keys(&self, upload: KeyUpload) -> Result<bool, StoreError> {
+        self.write(move |tx| upload_keys(tx, &upload)).await
+    }
+
+    async fn key_counts(&self, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError> {
+        let (user_id, device_id) = (user_id.clone(), device_id.to_owned());
+        self.read(move |conn| key_counts(conn, &user_id, &device_id)).await
+    }
+
+    async fn claim_keys(&self, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, StoreError> {
+        self.write(move |tx| {
+            let claimed = wanted.iter().map(|wanted| claim(tx.conn, wanted));
+            Ok(claimed.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError> {
+        let viewer = viewer.clone();
+        self.read(move |conn| user_ids.into_iter().map(|user_id| user_keys(conn, user_id, &viewer)).collect()).await
+    }
+
+    async fn put_cross_signing_keys(&self, user_id: &UserId, keys: Vec<CrossSigningKey>) -> Result<(), StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |tx| {
+            keys.iter().try_for_each(|key| put_cross_signing_key(tx, &user_id, key))?;
+            changed(tx, user_id.as_str(), EVERYONE)
+        })
+        .await
+    }
+
+    async fn put_key_signatures(&self, signatures: Vec<KeySignature>) -> Result<(), StoreError> {
+        self.write(move |tx| signatures.iter().try_for_each(|signature| put_signature(tx, signature))).await
+    }
+
+    async fn key_changes(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<UserId>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| {
+            let [before, end] = SHARE_A_ROOM;
+            let sql = format!(
+                "SELECT DISTINCT k.user_id FROM key_change k WHERE k.stream > ?2 AND k.stream <= ?3
+                     AND (k.reader = ?1 OR (k.reader = '' AND (k.user_id = ?1 OR {before} k.user_id {end})))"
+            );
+            all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after, until], |row| rows::id(row, 0))
+        })
+        .await
+    }
+
+    async fn sharing_rooms(&self, user_id: &UserId, others: Vec<UserId>) -> Result<Vec<UserId>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| {
+            let [before, end] = SHARE_A_ROOM;
+            let mut share = conn.prepare_cached(&format!("SELECT {before} ?2 {end}"))?;
+            let mut found = Vec::new();
+            for other in others {
+                if share.query_row([user_id.as_str(), other.as_str()], |row| row.get(0))? {
+                    found.push(other);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// Forgets the keys of devices that are logged out; all of the user's if `device_id` is `None`.
+pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
+    let which = params![user_id.as_str(), device_id];
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM key_signature WHERE target_user = ?1 AND target IN
+                 (SELECT device_id FROM device_key WHERE user_id = ?1 AND device_id = coalesce(?2, device_id))",
+        )?
+        .execute(which)?;
+    let mut published = false;
+    for table in DEVICE_TABLES {
+        let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = coalesce(?2, device_id)");
+        let removed = tx.conn.prepare_cached(&sql)?.execute(which)?;
+        published |= table == "device_key" && removed > 0;
+    }
+    if published { changed(tx, user_id.as_str(), EVERYONE) } else { Ok(()) }
+}
+
+fn upload_keys(tx: &mut Tx<'_>, upload: &KeyUpload) -> Result<bool, StoreError> {
+    let (user_id, device_id) = (upload.user_id.as_str(), upload.device_id.as_str());
+    for key in &upload.one_time_keys {
+        let known: Option<String> = tx
+            .conn
+            .prepare_cached(
+                "SELECT json FROM one_time_key WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 AND key_id = ?4",
+            )?
+            .query_row([user_id, device_id, &key.algorithm, &key.key_id], |row| row.get(0))
+            .optional()?;
+        if known.is_some_and(|known| known != key.json) {
+            return Err(StoreError::Exists(format!("{}:{}", key.algorithm, key.key_id)));
+        }
+    }
+    for key in &upload.one_time_keys {
+        tx.conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO one_time_key (user_id, device_id, algorithm, key_id, json)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute([user_id, device_id, &key.algorithm, &key.key_id, &key.json])?;
+    }
+    for key in &upload.fallback_keys {
+        // The same key again is as used as it was.
+        tx.conn
+            .prepare_cached(
+                "INSERT INTO fallback_key (user_id, device_id, algorithm, key_id, json, used)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0)
+                 ON CONFLICT (user_id, device_id, algorithm) DO UPDATE
+                 SET key_id = excluded.key_id, json = excluded.json, used = 0
+                 WHERE key_id <> excluded.key_id OR json <> excluded.json",
+            )?
+            .execute([user_id, device_id, &key.algorithm, &key.key_id, &key.json])?;
+    }
+    match &upload.device_keys {
+        Some(json) => put_device_keys(tx, user_id, device_id, json),
+        None => Ok(false),
+    }
+}
+
+fn put_device_keys(tx: &mut Tx<'_>, user_id: &str, device_id: &str, json: &str) -> Result<bool, StoreError> {
+    let put = tx
+        .conn
+        .prepare_cached(
+            "INSERT INTO device_key (user_id, device_id, json) VALUES (?1, ?2, ?3)
+             ON CONFLICT (user_id, device_id) DO UPDATE SET json = excluded.json WHERE json <> excluded.json",
+        )?
+        .execute([user_id, device_id, json])?;
+    if put == 0 {
+        return Ok(false);
+    }
+    tx.conn
+        .prepare_cached("DELETE FROM key_signature WHERE target_user = ?1 AND target = ?2")?
+        .execute([user_id, device_id])?;
+    changed(tx, user_id, EVERYONE)?;
+    Ok(true)
+}
+
+fn key_counts(conn: &Connection, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError> {
+    let key = [user_id.as_str(), device_id];
+    let mut left = conn.prepare_cached(
+        "SELECT algorithm, count(*) FROM one_time_key WHERE user_id = ?1 AND device_id = ?2 GROUP BY algorithm",
+    )?;
+    let one_time = all(&mut left, key, |row| Ok((row.get(0)?, rows::count(row, 1)?)))?;
+    let mut unused =
+        conn.prepare_cached("SELECT algorithm FROM fallback_key WHERE user_id = ?1 AND device_id = ?2 AND used = 0")?;
+    let unused_fallback = all(&mut unused, key, |row| Ok(row.get(0)?))?;
+    Ok(KeyCounts { one_time: BTreeMap::from_iter(one_time), unused_fallback })
+}
+
+fn claim(conn: &Connection, wanted: &WantedKey) -> Result<Option<ClaimedKey>, StoreError> {
+    let key = [wanted.user_id.as_str(), &wanted.device_id, &wanted.algorithm];
+    let mut oldest = conn.prepare_cached(
+        "DELETE FROM one_time_key WHERE id =
+             (SELECT id FROM one_time_key WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 ORDER BY id LIMIT 1)
+         RETURNING key_id, json",
+    )?;
+    let mut fallback = conn.prepare_cached(
+        "UPDATE fallback_key SET used = 1 WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3
+         RETURNING key_id, json",
+    )?;
+    for find in [&mut oldest, &mut fallback] {
+        let found =
+            all(find, key, |row| Ok(ClaimedKey { wanted: wanted.clone(), key_id: row.get(0)?, json: row.get(1)? }))?;
+        if let Some(claimed) = found.into_iter().next() {
+            return Ok(Some(claimed));
+        }
+    }
+    Ok(None)
+}
+
+fn user_keys(conn: &Connection, user_id: UserId, viewer: &UserId) -> Result<UserKeys, StoreError> {
+    let mut devices = conn.prepare_cached(
+        "SELECT k.device_id, k.json, d.display_name FROM device_key k
+         LEFT JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id
+         WHERE k.user_id = ?1 ORDER BY k.device_id",
+    )?;
+    let devices = all(&mut devices, [user_id.as_str()], |row| {
+        Ok(PublishedDevice { device_id: row.get(0)?, json: row.get(1)?, display_name: row.get(2)? })
+    })?;
+    let mut keys = conn.prepare_cached("SELECT usage, public_key, json FROM cross_signing_key WHERE user_id = ?1")?;
+    let mut cross_signing = all(&mut keys, [user_id.as_str()], |row| {
+        Ok(CrossSigningKey {
+            usage: usage(row.get_ref(0)?.as_str().map_err(damaged)?)?,
+            public_key: row.get(1)?,
+            json: row.get(2)?,
+        })
+    })?;
+    cross_signing.sort_by_key(|key| key.usage);
+    let mut signatures = conn.prepare_cached(
+        "SELECT signer, target, key_id, signature FROM key_signature WHERE target_user = ?1 AND signer IN (?1, ?2)
+         ORDER BY signer, target, key_id",
+    )?;
+    let signatures = all(&mut signatures, [user_id.as_str(), viewer.as_str()], |row| {
+        Ok(KeySignature {
+            target_user: user_id.clone(),
+            signer: rows::id(row, 0)?,
+            target: row.get(1)?,
+            key_id: row.get(2)?,
+            signature: row.get(3)?,
+        })
+    })?;
+    Ok(UserKeys { user_id, devices, cross_signing, signatures })
+}
+
+fn put_cross_signing_key(tx: &Tx<'_>, user_id: &UserId, key: &CrossSigningKey) -> Result<(), StoreError> {
+    let which = [user_id.as_str(), key.usage.as_str()];
+    let mut known =
+        tx.conn.prepare_cached("SELECT public_key FROM cross_signing_key WHERE user_id = ?1 AND usage = ?2")?;
+    let known: Option<String> = one(&mut known, which, |row| Ok(row.get(0)?))?;
+    if let Some(known) = known.filter(|known| *known != key.public_key) {
+        tx.conn
+            .prepare_cached("DELETE FROM key_signature WHERE target_user = ?1 AND target = ?2")?
+            .execute([user_id.as_str(), &known])?;
+    }
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO cross_signing_key (user_id, usage, public_key, json) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute([user_id.as_str(), key.usage.as_str(), &key.public_key, &key.json])?;
+    Ok(())
+}
+
+fn put_signature(tx: &mut Tx<'_>, signature: &KeySignature) -> Result<(), StoreError> {
+    let (target_user, signer) = (signature.target_user.as_str(), signature.signer.as_str());
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO key_signature (target_user, signer, target, key_id, signature)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute([target_user, signer, &signature.target, &signature.key_id, &signature.signature])?;
+    changed(tx, target_user, if target_user == signer { EVERYONE } else { signer })
+}
+
+/// Marks what a user publishes as changed now.
+fn changed(tx: &mut Tx<'_>, user_id: &str, reader: &str) -> Result<(), StoreError> {
+    let stream = tx.next_stream();
+    tx.conn
+        .prepare_cached("INSERT OR REPLACE INTO key_change (user_id, reader, stream) VALUES (?1, ?2, ?3)")?
+        .execute(params![user_id, reader, stream])?;
+    // The row is replaced one day; its stream position must not be given out a second time.
+    tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
+    Ok(())
+}
+
+fn usage(text: &str) -> Result<KeyUsage, StoreError> {
+    let found = KeyUsage::ALL.into_iter().find(|usage| usage.as_str() == text);
+    found.ok_or_else(|| damaged(format!("key usage {text} is unknown")))
+}

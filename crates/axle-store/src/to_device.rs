@@ -1,0 +1,46 @@
+//! Messages from device to device ("Send-to-Device messaging" in Matrix's specification).
+
+use async_trait::async_trait;
+use axle_protocol::UserId;
+
+use crate::{ClientTxnKey, StoreError};
+
+/// A message for devices of a local user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewToDevice {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which; `None`: all that the user has now.
+    pub device_id: Option<String>,
+    /// The event as it is handed out.
+    pub json: String,
+}
+
+/// A message that waits for its device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToDevice {
+    /// Its place in order.
+    pub stream: i64,
+    /// The event.
+    pub json: String,
+}
+
+/// Queues of messages, one a device.
+#[async_trait]
+pub trait ToDeviceQueues {
+    /// Queues messages for those of the devices that exist. `false`: this transaction was done before; nothing was
+    /// queued.
+    async fn send_to_device(&self, txn: ClientTxnKey, messages: Vec<NewToDevice>) -> Result<bool, StoreError>;
+
+    /// The oldest messages of a device with `stream <= until`, in order, at most `limit`.
+    async fn to_device(
+        &self,
+        user_id: &UserId,
+        device_id: &str,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<ToDevice>, StoreError>;
+
+    /// Removes a device's messages with `stream <= until`: it has them.
+    async fn remove_to_device(&self, user_id: &UserId, device_id: &str, until: i64) -> Result<(), StoreError>;
+}

@@ -1,0 +1,144 @@
+use std::sync::Arc;
+
+use axle_protocol::auth::Membership;
+use axle_store::{
+    CrossSigningKey, Device, KeySignature, KeyUpload, KeyUsage, NewKey, Store, StoreError, UserKeys, WantedKey,
+};
+
+use super::fixtures::*;
+
+fn upload(who: &str, device_id: &str) -> KeyUpload {
+    KeyUpload {
+        user_id: user(who),
+        device_id: device_id.into(),
+        device_keys: None,
+        one_time_keys: Vec::new(),
+        fallback_keys: Vec::new(),
+    }
+}
+
+fn key(id: &str, json: &str) -> NewKey {
+    NewKey { algorithm: "curve".into(), key_id: id.into(), json: json.into() }
+}
+
+async fn claim(store: &Arc<dyn Store>, device_id: &str, algorithm: &str) -> Option<String> {
+    let wanted = WantedKey { user_id: user("a"), device_id: device_id.into(), algorithm: algorithm.into() };
+    let claimed = store.claim_keys(vec![wanted.clone()]).await.unwrap().pop()?;
+    assert_eq!(claimed.wanted, wanted);
+    Some(claimed.key_id)
+}
+
+async fn seen(store: &Arc<dyn Store>, who: &str, viewer: &str) -> UserKeys {
+    store.user_keys(vec![user(who)], &user(viewer)).await.unwrap().pop().unwrap()
+}
+
+pub(crate) async fn claimed_once_and_in_order(store: Arc<dyn Store>) {
+    let keys = vec![key("z", "1"), key("b", "2"), key("c", "3")];
+    let new = KeyUpload { one_time_keys: keys, fallback_keys: vec![key("f", "4")], ..upload("a", "ONE") };
+    assert!(!store.upload_keys(new.clone()).await.unwrap(), "no news to others");
+    store.upload_keys(new).await.unwrap();
+    let counts = store.key_counts(&user("a"), "ONE").await.unwrap();
+    assert_eq!((counts.one_time["curve"], counts.unused_fallback), (3, vec!["curve".to_owned()]));
+    let other = KeyUpload { one_time_keys: vec![key("n", "9"), key("c", "other")], ..upload("a", "ONE") };
+    let refused = store.upload_keys(other).await;
+    assert!(matches!(&refused, Err(StoreError::Exists(id)) if id == "curve:c"), "{refused:?}");
+    assert_eq!(store.key_counts(&user("a"), "ONE").await.unwrap().one_time["curve"], 3, "nothing of it was stored");
+    for expected in ["z", "b", "c", "f", "f"] {
+        assert_eq!(claim(&store, "ONE", "curve").await.as_deref(), Some(expected));
+    }
+    assert_eq!(store.key_counts(&user("a"), "ONE").await.unwrap(), Default::default());
+    assert_eq!(claim(&store, "ONE", "other").await, None);
+    assert_eq!(claim(&store, "TWO", "curve").await, None);
+    let again = KeyUpload { fallback_keys: vec![key("f", "4")], ..upload("a", "ONE") };
+    store.upload_keys(again).await.unwrap();
+    assert!(store.key_counts(&user("a"), "ONE").await.unwrap().unused_fallback.is_empty(), "still used");
+    let fresh = KeyUpload { fallback_keys: vec![key("g", "5")], ..upload("a", "ONE") };
+    store.upload_keys(fresh).await.unwrap();
+    assert_eq!(store.key_counts(&user("a"), "ONE").await.unwrap().unused_fallback, ["curve"]);
+}
+
+pub(crate) async fn changes_for_who_shares_a_room(store: Arc<dyn Store>) {
+    let room_id = make_room(&store, "one").await;
+    put(&store, &room_id, vec![member("bob", 2, &user("bob"), Membership::Join)]).await;
+    let start = store.max_stream().await.unwrap();
+    let keys = KeyUpload { device_keys: Some("{}".into()), ..upload("bob", "ONE") };
+    assert!(store.upload_keys(keys.clone()).await.unwrap());
+    let first = store.max_stream().await.unwrap();
+    assert!(first > start);
+    assert!(!store.upload_keys(keys).await.unwrap(), "the same again");
+    assert_eq!(store.max_stream().await.unwrap(), first);
+    for (who, after, until, expected) in [
+        ("alice", start, first, vec![user("bob")]),
+        ("bob", start, first, vec![user("bob")]),
+        ("carol", start, first, vec![]),
+        ("alice", first, i64::MAX, vec![]),
+        ("alice", 0, start, vec![]),
+    ] {
+        assert_eq!(store.key_changes(&user(who), after, until).await.unwrap(), expected, "{who}");
+    }
+    let others = vec![user("bob"), user("carol")];
+    assert_eq!(store.sharing_rooms(&user("alice"), others.clone()).await.unwrap(), [user("bob")]);
+    put(&store, &room_id, vec![member("bob2", 3, &user("bob"), Membership::Leave)]).await;
+    assert!(store.sharing_rooms(&user("alice"), others).await.unwrap().is_empty());
+    assert!(store.key_changes(&user("alice"), start, i64::MAX).await.unwrap().is_empty());
+}
+
+pub(crate) async fn signatures_are_for_those_concerned(store: Arc<dyn Store>) {
+    let master = |name: &str| CrossSigningKey {
+        usage: KeyUsage::Master,
+        public_key: name.into(),
+        json: format!("{{\"k\":\"{name}\"}}"),
+    };
+    store.put_cross_signing_keys(&user("a"), vec![master("M1")]).await.unwrap();
+    let sign = |signer: &str| KeySignature {
+        target_user: user("a"),
+        signer: user(signer),
+        target: "M1".into(),
+        key_id: "ed25519:x".into(),
+        signature: "s".into(),
+    };
+    let before = store.max_stream().await.unwrap();
+    store.put_key_signatures(vec![sign("b")]).await.unwrap();
+    let until = store.max_stream().await.unwrap();
+    assert_eq!(store.key_changes(&user("b"), before, until).await.unwrap(), [user("a")]);
+    assert!(store.key_changes(&user("a"), before, until).await.unwrap().is_empty(), "known to the signer only");
+    store.put_key_signatures(vec![sign("a")]).await.unwrap();
+    assert_eq!(store.key_changes(&user("a"), until, i64::MAX).await.unwrap(), [user("a")]);
+    assert_eq!(seen(&store, "a", "b").await.signatures, [sign("a"), sign("b")]);
+    assert_eq!(seen(&store, "a", "c").await.signatures, [sign("a")]);
+    store.put_cross_signing_keys(&user("a"), vec![master("M2")]).await.unwrap();
+    let keys = seen(&store, "a", "b").await;
+    assert_eq!((keys.cross_signing, keys.signatures), (vec![master("M2")], vec![]));
+}
+
+pub(crate) async fn a_device_takes_its_keys_with_it(store: Arc<dyn Store>) {
+    for (device_id, token) in [("ONE", 1), ("TWO", 2)] {
+        let display_name = Some("name".to_owned());
+        let device = Device {
+            user_id: user("a"),
+            device_id: device_id.into(),
+            token_hash: [token; 32],
+            display_name,
+            created_ts: 1,
+        };
+        store.put_device(device).await.unwrap();
+        let keys = KeyUpload {
+            device_keys: Some("{}".into()),
+            one_time_keys: vec![key("k", "1")],
+            fallback_keys: vec![key("f", "2")],
+            ..upload("a", device_id)
+        };
+        store.upload_keys(keys).await.unwrap();
+    }
+    let devices = seen(&store, "a", "a").await.devices;
+    assert_eq!(devices.iter().map(|device| device.device_id.as_str()).collect::<Vec<_>>(), ["ONE", "TWO"]);
+    assert_eq!(devices[0].display_name.as_deref(), Some("name"));
+    let before = store.max_stream().await.unwrap();
+    store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
+    assert_eq!(store.key_changes(&user("a"), before, i64::MAX).await.unwrap(), [user("a")]);
+    assert_eq!(claim(&store, "ONE", "curve").await, None);
+    assert_eq!(seen(&store, "a", "a").await.devices.len(), 1);
+    assert_eq!(claim(&store, "TWO", "curve").await.as_deref(), Some("k"));
+    store.remove_devices(&user("a"), None).await.unwrap();
+    assert!(seen(&store, "a", "a").await.devices.is_empty());
+}

@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use axle_store::{ClientTxnKey, Device, NewToDevice, Store};
+
+use super::fixtures::*;
+
+fn txn(id: &str) -> ClientTxnKey {
+    ClientTxnKey { user_id: user("b"), device_id: "X".into(), scope: "t".into(), txn_id: id.into() }
+}
+
+fn message(device_id: Option<&str>, json: &str) -> NewToDevice {
+    NewToDevice { user_id: user("a"), device_id: device_id.map(str::to_owned), json: json.into() }
+}
+
+async fn device(store: &Arc<dyn Store>, device_id: &str, token: u8) {
+    let device = Device {
+        user_id: user("a"),
+        device_id: device_id.into(),
+        token_hash: [token; 32],
+        display_name: None,
+        created_ts: 1,
+    };
+    store.put_device(device).await.unwrap();
+}
+
+async fn waiting(store: &Arc<dyn Store>, device_id: &str, until: i64, limit: usize) -> Vec<String> {
+    let found = store.to_device(&user("a"), device_id, until, limit).await.unwrap();
+    found.into_iter().map(|message| message.json).collect()
+}
+
+pub(crate) async fn queued_once_and_removed(store: Arc<dyn Store>) {
+    device(&store, "ONE", 1).await;
+    device(&store, "TWO", 2).await;
+    let messages = vec![message(None, "1"), message(Some("ONE"), "2"), message(Some("NOSUCH"), "3")];
+    assert!(store.send_to_device(txn("1"), messages.clone()).await.unwrap());
+    assert!(!store.send_to_device(txn("1"), messages).await.unwrap(), "the same transaction");
+    let until = store.max_stream().await.unwrap();
+    assert!(store.send_to_device(txn("2"), vec![message(Some("ONE"), "4")]).await.unwrap());
+    assert_eq!(waiting(&store, "ONE", i64::MAX, 9).await, ["1", "2", "4"]);
+    assert_eq!(waiting(&store, "ONE", until, 9).await, ["1", "2"]);
+    assert_eq!(waiting(&store, "ONE", i64::MAX, 1).await, ["1"]);
+    assert_eq!(waiting(&store, "TWO", i64::MAX, 9).await, ["1"]);
+    assert!(waiting(&store, "NOSUCH", i64::MAX, 9).await.is_empty());
+    store.remove_to_device(&user("a"), "ONE", until).await.unwrap();
+    store.remove_to_device(&user("a"), "ONE", until).await.unwrap();
+    assert_eq!(waiting(&store, "ONE", i64::MAX, 9).await, ["4"]);
+    assert_eq!(waiting(&store, "TWO", i64::MAX, 9).await, ["1"]);
+}
+
+pub(crate) async fn a_device_takes_its_messages_with_it(store: Arc<dyn Store>) {
+    device(&store, "ONE", 1).await;
+    store.send_to_device(txn("1"), vec![message(None, "1")]).await.unwrap();
+    store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
+    device(&store, "ONE", 1).await;
+    assert!(waiting(&store, "ONE", i64::MAX, 9).await.is_empty());
+}

@@ -14,6 +14,7 @@ mod error;
 mod faults;
 mod keys;
 mod log;
+mod media;
 mod operator;
 mod to_device;
 
@@ -36,6 +37,7 @@ pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
     StateEntry, StoredEvent, SyncRoom, UserRoom,
 };
+pub use media::{Media, MediaContent, MediaItem, MediaState, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 
@@ -50,6 +52,7 @@ pub trait Store:
     + DeviceKeys
     + ToDeviceQueues
     + HubFaults
+    + Media
     + Operator
     + Send
     + Sync
@@ -66,6 +69,7 @@ impl<T> Store for T where
         + DeviceKeys
         + ToDeviceQueues
         + HubFaults
+        + Media
         + Operator
         + Send
         + Sync

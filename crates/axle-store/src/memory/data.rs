@@ -9,8 +9,8 @@ use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
 use super::device_keys::KeyData;
 use crate::{
-    AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, OutOfRoom,
-    ParkedEvent, PendingLpdu, Profile, StoredEvent, StoredKey, ToDevice, User,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
+    OutOfRoom, ParkedEvent, PendingLpdu, Profile, StoredEvent, StoredKey, ToDevice, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -45,6 +45,7 @@ pub(super) struct Data {
     /// By device, the oldest message first.
     pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,
     pub(super) to_device_txns: HashSet<ClientTxnKey>,
+    pub(super) media: BTreeMap<String, MediaItem>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
 }

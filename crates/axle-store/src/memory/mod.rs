@@ -14,6 +14,7 @@ mod device_keys;
 mod faults;
 mod keys;
 mod log;
+mod media;
 mod operator;
 mod state;
 mod to_device;

@@ -14,6 +14,7 @@ mod fresh;
 mod keys;
 mod later;
 mod log;
+mod media;
 mod operator;
 mod out_of_room;
 mod readers;

@@ -10,6 +10,7 @@ pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod keys;
 pub(crate) mod lpdus;
+pub(crate) mod media;
 pub(crate) mod operator;
 pub(crate) mod out_of_room;
 pub(crate) mod reading;
@@ -65,6 +66,7 @@ macro_rules! full_suite {
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
             faults: kept_once_and_pruned, news_of_the_room;
+            media: uploads, quotas, reservations;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }

@@ -1,5 +1,7 @@
 //! Settings of the client-server API.
 
+use std::time::Duration;
+
 use axle_protocol::{RoomVersion, ServerName};
 use serde::Deserialize;
 
@@ -16,6 +18,8 @@ pub struct ClientApiConfig {
     pub public_base_url: Option<String>,
     /// How often things may be asked for.
     pub limits: RateLimits,
+    /// Media.
+    pub media: MediaConfig,
 }
 
 impl ClientApiConfig {
@@ -27,7 +31,25 @@ impl ClientApiConfig {
             default_room_version: RoomVersion::I1,
             public_base_url: None,
             limits: RateLimits::default(),
+            media: MediaConfig::default(),
         }
+    }
+}
+
+/// Settings of media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// The largest upload.
+    pub max_upload_bytes: u64,
+    /// So many bytes all uploads of a user have at most; `None`: any number.
+    pub quota_bytes_per_user: Option<u64>,
+    /// An upload is given up when it makes no progress for so long.
+    pub stall_timeout: Duration,
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self { max_upload_bytes: 100 << 20, quota_bytes_per_user: None, stall_timeout: Duration::from_secs(60) }
     }
 }
 

@@ -12,15 +12,17 @@ use axle_protocol::MatrixError;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{ConnectInfo, RawPathParams, State};
+use axum::extract::{ConnectInfo, Query, RawPathParams, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use http::{Method, Request};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request};
 use ruma::api::auth_scheme::{
     AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, NoAccessToken, NoAuthentication,
 };
 use ruma::api::path_builder::PathBuilder;
 use ruma::api::{IncomingRequest, IncomingRequestExt, Metadata, OutgoingResponse, OutgoingResponseExt};
+use serde::de::DeserializeOwned;
 
 use crate::error::{ApiError, ApiResult};
 use crate::session::{self, Session};
@@ -47,6 +49,40 @@ impl NoSession for AppserviceTokenOptional {}
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
+}
+
+/// A request whose body has not been read.
+#[derive(Debug)]
+pub(crate) struct RawRequest {
+    /// What the path's placeholders stand for, in order.
+    path: Vec<String>,
+    parts: Parts,
+    pub(crate) body: Body,
+}
+
+impl RawRequest {
+    fn new(params: Params, request: Request<Body>) -> ApiResult<Self> {
+        let params = params.map_err(|error| MatrixError::invalid_param(error.to_string()))?;
+        let path = params.iter().map(|(_, value)| value.to_owned()).collect();
+        let (parts, body) = request.into_parts();
+        Ok(Self { path, parts, body })
+    }
+
+    /// What a placeholder of the path stands for; they count from 0.
+    pub(crate) fn path(&self, index: usize) -> Option<&str> {
+        self.path.get(index).map(String::as_str)
+    }
+
+    /// The query.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> ApiResult<T> {
+        let query = Query::try_from_uri(&self.parts.uri);
+        Ok(query.map_err(|error| MatrixError::invalid_param(error.body_text()))?.0)
+    }
+
+    /// The header.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
 }
 
 /// Collects endpoints into a router.
@@ -80,6 +116,23 @@ impl Endpoints {
             async move {
                 let session = session::authenticate(&api, session::token(&request)?).await?;
                 let request = parse::<R>(params, request).await?;
+                handler(api, session, request).await.map(respond)
+            }
+        })
+    }
+
+    /// An endpoint for people who are logged in whose request or response is a stream of bytes. Nothing of the body is
+    /// read for it, and nothing limits it.
+    pub(crate) fn authed_raw<H, F>(self, method: Method, paths: &[&str], handler: H) -> Self
+    where
+        H: Fn(Api, Session, RawRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<Response>> + Send,
+    {
+        self.at(paths, method, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let session = session::authenticate(&api, session::token(&request)?).await?;
+                let request = RawRequest::new(params, request)?;
                 handler(api, session, request).await
             }
         })
@@ -99,7 +152,22 @@ impl Endpoints {
             async move {
                 let caller = Caller { address: address(&request) };
                 let request = parse::<R>(params, request).await?;
-                handler(api, caller, request).await
+                handler(api, caller, request).await.map(respond)
+            }
+        })
+    }
+
+    /// The same as [`Self::authed_raw`] for anyone.
+    pub(crate) fn open_raw<H, F>(self, method: Method, paths: &[&str], handler: H) -> Self
+    where
+        H: Fn(Api, Caller, RawRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<Response>> + Send,
+    {
+        self.at(paths, method, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let caller = Caller { address: address(&request) };
+                handler(api, caller, RawRequest::new(params, request)?).await
             }
         })
     }
@@ -109,21 +177,17 @@ impl Endpoints {
         self.router.method_not_allowed_fallback(method_not_allowed)
     }
 
-    fn at<H, F, A>(mut self, paths: &[&str], method: Method, handler: H) -> Self
+    fn at<H, F>(mut self, paths: &[&str], method: Method, handler: H) -> Self
     where
         H: Fn(Api, Params, Request<Body>) -> F + Clone + Send + Sync + 'static,
-        F: Future<Output = ApiResult<A>> + Send,
-        A: OutgoingResponse,
+        F: Future<Output = ApiResult<Response>> + Send,
     {
         // Matrix uses no method beyond these.
         let filter = MethodFilter::try_from(method).unwrap_or(MethodFilter::GET);
         for path in paths {
             let handler = handler.clone();
             let route = move |State(api): State<Api>, params: Params, request: Request<Body>| async move {
-                match handler(api, params, request).await {
-                    Ok(response) => respond(response),
-                    Err(error) => error.into_response(),
-                }
+                handler(api, params, request).await.unwrap_or_else(ApiError::into_response)
             };
             self.router = self.router.route(path, on(filter, route));
         }

@@ -1,5 +1,6 @@
 //! What a request that fails is answered with.
 
+use axle_media::MediaError;
 use axle_protocol::MatrixError;
 use axle_store::StoreError;
 use axum::response::{IntoResponse, Response};
@@ -31,6 +32,13 @@ impl From<MatrixError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
+        MatrixError::unknown("The server could not read or write its storage.").into()
+    }
+}
+
+impl From<MediaError> for ApiError {
+    fn from(error: MediaError) -> Self {
+        tracing::error!(%error, "a file of media failed");
         MatrixError::unknown("The server could not read or write its storage.").into()
     }
 }

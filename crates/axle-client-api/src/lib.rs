@@ -1,4 +1,4 @@
-//! The Matrix client-server API: accounts, rooms, messages and sync, on Matrix's own paths and types.
+//! The Matrix client-server API: accounts, rooms, messages, media and sync, on Matrix's own paths and types.
 //!
 //! Accounts and reading go straight to the store; whatever changes a room goes through [`RoomService`]. [`router`] is
 //! the whole of it: endpoints are one a file under `endpoints`, and `endpoint` is the one way they are reached.
@@ -16,6 +16,7 @@ mod json_request;
 mod json_response;
 mod key_object;
 mod limiter;
+mod media;
 mod members;
 mod new_room;
 mod page;
@@ -37,7 +38,7 @@ use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
 pub use accounts::{CreateUserError, create_user};
-pub use config::{ClientApiConfig, Rate, RateLimits, Registration};
+pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
 pub use endpoint::ClientAddress;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent};
@@ -45,7 +46,7 @@ pub use state::ApiState;
 
 use state::Api;
 
-/// The client-server API: everything under `/_matrix/client`, and `/.well-known/matrix/client`.
+/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, and `/.well-known/matrix/client`.
 ///
 /// Every answer carries the CORS headers that the specification asks for; what is not there answers `M_UNRECOGNIZED`.
 /// The router has no fallback of its own, so that it can be merged with others.
@@ -54,6 +55,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
         .route("/_matrix/client/{*path}", any(endpoint::unrecognized))
+        .route("/_matrix/media", any(endpoint::unrecognized))
+        .route("/_matrix/media/", any(endpoint::unrecognized))
+        .route("/_matrix/media/{*path}", any(endpoint::unrecognized))
         .layer(cors())
         .with_state(Api::new(state))
 }

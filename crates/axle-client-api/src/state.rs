@@ -4,7 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axle_media::MediaFolder;
 use axle_store::Store;
+use tokio::sync::Notify;
 
 use crate::config::ClientApiConfig;
 use crate::limiter::Limits;
@@ -17,6 +19,8 @@ use crate::uia::Sessions;
 pub struct ApiState {
     /// Where things are kept.
     pub store: Arc<dyn Store>,
+    /// Where the content of media is kept.
+    pub media: MediaFolder,
     /// What changes rooms.
     pub rooms: Arc<dyn RoomService>,
     /// What wakes syncs.
@@ -34,12 +38,15 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) passwords: PasswordPool,
     pub(crate) uia: Sessions,
+    /// Wakes those who wait for media that is to be uploaded yet.
+    pub(crate) uploaded: Notify,
 }
 
 impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
         let limits = Limits::new(&state.config.limits);
-        Self(Arc::new(Inner { state, limits, passwords: PasswordPool::default(), uia: Sessions::default() }))
+        let (passwords, uia) = (PasswordPool::default(), Sessions::default());
+        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new() }))
     }
 }
 

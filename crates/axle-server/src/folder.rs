@@ -102,6 +102,11 @@ impl DataFolder {
         self.root.join("axle.db")
     }
 
+    /// The content of media.
+    pub fn media(&self) -> PathBuf {
+        self.root.join("media")
+    }
+
     /// The signing keys.
     pub fn signing_keys(&self) -> PathBuf {
         self.root.join("signing-keys.json")

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration};
+use axle_client_api::{ApiState, ClientApiConfig, MediaConfig, RateLimits, Registration};
 use axle_federation::tls::TlsError;
+use axle_media::{MediaError, MediaFolder};
 use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{Store, StoreError};
 use axum::{Router, middleware};
@@ -49,6 +50,9 @@ pub enum StartError {
         /// What went wrong.
         error: StoreError,
     },
+    /// The files of media.
+    #[error("the files of media: {0}")]
+    Media(#[from] MediaError),
     /// An address to listen on.
     #[error("cannot listen on {address}: {error}{}", bind_hint(error))]
     Bind {
@@ -93,11 +97,12 @@ impl Server {
         // Taken before the database is opened: a port in use is told at once.
         let listeners = Listeners::bind(&config, &certificates).await?;
         let store = open_store(folder.database()).await?;
+        let media = open_media(folder.media()).await?;
         let (rooms, network) = network::connect(&config, &keys, &store)?;
         let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
         let (stop, stopped) = watch::channel(false);
 
-        let routers = Routers::new(&config, &store, &rooms, network.as_ref(), &metrics, &stopped);
+        let routers = Routers::new(&config, &store, media, &rooms, network.as_ref(), &metrics, &stopped);
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
@@ -153,6 +158,10 @@ async fn open_store(path: PathBuf) -> Result<Arc<dyn Store>, StartError> {
     Ok(Arc::new(opened.map_err(|error| StartError::Store { path, error })?))
 }
 
+async fn open_media(path: PathBuf) -> Result<MediaFolder, StartError> {
+    Ok(tokio::task::spawn_blocking(move || MediaFolder::open(path)).await??)
+}
+
 /// The endpoints of each kind of listener.
 struct Routers {
     client: Router,
@@ -163,6 +172,7 @@ impl Routers {
     fn new(
         config: &Config,
         store: &Arc<dyn Store>,
+        media: MediaFolder,
         rooms: &Rooms,
         network: Option<&Network>,
         metrics: &Arc<Metrics>,
@@ -170,6 +180,7 @@ impl Routers {
     ) -> Self {
         let client = axle_client_api::router(ApiState {
             store: store.clone(),
+            media,
             rooms: Arc::new(rooms.clone()),
             notifier: rooms.wakes(),
             config: client_config(config),
@@ -202,6 +213,11 @@ fn client_config(config: &Config) -> ClientApiConfig {
         RegistrationMode::Closed => Registration::Closed,
     };
     client.default_room_version = config.rooms.default_version;
+    client.media = MediaConfig {
+        max_upload_bytes: config.media.max_upload_bytes,
+        quota_bytes_per_user: config.media.quota_bytes_per_user,
+        stall_timeout: config.limits.body_timeout(),
+    };
     client.public_base_url = config.client.public_url.clone();
     if !config.rate_limits.enabled {
         client.limits = RateLimits::off();

@@ -22,6 +22,7 @@ mod login;
 mod login_flows;
 mod logout;
 mod logout_all;
+mod media;
 mod members;
 mod messages;
 mod profile_avatar_get;
@@ -51,7 +52,8 @@ use crate::state::Api;
 /// The routes of every endpoint.
 pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(accounts(Endpoints::default()));
-    keys::routes(push_rules::routes(account_data::routes(endpoints))).into_router()
+    let endpoints = push_rules::routes(account_data::routes(endpoints));
+    media::routes(keys::routes(endpoints)).into_router()
 }
 
 fn accounts(endpoints: Endpoints) -> Endpoints {

@@ -70,6 +70,13 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/keys/claim".into()),
         get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
         put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
+        get("/_matrix/client/v1/media/config".into()),
+        get("/_matrix/client/v1/media/download/example.org/x".into()),
+        get("/_matrix/client/v1/media/download/example.org/x/name.png".into()),
+        get("/_matrix/media/v3/config".into()),
+        post("/_matrix/media/v3/upload".into()),
+        post("/_matrix/media/v1/create".into()),
+        put("/_matrix/media/v3/upload/example.org/x".into()),
         post("/_matrix/client/v3/logout".into()),
         post("/_matrix/client/v3/logout/all".into()),
     ]
@@ -98,8 +105,8 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_told() {
             assert_eq!(answer.headers["access-control-allow-origin"], "*", "{path}");
             assert!(!answer.body.to_string().contains("ecret"), "{path}");
         }
-        // Knocking is younger than the old paths.
-        if !path.contains("/knock/") {
+        // Knocking and uploads to an address are younger than the old paths.
+        if !path.contains("/knock/") && !path.contains("/upload/") {
             let old = path.replacen("/v3/", "/r0/", 1);
             server.anonymous(method, &old, None).await.fails(401, "M_MISSING_TOKEN");
         }
@@ -163,6 +170,11 @@ async fn what_is_not_there_is_not_recognised() {
         "/_matrix/client/v3/nosuch",
         "/_matrix/client/v3/rooms/!r:x/nosuch",
         "/_matrix/client/v3/sync/x",
+        "/_matrix/media/",
+        "/_matrix/media/v3/nosuch",
+        "/_matrix/media/v3/thumbnail/example.org/x?width=1&height=1",
+        "/_matrix/client/v1/media/thumbnail/example.org/x?width=1&height=1",
+        "/_matrix/client/v1/media/preview_url?url=http://example.org",
     ] {
         let answer = server.anonymous(Method::GET, path, None).await;
         answer.fails(404, "M_UNRECOGNIZED");
@@ -170,6 +182,8 @@ async fn what_is_not_there_is_not_recognised() {
     }
     for (method, path) in [
         (Method::DELETE, "/_matrix/client/v3/sync"),
+        (Method::GET, "/_matrix/media/v3/upload"),
+        (Method::POST, "/_matrix/media/v3/download/example.org/x"),
         (Method::GET, "/_matrix/client/v3/createRoom"),
         (Method::PATCH, "/_matrix/client/v3/rooms/!r:example.org/state/a/b"),
     ] {
@@ -215,6 +229,10 @@ async fn garbage_is_refused_and_breaks_nothing() {
         "/_matrix/client/v3/rooms/!a:b!/messages?dir=b",
         "/_matrix/client/v3/rooms/!r0:example.org/messages?dir=x",
         "/_matrix/client/v3/profile/nobody",
+        "/_matrix/client/v1/media/download/example.org/%ff",
+        "/_matrix/client/v1/media/download/example.org/%00",
+        "/_matrix/client/v1/media/download/example.org/x?timeout_ms=-1",
+        "/_matrix/media/v3/download/%20/..%2f..%2faxle.db",
         "/_matrix/client/v3/rooms/!r0:example.org/state/%00/%00",
     ] {
         let answer = alice.get(path).await;

@@ -8,6 +8,7 @@ mod common;
 mod every_endpoint;
 mod faults;
 mod keys;
+mod media;
 mod messages;
 mod push_rules;
 mod rooms;

@@ -43,6 +43,8 @@ pub struct Config {
     pub registration: RegistrationConfig,
     /// New rooms.
     pub rooms: RoomsConfig,
+    /// Media.
+    pub media: MediaConfig,
     /// Limits of connections.
     pub limits: LimitsConfig,
     /// Limits of request rates.
@@ -126,6 +128,16 @@ pub struct RoomsConfig {
     /// The version of rooms that are made without naming one.
     #[serde(with = "room_version")]
     pub default_version: RoomVersion,
+}
+
+/// `[media]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MediaConfig {
+    /// The largest upload.
+    pub max_upload_bytes: u64,
+    /// What all uploads of a user may have.
+    pub quota_bytes_per_user: Option<u64>,
 }
 
 /// `[limits]`.
@@ -222,6 +234,7 @@ impl Default for Config {
             federation: FederationConfig::default(),
             registration: RegistrationConfig::default(),
             rooms: RoomsConfig::default(),
+            media: MediaConfig::default(),
             limits: LimitsConfig::default(),
             rate_limits: RateLimitsConfig::default(),
             metrics: MetricsConfig::default(),
@@ -270,6 +283,12 @@ impl Default for RegistrationConfig {
 impl Default for RoomsConfig {
     fn default() -> Self {
         Self { default_version: RoomVersion::I1 }
+    }
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self { max_upload_bytes: 100 << 20, quota_bytes_per_user: None }
     }
 }
 

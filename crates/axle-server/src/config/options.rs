@@ -74,8 +74,8 @@ pub const OPTIONS: &[OptionInfo] = &[
         "data",
         Kind::Text,
         r#""/var/lib/axle""#,
-        "The folder that holds everything the server keeps: database, signing keys, admin socket. Made if it is not \
-         there. Relative paths, here and below, start at the working directory.",
+        "The folder that holds everything the server keeps: database, media, signing keys, admin socket. Made if it is \
+         not there. Relative paths, here and below, start at the working directory.",
     ),
     option(
         "client.listen",
@@ -195,6 +195,18 @@ pub const OPTIONS: &[OptionInfo] = &[
         r#""org.matrix.i-d.ralston-mimi-linearized-matrix.02""#,
         "The room version of new rooms whose creator names none.",
     ),
+    option(
+        "media.max_upload_bytes",
+        Kind::Number,
+        "52428800",
+        "The largest file that a user may upload, in bytes. A proxy in front has a limit of its own.",
+    ),
+    option(
+        "media.quota_bytes_per_user",
+        Kind::Number,
+        "1073741824",
+        "How many bytes all uploads of one user may have. Without it there is no limit but the disk.",
+    ),
     option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
     option(
         "limits.max_connections_per_address",
@@ -215,7 +227,13 @@ pub const OPTIONS: &[OptionInfo] = &[
         "15",
         "Time for a TLS handshake, and for a request's header to arrive.",
     ),
-    option("limits.body_timeout_seconds", Kind::Number, "60", "Time for a request's body to arrive."),
+    option(
+        "limits.body_timeout_seconds",
+        Kind::Number,
+        "60",
+        "Time for a request's body to arrive. An upload of media may take longer, as long as 64 KiB arrive in each such \
+         time.",
+    ),
     option(
         "limits.idle_timeout_seconds",
         Kind::Number,

@@ -1,4 +1,4 @@
-//! A request body that must arrive in time.
+//! A request body that must arrive, or move on, in time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +13,19 @@ use tokio::time::{Sleep, sleep};
 /// Fails when the whole of it has not arrived before its time is over.
 pub(super) struct TimedBody {
     inner: Incoming,
+    pace: Pace,
     timeout: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     arrived: Arc<AtomicBool>,
+}
+
+/// What has to happen in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// The whole body.
+    Whole,
+    /// The next piece of it. Whoever reads the body has to see to it that pieces are not too small.
+    NextPiece,
 }
 
 /// The body took too long.
@@ -24,9 +34,9 @@ pub(super) struct TimedBody {
 pub(super) struct BodyTimeout;
 
 impl TimedBody {
-    pub(super) fn new(inner: Incoming, timeout: Duration) -> Self {
+    pub(super) fn new(inner: Incoming, pace: Pace, timeout: Duration) -> Self {
         let arrived = Arc::new(AtomicBool::new(inner.is_end_stream()));
-        Self { inner, timeout, deadline: None, arrived }
+        Self { inner, pace, timeout, deadline: None, arrived }
     }
 
     /// Tells, now and later, whether the whole body has arrived.
@@ -43,6 +53,9 @@ impl Body for TimedBody {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             if frame.is_none() || self.inner.is_end_stream() {
                 self.arrived.store(true, Relaxed);
+            }
+            if self.pace == Pace::NextPiece {
+                self.deadline = None;
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

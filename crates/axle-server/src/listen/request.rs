@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axle_protocol::MatrixError;
@@ -15,12 +15,15 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
-use super::body::TimedBody;
+use super::body::{Pace, TimedBody};
 use super::connection::{Arrival, Shared};
 use crate::config::Network;
 
 /// Nothing that is asked of this server takes longer; the longest, joining a room of a slow server, takes a minute or two.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Uploads of media: their bodies take as long as they take, if they move. No other body that is worth waiting for is so
+/// large.
+const UPLOADS: [&str; 2] = ["/_matrix/media/v3/upload", "/_matrix/media/r0/upload"];
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Answered until the very end: by it one sees that the server stops.
 pub(crate) const HEALTH: &str = "/_axle/health";
@@ -81,7 +84,9 @@ async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
     let waits_for_news = request.method() == Method::GET && request.uri().path().ends_with("/sync");
     let reuses_connection = request.version() < Version::HTTP_2;
     let (parts, body) = request.into_parts();
-    let body = TimedBody::new(body, shared.limits.body_timeout());
+    let is_upload = UPLOADS.iter().any(|path| parts.uri.path().starts_with(path));
+    let pace = if is_upload { Pace::NextPiece } else { Pace::Whole };
+    let body = TimedBody::new(body, pace, shared.limits.body_timeout());
     let arrived = body.arrived();
     let mut request = Request::from_parts(parts, Body::new(body));
     let client = client_address(peer, request.headers(), &shared.trusted_proxies);
@@ -101,7 +106,7 @@ async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
         _ = stop.wait_for(|stop| *stop), if waits_for_news => {
             stopping()
         }
-        () = tokio::time::sleep(ANSWER_TIMEOUT) => {
+        () = overdue(is_upload, &arrived) => {
             tracing::error!("a request took too long");
             refusal(&MatrixError::gateway_timeout("The request took too long."))
         }
@@ -111,6 +116,14 @@ async fn guarded(shared: &Shared, peer: SocketAddr, request: Request<Incoming>) 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Ends when an answer should be there. The time that an upload takes to arrive does not count.
+async fn overdue(is_upload: bool, arrived: &AtomicBool) {
+    while is_upload && !arrived.load(Ordering::Relaxed) {
+        tokio::time::sleep(ANSWER_TIMEOUT).await;
+    }
+    tokio::time::sleep(ANSWER_TIMEOUT).await;
 }
 
 /// For whoever is to ask again, or another server.

@@ -9,6 +9,7 @@ mod demo;
 mod faults;
 mod garbage;
 mod kill;
+mod media;
 mod moderation;
 mod operations;
 mod support;

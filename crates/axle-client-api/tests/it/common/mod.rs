@@ -5,10 +5,12 @@
 pub mod rooms;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration, router};
+use axle_media::MediaFolder;
 use axle_protocol::{RoomId, ServerName, UserId};
 use axle_store::Store;
 use axle_store::sqlite::{Options, SqliteStore, Synchronous};
@@ -26,7 +28,10 @@ pub struct TestServer {
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
     pub http: reqwest::Client,
+    /// Where the content of media is kept.
+    pub media: PathBuf,
     _task: Task,
+    _media: tempfile::TempDir,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -95,8 +100,11 @@ pub async fn server_with(config: ClientApiConfig) -> TestServer {
 /// A server on this store.
 pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestServer {
     let rooms = Arc::new(TestRooms::new(Arc::clone(&store), config.server_name.clone()));
+    let media_folder = tempfile::tempdir().unwrap();
+    let media = media_folder.path().join("media");
     let app = router(ApiState {
         store: Arc::clone(&store),
+        media: MediaFolder::open(&media).unwrap(),
         rooms: Arc::clone(&rooms) as _,
         notifier: Arc::clone(&rooms) as _,
         config,
@@ -110,7 +118,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     // Nothing here speaks TLS, but the client wants to know how it would. It may be there from another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-    TestServer { base, store, rooms, http, _task: Task(task), _folder: None }
+    TestServer { base, store, rooms, http, media, _task: Task(task), _media: media_folder, _folder: None }
 }
 
 impl TestServer {

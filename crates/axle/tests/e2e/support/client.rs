@@ -88,6 +88,11 @@ impl User {
         request.bearer_auth(&self.token)
     }
 
+    /// The access token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, None)
     }

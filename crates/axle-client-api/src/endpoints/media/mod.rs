@@ -1,0 +1,22 @@
+//! Media: uploads and downloads.
+
+mod config;
+mod create;
+mod download;
+mod upload;
+mod upload_to;
+
+use http::Method;
+
+use crate::endpoint::Endpoints;
+
+/// The routes of media.
+pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
+    endpoints
+        .authed_at(&config::PATHS, config::config)
+        .authed(create::create)
+        .authed_raw(Method::POST, &upload::PATHS, upload::upload)
+        .authed_raw(Method::PUT, &upload_to::PATHS, upload_to::upload_to)
+        .authed_raw(Method::GET, &download::AUTHENTICATED_PATHS, download::authenticated)
+        .open_raw(Method::GET, &download::OPEN_PATHS, download::open)
+}

@@ -1,0 +1,37 @@
+//! Finding media, also such that is about to be uploaded.
+
+use std::time::Duration;
+
+use axle_protocol::MatrixError;
+use axle_store::{MediaContent, MediaState};
+use tokio::time::{Instant, timeout_at};
+
+use super::unknown;
+use crate::error::ApiResult;
+use crate::state::{Api, now_ms};
+
+/// How long to wait for an upload if the client does not say.
+const DEFAULT_WAIT: Duration = Duration::from_secs(20);
+/// How long to wait at most.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// What was uploaded under this id. If nothing was yet, waits for it; 504 `M_NOT_YET_UPLOADED` if that takes longer
+/// than `wait_ms`.
+pub(crate) async fn find(api: &Api, media_id: &str, wait_ms: Option<u64>) -> ApiResult<MediaContent> {
+    let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis).min(MAX_WAIT);
+    let deadline = Instant::now() + wait;
+    loop {
+        // Before the store is read, so that no upload falls between.
+        let uploaded = api.uploaded.notified();
+        let item = api.store.media(media_id).await?.ok_or_else(unknown)?;
+        match item.state {
+            MediaState::Uploaded(content) => return Ok(content),
+            MediaState::Reserved(until) if until <= now_ms() => return Err(unknown().into()),
+            MediaState::Reserved(_) => {}
+        }
+        if timeout_at(deadline, uploaded).await.is_err() {
+            let error = "Nothing has been uploaded to this address yet.";
+            return Err(MatrixError::new(504, "M_NOT_YET_UPLOADED", error).into());
+        }
+    }
+}

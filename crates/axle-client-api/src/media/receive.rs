@@ -1,0 +1,129 @@
+//! Taking an upload in: from the network to a file, piece by piece.
+
+use std::time::Duration;
+
+use axle_protocol::{MatrixError, UserId};
+use axle_store::MediaContent;
+use axum::body::{Bytes, HttpBody as _};
+use futures_util::{Stream, StreamExt as _};
+use http::{HeaderMap, header};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::over_quota;
+use crate::endpoint::RawRequest;
+use crate::error::ApiResult;
+use crate::state::Api;
+
+/// The longest content type that is kept.
+const MAX_CONTENT_TYPE_BYTES: usize = 255;
+/// The longest file name that is kept.
+const MAX_FILE_NAME_BYTES: usize = 1024;
+/// An upload makes progress if so many bytes arrive within [`stall_timeout`](crate::MediaConfig::stall_timeout): one
+/// that trickles would hold its file and its connection for days.
+const PROGRESS_BYTES: usize = 64 * 1024;
+
+#[derive(Deserialize)]
+struct Query {
+    filename: Option<String>,
+}
+
+/// Writes the body to a file, durably. 413 `M_TOO_LARGE` beyond the largest upload, 403 `M_FORBIDDEN` beyond the user's
+/// quota, 408 if it stalls; then nothing is left of it.
+pub(crate) async fn receive(api: &Api, uploader: &UserId, request: RawRequest) -> ApiResult<MediaContent> {
+    let content_type = content_type(request.headers())?;
+    let file_name = file_name(request.query::<Query>()?)?;
+    let limit = Limit::of(api, uploader).await?;
+    // What is announced to be too large need not be sent first.
+    limit.check(request.body.size_hint().lower())?;
+    let mut file = api.media.begin().await?;
+    let mut pieces = Pieces::new(request.body.into_data_stream(), api.config.media.stall_timeout);
+    while let Some(piece) = pieces.next().await? {
+        limit.check(file.size().saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX)))?;
+        file.write(&piece).await?;
+    }
+    let stored = file.finish().await?;
+    Ok(MediaContent { hash: stored.hash, size: stored.size, content_type, file_name })
+}
+
+fn content_type(headers: &HeaderMap) -> Result<Option<String>, MatrixError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if text.len() <= MAX_CONTENT_TYPE_BYTES => Ok(Some(text.trim().to_owned()).filter(|t| !t.is_empty())),
+        _ => {
+            let error = format!("A content type has at most {MAX_CONTENT_TYPE_BYTES} bytes, all of them ASCII.");
+            Err(MatrixError::invalid_param(error))
+        }
+    }
+}
+
+fn file_name(query: Query) -> Result<Option<String>, MatrixError> {
+    let name = query.filename.filter(|name| !name.is_empty());
+    match name {
+        Some(name) if name.len() > MAX_FILE_NAME_BYTES => {
+            Err(MatrixError::invalid_param(format!("A file name has at most {MAX_FILE_NAME_BYTES} bytes.")))
+        }
+        name => Ok(name),
+    }
+}
+
+/// How large an upload may be.
+struct Limit {
+    max_bytes: u64,
+    /// What is left of the user's quota. That is looked at again when the upload is kept: there may be others meanwhile.
+    quota_left: Option<u64>,
+}
+
+impl Limit {
+    async fn of(api: &Api, uploader: &UserId) -> ApiResult<Self> {
+        let config = api.config.media;
+        let quota_left = match config.quota_bytes_per_user {
+            Some(quota) => Some(quota.saturating_sub(api.store.media_bytes(uploader).await?)),
+            None => None,
+        };
+        Ok(Self { max_bytes: config.max_upload_bytes, quota_left })
+    }
+
+    fn check(&self, bytes: u64) -> Result<(), MatrixError> {
+        if bytes > self.max_bytes {
+            return Err(MatrixError::too_large(format!("An upload has at most {} bytes.", self.max_bytes)));
+        }
+        match self.quota_left {
+            Some(left) if bytes > left => Err(over_quota()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The pieces of a body that has to make progress.
+struct Pieces<S> {
+    stream: S,
+    timeout: Duration,
+    deadline: Instant,
+    /// Bytes since the deadline was set.
+    moved: usize,
+}
+
+impl<S, E> Pieces<S>
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin,
+    E: std::fmt::Display,
+{
+    fn new(stream: S, timeout: Duration) -> Self {
+        Self { stream, timeout, deadline: Instant::now() + timeout, moved: 0 }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, MatrixError> {
+        let piece = timeout_at(self.deadline, self.stream.next()).await;
+        let stalled = |_| MatrixError::new(408, "M_UNKNOWN", "The upload stalled.");
+        let Some(piece) = piece.map_err(stalled)? else { return Ok(None) };
+        let piece =
+            piece.map_err(|error| MatrixError::new(400, "M_UNKNOWN", format!("The upload broke off: {error}.")))?;
+        self.moved = self.moved.saturating_add(piece.len());
+        if self.moved >= PROGRESS_BYTES {
+            self.moved = 0;
+            self.deadline = Instant::now() + self.timeout;
+        }
+        Ok(Some(piece))
+    }
+}

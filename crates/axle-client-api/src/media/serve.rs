@@ -1,0 +1,106 @@
+//! Giving media out: from a file to the network, piece by piece.
+
+use std::ops::Range;
+
+use axle_media::FileReader;
+use axle_protocol::{MatrixError, base64};
+use axle_store::MediaContent;
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream::try_unfold;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::headers::describe;
+use super::range::{Wanted, wanted};
+use crate::error::{ApiError, ApiResult};
+use crate::state::Api;
+
+/// Who may keep a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Who asked, with their token.
+    Private,
+    /// Anyone.
+    Public,
+}
+
+impl Audience {
+    /// What is uploaded never changes; after a day it may be gone.
+    fn cache_control(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Private => "private, max-age=86400, immutable",
+            Self::Public => "public, max-age=86400, immutable",
+        })
+    }
+}
+
+/// The content, or the part of it that the request wants. `name` is how the client wants it to be called.
+pub(crate) async fn serve(
+    api: &Api,
+    content: &MediaContent,
+    name: Option<&str>,
+    headers: &HeaderMap,
+    audience: Audience,
+) -> ApiResult<Response> {
+    let etag = format!("\"{}\"", base64::encode_url(content.hash));
+    let mut response = match wanted(headers, content.size, &etag) {
+        _ if is_known(headers, &etag) => StatusCode::NOT_MODIFIED.into_response(),
+        Wanted::Unsatisfiable => return Ok(unsatisfiable(content.size)),
+        Wanted::Whole => {
+            let reader = open(api, content, 0..content.size).await?;
+            body(reader, content.size)
+        }
+        Wanted::Part(bytes) => {
+            let reader = open(api, content, bytes.clone()).await?;
+            let mut response = body(reader, bytes.end - bytes.start);
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let part = format!("bytes {}-{}/{}", bytes.start, bytes.end - 1, content.size);
+            insert(&mut response, header::CONTENT_RANGE, &part);
+            response
+        }
+    };
+    describe(response.headers_mut(), content, name);
+    insert(&mut response, header::ETAG, &etag);
+    response.headers_mut().insert(header::CACHE_CONTROL, audience.cache_control());
+    response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    Ok(response)
+}
+
+async fn open(api: &Api, content: &MediaContent, bytes: Range<u64>) -> ApiResult<FileReader> {
+    let reader = api.media.read(&content.hash, bytes).await?;
+    Ok(reader.ok_or_else(|| {
+        tracing::error!(hash = base64::encode_url(content.hash), "the file of an upload is missing");
+        MatrixError::unknown("The server has lost this file.")
+    })?)
+}
+
+fn body(reader: FileReader, bytes: u64) -> Response {
+    let mut response = Body::from_stream(try_unfold(reader, next)).into_response();
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    response
+}
+
+async fn next(mut reader: FileReader) -> std::io::Result<Option<(Bytes, FileReader)>> {
+    Ok(reader.next().await?.map(|piece| (piece, reader)))
+}
+
+fn unsatisfiable(size: u64) -> Response {
+    let error = format!("The file has {size} bytes: none of those that were asked for.");
+    let mut response = ApiError::from(MatrixError::new(416, "M_UNKNOWN", error)).into_response();
+    insert(&mut response, header::CONTENT_RANGE, &format!("bytes */{size}"));
+    response
+}
+
+/// Whether the client has it already.
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
+    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag)
+}
+
+/// Sets a header to ASCII text of this server's.
+fn insert(response: &mut Response, name: header::HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        response.headers_mut().insert(name, value);
+    }
+}

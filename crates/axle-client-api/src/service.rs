@@ -89,9 +89,6 @@ pub trait RoomService: Send + Sync + 'static {
     /// Fetches history from before this position from the hub, if there is any that is not here yet. Returns whether
     /// something came.
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError>;
-
-    /// Wakes the syncs of this server's users in a room: something that is no event happened there.
-    async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError>;
 }
 
 /// Wakes syncs.

@@ -49,8 +49,4 @@ impl RoomService for Rooms {
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError> {
         history::fetch(self, room_id, before, limit).await
     }
-
-    async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError> {
-        Rooms::wake_members(self, room_id).await
-    }
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
-use axle_store::OutOfRoom;
+use axle_store::{OutOfRoom, UserRoom};
 use ruma::api::client::filter::FilterDefinition;
 use ruma::events::AnyRoomAccountDataEvent;
 
@@ -84,12 +84,12 @@ pub(crate) async fn read(
     let wanted = |room_id: &_| allows_room(filter.room.rooms.as_deref(), &filter.room.not_rooms, room_id);
     let mut rooms = Rooms::default();
     let elsewhere = api.store.out_of_room(&session.user_id).await?;
-    let changed_rooms = sync.rooms().await?;
+    let with_events = sync.rooms_with_events().await?;
     let device_lists = match news.since {
-        Some(since) => e2ee::device_lists(api, &session.user_id, since, until, &changed_rooms).await?,
+        Some(since) => e2ee::device_lists(api, &session.user_id, since, until, &with_events).await?,
         None => e2ee::DeviceLists::default(),
     };
-    for room in changed_rooms {
+    for room in sync.rooms(with_events).await? {
         if wanted(&room.room_id) && !elsewhere.iter().any(|entry| supersedes(entry, &room)) {
             sync.read_room(&mut rooms, room).await?;
         }
@@ -106,17 +106,23 @@ pub(crate) async fn read(
 }
 
 impl Sync<'_> {
-    /// The rooms that there may be something to tell of.
-    async fn rooms(&self) -> ApiResult<Vec<Current>> {
+    /// The rooms whose events there may be something to tell of.
+    async fn rooms_with_events(&self) -> ApiResult<Vec<UserRoom>> {
         let user_id = &self.session.user_id;
-        let Some(since) = self.news.known() else {
-            return Ok(self.api.store.user_rooms(user_id).await?.into_iter().map(Current::from).collect());
-        };
-        let changed = self.api.store.user_rooms_changed(user_id, since).await?;
-        let mut rooms: Vec<Current> = changed.into_iter().map(Current::from).collect();
-        let with_events: BTreeSet<RoomId> = rooms.iter().map(|room| room.room_id.clone()).collect();
-        for room_id in self.account_data.rooms.keys().filter(|room_id| !with_events.contains(*room_id)) {
-            rooms.extend(Current::of(self.api, self.session, room_id).await?);
+        Ok(match self.news.known() {
+            Some(since) => self.api.store.user_rooms_changed(user_id, since).await?,
+            None => self.api.store.user_rooms(user_id).await?,
+        })
+    }
+
+    /// The rooms that there may be something to tell of.
+    async fn rooms(&self, with_events: Vec<UserRoom>) -> ApiResult<Vec<Current>> {
+        let mut rooms: Vec<Current> = with_events.into_iter().map(Current::from).collect();
+        if self.news.known().is_some() {
+            let known: BTreeSet<RoomId> = rooms.iter().map(|room| room.room_id.clone()).collect();
+            for room_id in self.account_data.rooms.keys().filter(|room_id| !known.contains(*room_id)) {
+                rooms.extend(Current::of(self.api, self.session, room_id).await?);
+            }
         }
         Ok(rooms)
     }

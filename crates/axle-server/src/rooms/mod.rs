@@ -39,7 +39,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{MatrixError, RoomId, RoomVersion, ServerName};
 use axle_room::{Identity, Room, Verified};
@@ -51,7 +50,7 @@ pub use notifier::Wakes;
 
 use background::Background;
 use echoes::Echo;
-use errors::{broken, refused};
+use errors::refused;
 use worker::{Batch, Needs, Turn, unknown_room};
 
 /// What the rooms of a server need.
@@ -135,13 +134,6 @@ impl Rooms {
     /// Wakes syncs; hand it to the client-server API.
     pub fn wakes(&self) -> Arc<Wakes> {
         self.0.wakes.clone()
-    }
-
-    /// Wakes the syncs of a room's local members: something happened that is no event.
-    pub(crate) async fn wake_members(&self, room_id: &RoomId) -> Result<(), MatrixError> {
-        let members = self.0.store.members(room_id, Membership::Join).await.map_err(broken)?;
-        members.iter().for_each(|member| self.0.wakes.wake(member.as_str()));
-        Ok(())
     }
 
     /// Counts of what happened since the start.

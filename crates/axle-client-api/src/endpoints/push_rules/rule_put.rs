@@ -41,8 +41,11 @@ fn insert(rules: &mut Ruleset, request: Request) -> Result<(), InsertPushRuleErr
     let Request { rule, before, after, .. } = request;
     let (kind, rule_id) = (rule.kind(), rule.rule_id().to_owned());
     let enabled = rules.get(kind.clone(), &rule_id).map(|known| known.enabled());
-    // ruma counts places with the rule still at its old one. Taken out first, the rule is found neither before nor
-    // after itself.
+    // ruma panics over a rule that is to go beside itself.
+    if [&before, &after].into_iter().flatten().any(|beside| *beside == rule_id) {
+        return Err(InsertPushRuleError::UnknownRuleId);
+    }
+    // ruma counts places with the rule still at its old one.
     if before.is_some() || after.is_some() {
         // What cannot be removed (there is no such rule, or it is predefined) is left to the insertion.
         let _ = rules.remove(kind.clone(), &rule_id);

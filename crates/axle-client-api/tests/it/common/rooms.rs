@@ -207,6 +207,11 @@ impl RoomService for TestRooms {
         Ok(Knocked { room_id: room_id.clone() })
     }
 
+    async fn wake_members(&self, _: &RoomId) -> Result<(), MatrixError> {
+        self.wake();
+        Ok(())
+    }
+
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError> {
         self.fetches.fetch_add(1, Ordering::SeqCst);
         let _writing = self.writing.lock().await;
@@ -236,6 +241,10 @@ impl Notifier for TestRooms {
         Box::pin(async move {
             let _ = receiver.changed().await;
         })
+    }
+
+    fn wake(&self, _: &UserId) {
+        Self::wake(self);
     }
 }
 

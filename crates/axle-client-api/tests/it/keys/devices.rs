@@ -15,7 +15,9 @@ async fn device_keys_are_published_with_the_name_of_the_device() {
     let mut expected = device_keys(&alice, "one");
     expected["unsigned"] = json!({"device_display_name": "test"});
     assert_eq!(device, &expected);
-    for (field, value) in [("user_id", json!(bob.user_id)), ("device_id", json!("OTHER")), ("algorithms", json!("none"))] {
+    for (field, value) in
+        [("user_id", json!(bob.user_id)), ("device_id", json!("OTHER")), ("algorithms", json!("none"))]
+    {
         let mut keys = device_keys(&alice, "two");
         keys[field] = value;
         let answer = alice.post(&format!("{KEYS}/upload"), json!({"device_keys": keys})).await;
@@ -82,7 +84,8 @@ async fn who_shares_a_room_hears_of_changes() {
     bob.leave(&room).await.ok();
     let left = alice.sync(&next(&quiet)).await;
     assert_eq!(lists(&left), (json!([]), own.clone()));
-    let query = format!("from={}&to={}", first["next_batch"].as_str().unwrap(), published["next_batch"].as_str().unwrap());
+    let query =
+        format!("from={}&to={}", first["next_batch"].as_str().unwrap(), published["next_batch"].as_str().unwrap());
     bob.join(&room).await.ok();
     assert_eq!(alice.get(&format!("{KEYS}/changes?{query}")).await.ok()["changed"], own);
     let again = alice.sync("").await;

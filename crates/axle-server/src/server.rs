@@ -103,7 +103,6 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
 
         let routers = Routers::new(&config, &store, media, &rooms, network.as_ref(), &metrics, &stopped);
-        let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
             store,
@@ -112,9 +111,11 @@ impl Server {
             running: true,
         };
         let socket = DataFolder::admin_socket(&config.data);
-        if let Err(error) = admin::listen(&socket, admin, stopped).await {
+        if let Err(error) = admin::listen(&socket, admin, stopped.clone()).await {
             tracing::warn!(socket = %socket.display(), %error, "axle admin works only while the server is stopped");
         }
+        // After the socket: whoever sees the server answer may go on with `axle admin`.
+        let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
         Ok(Self { rooms, network, listeners, certificates, stop, _folder: folder })
     }

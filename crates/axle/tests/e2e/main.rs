@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod chat;
+mod clients;
 mod conversation;
 mod crash;
 mod demo;

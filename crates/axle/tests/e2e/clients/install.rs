@@ -1,0 +1,52 @@
+//! Packages from registries, kept below the target folder.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// One installation at a time in this process.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
+/// An environment of Python's with these packages; the path of its interpreter.
+pub(super) fn python(name: &str, requirements: &str) -> PathBuf {
+    let folder = installed(name, requirements, |folder| {
+        let wanted = folder.join("requirements.txt");
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(folder));
+        std::fs::write(&wanted, requirements).unwrap();
+        let mut pip = Command::new(folder.join("bin/python"));
+        succeed(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted));
+    });
+    folder.join("bin/python")
+}
+
+/// A folder that something was installed in, for this content of its list of packages.
+fn installed(name: &str, list: &str, install: impl FnOnce(&Path)) -> PathBuf {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut hasher = DefaultHasher::new();
+    list.hash(&mut hasher);
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
+    let folder = base.join(format!("{name}-{:016x}", hasher.finish()));
+    // Written last: an installation that was broken off is made anew.
+    let complete = folder.join("complete");
+    if !complete.exists() {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        std::fs::create_dir_all(&folder).unwrap();
+        install(&folder);
+        std::fs::write(complete, "").unwrap();
+    }
+    folder
+}
+
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -1,0 +1,33 @@
+//! Clients that people use, as their registries have them, against real servers.
+//!
+//! The first run installs them below the target folder; later ones find them there.
+
+mod install;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{Network, Server};
+
+/// Runs a client's script: it prints its steps, and fails at the first thing that is not as it should be.
+fn run(mut command: Command, servers: &[&Server]) {
+    let scratch = tempfile::tempdir().unwrap();
+    command.arg(scratch.path()).args(servers.iter().map(|server| server.url()));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let (steps, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{:?}\n{steps}\n{complaint}", output.status);
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients").join(name)
+}
+
+/// matrix-nio with vodozemac: encryption on one server, and a room of two servers.
+#[test]
+fn matrix_nio() {
+    let network = Network::start(["hub.test", "one.test"]);
+    let [hub, one] = &network.servers[..] else { unreachable!("two were started") };
+    let mut command = Command::new(install::python("nio", include_str!("requirements.txt")));
+    command.arg(script("matrix_nio.py"));
+    run(command, &[hub, one]);
+}

@@ -87,6 +87,8 @@ fn finished(stage: &AuthType, auth: &AuthData) -> ApiResult<Option<String>> {
     match (stage, auth) {
         (AuthType::Dummy, AuthData::Dummy(_)) => Ok(None),
         (AuthType::RegistrationToken, AuthData::RegistrationToken(token)) => Ok(Some(token.token.clone())),
+        // Nothing but a session: the client asks how far it is.
+        (_, AuthData::FallbackAcknowledgement(_)) => Err(challenge(stage.clone(), None)?),
         _ => Err(challenge(stage.clone(), Some("This is not a stage of registration here."))?),
     }
 }

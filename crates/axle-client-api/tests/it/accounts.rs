@@ -35,6 +35,11 @@ async fn open_registration_goes_through_one_stage() {
     assert_eq!(first.body["flows"], json!([{"stages": ["m.login.dummy"]}]));
     assert_eq!(first.body["params"], json!({}));
     let session = first.body["session"].as_str().unwrap();
+    // Some clients ask first how far they are.
+    let asking = json!({"username": "alice", "password": "correct horse", "auth": {"session": session}});
+    let asked = register(&server, asking).await;
+    assert_eq!((asked.status, &asked.body["flows"]), (401, &first.body["flows"]));
+    assert_eq!(asked.body.get("errcode"), None);
     let auth = json!({"type": "m.login.dummy", "session": session});
     let body = json!({"username": "alice", "password": "correct horse", "auth": auth, "device_id": "PHONE"});
     let answer = register(&server, body.clone()).await.ok();

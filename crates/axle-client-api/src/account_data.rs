@@ -8,16 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiResult;
 use crate::push_rules;
+use crate::receipts;
 use crate::state::Api;
 
 /// The largest content of one entry, in bytes of JSON.
 const MAX_CONTENT_BYTES: usize = 128 * 1024;
 /// How often a change is made anew because another request of the user came between.
-const MAX_ATTEMPTS: usize = 16;
+pub(crate) const MAX_ATTEMPTS: usize = 16;
 
 /// Types that have endpoints of their own, and where those are.
 const SERVER_CONTROLLED: [(&str, &str); 2] =
-    [("m.fully_read", "/rooms/{roomId}/read_markers"), (push_rules::EVENT_TYPE, "/pushrules")];
+    [(receipts::FULLY_READ, "/rooms/{roomId}/read_markers"), (push_rules::EVENT_TYPE, "/pushrules")];
 
 /// Where an entry is.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +87,8 @@ pub(crate) async fn change(
     Err(busy().into())
 }
 
-async fn store(api: &Api, key: Key<'_>, content: &str, expected: Expected) -> ApiResult<PutAccountData> {
+/// Stores content if what is there is what is expected.
+pub(crate) async fn store(api: &Api, key: Key<'_>, content: &str, expected: Expected) -> ApiResult<PutAccountData> {
     if key.event_type.len() > MAX_ID_BYTES {
         return Err(MatrixError::too_large(format!("A type has at most {MAX_ID_BYTES} bytes.")).into());
     }
@@ -107,10 +109,12 @@ async fn store(api: &Api, key: Key<'_>, content: &str, expected: Expected) -> Ap
     Ok(put)
 }
 
-fn full() -> MatrixError {
+/// The answer where there are too many entries.
+pub(crate) fn full() -> MatrixError {
     MatrixError::too_large(format!("You have {MAX_ACCOUNT_DATA_PER_USER} entries of account data already."))
 }
 
-fn busy() -> MatrixError {
+/// The answer where others were faster again and again.
+pub(crate) fn busy() -> MatrixError {
     MatrixError::unknown("Too many requests change this at once. Try again.")
 }

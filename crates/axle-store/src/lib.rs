@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod media;
 mod operator;
+mod receipts;
 mod to_device;
 
 pub mod memory;
@@ -39,6 +40,7 @@ pub use log::{
 };
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
+pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
@@ -53,6 +55,7 @@ pub trait Store:
     + ToDeviceQueues
     + HubFaults
     + Media
+    + Receipts
     + Operator
     + Send
     + Sync
@@ -70,6 +73,7 @@ impl<T> Store for T where
         + ToDeviceQueues
         + HubFaults
         + Media
+        + Receipts
         + Operator
         + Send
         + Sync

@@ -31,6 +31,7 @@ mod profile_displayname_get;
 mod profile_displayname_put;
 mod profile_get;
 mod push_rules;
+mod receipts;
 mod redact;
 mod register;
 mod register_available;
@@ -53,6 +54,7 @@ use crate::state::Api;
 pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(accounts(Endpoints::default()));
     let endpoints = push_rules::routes(account_data::routes(endpoints));
+    let endpoints = receipts::routes(endpoints);
     media::routes(keys::routes(endpoints)).into_router()
 }
 

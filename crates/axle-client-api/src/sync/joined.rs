@@ -5,6 +5,7 @@ use axle_protocol::{RoomId, ServerName, UserId};
 use axle_store::StoredEvent;
 
 use super::Sync;
+use super::extensions::receipts;
 use super::membership::Member;
 use super::response::{Events, Fault, JoinedRoom, Summary};
 use super::timeline::{Known, Part};
@@ -33,11 +34,18 @@ pub(super) async fn read(
     let all = sync.news.full_state || !was_in;
     let state = part.state(sync, room_id, all).await?;
     let members_changed = all || part.events.iter().chain(&state).any(|event| member_of(event).is_some());
-    let mut room = JoinedRoom::default();
-    room.state = Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? };
-    room.timeline = part.render(sync, None).await?;
-    room.account_data = sync.account_data(room_id, all).await?;
-    room.hub_faults = faults(sync, room_id, if all { None } else { sync.news.since }).await?;
+    let mut room = JoinedRoom {
+        state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? },
+        timeline: part.render(sync, None).await?,
+        account_data: sync.account_data(room_id, all).await?,
+        ..JoinedRoom::default()
+    };
+    let since = if all { None } else { sync.news.since };
+    room.hub_faults = faults(sync, room_id, since).await?;
+    let receipts = receipts::Changes::read(sync.api, &sync.session.user_id, room_id, since, sync.news.until).await?;
+    if sync.wants_ephemeral(room_id, receipts::EVENT_TYPE) {
+        room.ephemeral.events = receipts.render()?;
+    }
     if room.is_empty() && !all {
         return Ok(room);
     }

@@ -57,6 +57,7 @@ struct Sync<'a> {
     timeline_filter: EventFilter,
     state_filter: EventFilter,
     account_data_filter: EventFilter,
+    ephemeral_filter: EventFilter,
     account_data: Changes,
     include_leave: bool,
 }
@@ -78,6 +79,7 @@ pub(crate) async fn read(
         timeline_filter: EventFilter::new(filter.room.timeline.clone()),
         state_filter: EventFilter::new(filter.room.state.clone()),
         account_data_filter: EventFilter::new(filter.room.account_data.clone()),
+        ephemeral_filter: EventFilter::new(filter.room.ephemeral.clone()),
         account_data,
         include_leave: filter.room.include_leave,
     };
@@ -118,10 +120,13 @@ impl Sync<'_> {
     /// The rooms that there may be something to tell of.
     async fn rooms(&self, with_events: Vec<UserRoom>) -> ApiResult<Vec<Current>> {
         let mut rooms: Vec<Current> = with_events.into_iter().map(Current::from).collect();
-        if self.news.known().is_some() {
-            let known: BTreeSet<RoomId> = rooms.iter().map(|room| room.room_id.clone()).collect();
-            for room_id in self.account_data.rooms.keys().filter(|room_id| !known.contains(*room_id)) {
-                rooms.extend(Current::of(self.api, self.session, room_id).await?);
+        if let Some(since) = self.news.known() {
+            let mut others: BTreeSet<RoomId> = self.account_data.rooms.keys().cloned().collect();
+            let (user_id, until) = (&self.session.user_id, self.news.until);
+            others.extend(self.api.store.rooms_with_receipts(user_id, since, until).await?);
+            others.retain(|room_id| rooms.iter().all(|room| room.room_id != *room_id));
+            for room_id in others {
+                rooms.extend(Current::of(self.api, self.session, &room_id).await?);
             }
         }
         Ok(rooms)
@@ -142,6 +147,11 @@ impl Sync<'_> {
             account_data::render(changed, wanted)?
         };
         Ok(Events { events })
+    }
+
+    /// Whether the client wants to know such fleeting things of a room.
+    fn wants_ephemeral(&self, room_id: &RoomId, event_type: &str) -> bool {
+        self.ephemeral_filter.allows_room(room_id) && self.ephemeral_filter.allows_type(event_type)
     }
 
     async fn read_room(&self, rooms: &mut Rooms, room: Current) -> ApiResult<()> {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use axle_protocol::{EventId, RoomId, ServerName, UserId};
 use axle_store::HubFault;
 use ruma::events::{
-    AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, AnyStrippedStateEvent, AnySyncStateEvent, AnySyncTimelineEvent,
+    AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, AnyStrippedStateEvent, AnySyncEphemeralRoomEvent,
+    AnySyncStateEvent, AnySyncTimelineEvent,
 };
 use ruma::serde::Raw;
 use serde::Serialize;
@@ -41,7 +42,7 @@ pub(crate) struct JoinedRoom {
     pub(crate) summary: Summary,
     pub(crate) state: Events<AnySyncStateEvent>,
     pub(crate) timeline: Timeline,
-    ephemeral: Empty,
+    pub(crate) ephemeral: Events<AnySyncEphemeralRoomEvent>,
     pub(crate) account_data: Events<AnyRoomAccountDataEvent>,
     /// Who orders the events of a linearized room.
     #[serde(rename = "im.axle.hub_server", skip_serializing_if = "Option::is_none")]
@@ -161,6 +162,7 @@ impl JoinedRoom {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         let has_events = !self.state.events.is_empty() || !self.timeline.events.is_empty() || self.timeline.limited;
+        let has_events = has_events || !self.ephemeral.events.is_empty();
         !has_events && self.hub_faults.is_empty() && self.account_data.events.is_empty()
     }
 }

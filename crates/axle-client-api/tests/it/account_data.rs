@@ -1,12 +1,10 @@
 //! Account data and tags: kept, told by sync, nobody else's.
 
-use std::time::{Duration, Instant};
-
 use axle_protocol::RoomId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{Person, TestServer, server};
+use crate::common::{Person, server, until_waiting};
 
 const DIRECT: &str = "/_matrix/client/v3/user/@alice:example.org/account_data/m.direct";
 
@@ -29,15 +27,6 @@ fn told(section: &Value) -> Vec<(&str, &Value)> {
 
 fn of<'a>(sync: &'a Value, room: &RoomId) -> &'a Value {
     &sync["rooms"]["join"][room.as_str()]
-}
-
-/// Waits until a sync waits for news, in the other task.
-async fn until_waiting(server: &TestServer) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !server.rooms.is_waited_for() {
-        assert!(Instant::now() < deadline, "the sync does not wait");
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn delete(person: &Person, path: &str) -> Value {

@@ -65,6 +65,8 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get(format!("{rooms}/joined_members")),
         get(format!("{rooms}/messages?dir=b")),
         get(format!("{rooms}/event/{event}")),
+        post(format!("{rooms}/receipt/m.read/{event}")),
+        post(format!("{rooms}/read_markers")),
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),

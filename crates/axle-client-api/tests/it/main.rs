@@ -11,6 +11,7 @@ mod keys;
 mod media;
 mod messages;
 mod push_rules;
+mod receipts;
 mod rooms;
 mod sync;
 mod visibility;

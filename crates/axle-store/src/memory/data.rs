@@ -10,7 +10,7 @@ use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 use super::device_keys::KeyData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    OutOfRoom, ParkedEvent, PendingLpdu, Profile, StoredEvent, StoredKey, ToDevice, User,
+    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, StoredEvent, StoredKey, ToDevice, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -38,6 +38,7 @@ pub(super) struct Data {
     pub(super) devices: BTreeMap<(UserId, String), Device>,
     pub(super) profiles: HashMap<UserId, Profile>,
     pub(super) account_data: HashMap<UserId, BTreeMap<(Option<RoomId>, String), AccountData>>,
+    pub(super) receipts: HashMap<RoomId, Vec<Receipt>>,
     pub(super) tokens: BTreeMap<String, Option<u32>>,
     pub(super) filters: Vec<(UserId, String)>,
     pub(super) txns: HashMap<ClientTxnKey, ClientTxnState>,

@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod media;
 mod operator;
+mod receipts;
 mod state;
 mod to_device;
 

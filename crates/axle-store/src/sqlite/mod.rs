@@ -18,6 +18,7 @@ mod media;
 mod operator;
 mod out_of_room;
 mod readers;
+mod receipts;
 mod rows;
 mod schema;
 mod state;

@@ -9,7 +9,7 @@ use crate::{StoreError, UserRoom};
 
 /// A sync that missed at most so many stream positions looks at what happened; one that missed more looks at each room
 /// of the user.
-const FEW_STREAMS: i64 = 512;
+pub(super) const FEW_STREAMS: i64 = 512;
 
 const COLUMNS: &str = "r.room_id, c.membership, c.event_id, e.stream, e.position, r.newest_stream";
 

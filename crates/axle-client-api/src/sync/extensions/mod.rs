@@ -2,4 +2,5 @@
 
 pub(crate) mod account_data;
 pub(crate) mod e2ee;
+pub(crate) mod receipts;
 pub(crate) mod to_device;

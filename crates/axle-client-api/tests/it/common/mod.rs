@@ -7,7 +7,7 @@ pub mod rooms;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration, router};
 use axle_media::MediaFolder;
@@ -210,6 +210,15 @@ impl Person {
     /// The token of an empty-handed sync.
     pub async fn now(&self) -> String {
         self.sync("").await["next_batch"].as_str().unwrap().into()
+    }
+}
+
+/// Waits until a sync waits for news, in the other task.
+pub async fn until_waiting(server: &TestServer) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !server.rooms.is_waited_for() {
+        assert!(Instant::now() < deadline, "the sync does not wait");
+        tokio::task::yield_now().await;
     }
 }
 

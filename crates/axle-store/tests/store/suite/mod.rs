@@ -14,6 +14,7 @@ pub(crate) mod media;
 pub(crate) mod operator;
 pub(crate) mod out_of_room;
 pub(crate) mod reading;
+pub(crate) mod receipts;
 pub(crate) mod redaction;
 pub(crate) mod state;
 pub(crate) mod sync;
@@ -65,6 +66,7 @@ macro_rules! full_suite {
             device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
+            receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
             media: uploads, quotas, reservations;
             operator: rooms, blocks;

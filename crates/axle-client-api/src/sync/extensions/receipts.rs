@@ -1,0 +1,100 @@
+//! Receipts in a sync.
+
+use std::collections::BTreeMap;
+
+use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_store::{Receipt, ReceiptType};
+use ruma::events::AnySyncEphemeralRoomEvent;
+use ruma::serde::Raw;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use crate::error::{ApiError, ApiResult};
+use crate::state::Api;
+use crate::token::BEFORE_EVERYTHING;
+
+/// The type of the events.
+pub(crate) const EVENT_TYPE: &str = "m.receipt";
+/// The most receipts of other users of one room in one answer: the newest ones.
+const MAX_OTHERS: usize = 1_000;
+
+/// What changed in a room between two moments.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Those that the client does not know.
+    new: Vec<Receipt>,
+}
+
+/// What the content of an event says of one user.
+#[derive(Serialize)]
+struct Read<'a> {
+    ts: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<&'a str>,
+}
+
+/// The content of an event: by event, type and user.
+type Content<'a> = BTreeMap<&'a str, BTreeMap<&'static str, BTreeMap<&'a str, Read<'a>>>>;
+
+impl Changes {
+    /// Reads those with `since < stream <= until`; `None`: all.
+    pub(crate) async fn read(
+        api: &Api,
+        user_id: &UserId,
+        room_id: &RoomId,
+        since: Option<i64>,
+        until: i64,
+    ) -> ApiResult<Self> {
+        let after = since.unwrap_or(BEFORE_EVERYTHING);
+        let found = api.store.receipts(room_id, user_id, after, until, MAX_OTHERS).await?;
+        let mut new = found.others;
+        new.extend(found.own.into_iter().filter(|receipt| receipt.stream > after));
+        Ok(Self { new })
+    }
+
+    /// As clients get them. One event has room for one receipt of a user, type and event: where somebody read an event in
+    /// the room and in a thread, there are two.
+    pub(crate) fn render(&self) -> ApiResult<Vec<Raw<AnySyncEphemeralRoomEvent>>> {
+        let mut contents: Vec<Content<'_>> = Vec::new();
+        for receipt in &self.new {
+            let (event_id, user_id) = (receipt.event_id.as_str(), receipt.user_id.as_str());
+            let kind = name(receipt.receipt_type);
+            let is_free = |content: &&mut Content<'_>| {
+                let users = content.get(event_id).and_then(|kinds| kinds.get(kind));
+                users.is_none_or(|users| !users.contains_key(user_id))
+            };
+            let read = Read { ts: receipt.ts, thread_id: receipt.thread.as_deref() };
+            match contents.iter_mut().find(is_free) {
+                Some(content) => {
+                    content.entry(event_id).or_default().entry(kind).or_default().insert(user_id, read);
+                }
+                None => {
+                    let users = BTreeMap::from([(user_id, read)]);
+                    contents.push(BTreeMap::from([(event_id, BTreeMap::from([(kind, users)]))]));
+                }
+            }
+        }
+        contents.iter().map(raw).collect()
+    }
+}
+
+fn name(receipt_type: ReceiptType) -> &'static str {
+    match receipt_type {
+        ReceiptType::Read => "m.read",
+        ReceiptType::ReadPrivate => "m.read.private",
+    }
+}
+
+fn raw(content: &Content<'_>) -> ApiResult<Raw<AnySyncEphemeralRoomEvent>> {
+    #[derive(Serialize)]
+    struct Event<'a> {
+        #[serde(rename = "type")]
+        event_type: &'static str,
+        content: &'a Content<'a>,
+    }
+    let event = to_raw_value(&Event { event_type: EVENT_TYPE, content }).map_err(|error| {
+        tracing::error!(%error, "receipts cannot be rendered");
+        ApiError::from(MatrixError::unknown("The server has receipts that it cannot tell."))
+    })?;
+    Ok(Raw::from_json(event))
+}

@@ -1,0 +1,137 @@
+//! How far the users of a room have read.
+
+use async_trait::async_trait;
+use axle_protocol::{RoomId, UserId};
+use rusqlite::{Connection, Row, params};
+
+use super::append::last_stream;
+use super::error::damaged;
+use super::user_rooms::FEW_STREAMS;
+use super::writer::Tx;
+use super::{SqliteStore, rows};
+use crate::{Receipt, ReceiptType, Receipts, RoomReceipts, StoreError};
+
+/// The columns that [`read`] reads.
+const COLUMNS: &str = "user_id, type, thread, event_id, position, ts, stream";
+/// In place of a thread, for what is for the whole room.
+const UNTHREADED: &str = "";
+
+#[async_trait]
+impl Receipts for SqliteStore {
+    async fn put_receipt(&self, room_id: &RoomId, receipt: Receipt) -> Result<Option<i64>, StoreError> {
+        let room_id = room_id.clone();
+        self.write(move |tx| put(tx, &room_id, &receipt)).await
+    }
+
+    async fn receipts(
+        &self,
+        room_id: &RoomId,
+        reader: &UserId,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<RoomReceipts, StoreError> {
+        let (room_id, reader) = (room_id.clone(), reader.clone());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(move |conn| {
+            let Some(room) = rows::room(conn, &room_id)? else { return Ok(RoomReceipts::default()) };
+            let sql = format!(
+                "SELECT {COLUMNS} FROM receipt WHERE room = ?1 AND user_id = ?2 AND +stream <= ?3 ORDER BY +stream"
+            );
+            let own = rows::all(&mut conn.prepare_cached(&sql)?, params![room.id, reader.as_str(), until], read)?;
+            let sql = format!(
+                "SELECT {COLUMNS} FROM receipt INDEXED BY receipt_by_room
+                 WHERE room = ?1 AND stream > ?2 AND stream <= ?3 AND type = 0 AND user_id <> ?4
+                 ORDER BY stream DESC LIMIT ?5"
+            );
+            let others = params![room.id, after, until, reader.as_str(), limit];
+            let mut others = rows::all(&mut conn.prepare_cached(&sql)?, others, read)?;
+            others.reverse();
+            Ok(RoomReceipts { own, others })
+        })
+        .await
+    }
+
+    async fn rooms_with_receipts(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| rooms_with(conn, &user_id, after, until)).await
+    }
+}
+
+fn put(tx: &mut Tx<'_>, room_id: &RoomId, receipt: &Receipt) -> Result<Option<i64>, StoreError> {
+    let Some(room) = rows::room(tx.conn, room_id)? else { return Ok(None) };
+    let user = receipt.user_id.as_str();
+    let kind = code(receipt.receipt_type);
+    let thread = receipt.thread.as_deref().unwrap_or(UNTHREADED);
+    let known = "SELECT position FROM receipt WHERE room = ?1 AND user_id = ?2 AND type = ?3 AND thread = ?4";
+    let known = rows::integer(tx.conn, known, params![room.id, user, kind, thread])?;
+    if known.is_some_and(|known| known >= receipt.position) {
+        return Ok(None);
+    }
+    let stream = tx.next_stream();
+    tx.conn
+        .prepare_cached(
+            "INSERT OR REPLACE INTO receipt (room, user_id, type, thread, event_id, position, ts, stream)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            room.id,
+            user,
+            kind,
+            thread,
+            receipt.event_id.as_str(),
+            receipt.position,
+            receipt.ts,
+            stream
+        ])?;
+    // No event has this stream position; it must not be given out a second time.
+    tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
+    Ok(Some(stream))
+}
+
+/// Who missed little looks at what happened; who missed much, at each room of theirs.
+fn rooms_with(conn: &Connection, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError> {
+    let few = last_stream(conn)?.saturating_sub(after) <= FEW_STREAMS;
+    let sql = if few {
+        "SELECT DISTINCT r.room_id FROM receipt p INDEXED BY receipt_in_stream
+         CROSS JOIN current_state c ON c.room = p.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
+             AND c.membership = 'join'
+         CROSS JOIN room r ON r.id = p.room
+         WHERE p.stream > ?2 AND p.stream <= ?3 AND (p.type = 0 OR p.user_id = ?1)"
+    } else {
+        "SELECT r.room_id FROM current_state c CROSS JOIN room r ON r.id = c.room
+         WHERE c.event_type = 'm.room.member' AND c.state_key = ?1 AND c.membership = 'join' AND EXISTS
+             (SELECT 1 FROM receipt p INDEXED BY receipt_by_room
+              WHERE p.room = c.room AND p.stream > ?2 AND p.stream <= ?3 AND (p.type = 0 OR p.user_id = ?1))"
+    };
+    let mut find = conn.prepare_cached(sql)?;
+    rows::all(&mut find, params![user_id.as_str(), after, until], |row| rows::id(row, 0))
+}
+
+fn read(row: &Row<'_>) -> Result<Receipt, StoreError> {
+    let thread: String = row.get(2)?;
+    Ok(Receipt {
+        user_id: rows::id(row, 0)?,
+        receipt_type: receipt_type(row.get(1)?)?,
+        thread: (thread != UNTHREADED).then_some(thread),
+        event_id: rows::id(row, 3)?,
+        position: row.get(4)?,
+        ts: row.get(5)?,
+        stream: row.get(6)?,
+    })
+}
+
+fn code(receipt_type: ReceiptType) -> i64 {
+    match receipt_type {
+        ReceiptType::Read => 0,
+        ReceiptType::ReadPrivate => 1,
+    }
+}
+
+fn receipt_type(code: i64) -> Result<ReceiptType, StoreError> {
+    match code {
+        0 => Ok(ReceiptType::Read),
+        1 => Ok(ReceiptType::ReadPrivate),
+        _ => Err(damaged(format!("receipt type {code} is unknown"))),
+    }
+}

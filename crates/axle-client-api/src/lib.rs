@@ -11,6 +11,7 @@ mod endpoints;
 mod error;
 mod event_content;
 mod event_filter;
+mod fleeting;
 mod ids;
 mod json_request;
 mod json_response;
@@ -31,6 +32,7 @@ mod state;
 mod sync;
 mod thread;
 mod token;
+mod typing;
 mod uia;
 mod visibility;
 

@@ -9,9 +9,11 @@ use axle_store::Store;
 use tokio::sync::Notify;
 
 use crate::config::ClientApiConfig;
+use crate::fleeting::Clock;
 use crate::limiter::Limits;
 use crate::password::PasswordPool;
 use crate::service::{Notifier, RoomService};
+use crate::typing::Typing;
 use crate::uia::Sessions;
 
 /// What the client-server API stands on.
@@ -40,13 +42,17 @@ pub(crate) struct Inner {
     pub(crate) uia: Sessions,
     /// Wakes those who wait for media that is to be uploaded yet.
     pub(crate) uploaded: Notify,
+    /// The order of what is not stored.
+    pub(crate) clock: Clock,
+    pub(crate) typing: Typing,
 }
 
 impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
         let limits = Limits::new(&state.config.limits);
         let (passwords, uia) = (PasswordPool::default(), Sessions::default());
-        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new() }))
+        let (clock, typing) = (Clock::default(), Typing::default());
+        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new(), clock, typing }))
     }
 }
 

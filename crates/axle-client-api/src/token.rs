@@ -1,6 +1,7 @@
 //! Pagination and sync tokens: opaque to clients, versioned for us.
 //!
-//! `s1_N` is a moment: everything up to stream position N has arrived. `t1_N` is a place in one room: just before the
+//! `s1_N_M` is a moment: everything up to stream position N has arrived, and of what is in memory only, change M; `s1_N`,
+//! as it was before there was any of that, is the same without M. `t1_N` is a place in one room: just before the
 //! event at position N. Sync hands out both; `/messages` takes both.
 
 use axle_protocol::{MatrixError, RoomId};
@@ -19,7 +20,7 @@ pub(crate) enum Token {
 
 impl Token {
     pub(crate) fn parse(text: &str) -> Result<Self, MatrixError> {
-        let token = text.strip_prefix("s1_").and_then(|n| n.parse().ok()).map(Self::Stream);
+        let token = Moment::parse(text).map(|moment| Self::Stream(moment.stream));
         let token = token.or_else(|| text.strip_prefix("t1_").and_then(|n| n.parse().ok()).map(Self::Position));
         token.ok_or_else(|| MatrixError::invalid_param("This is not a token of this server."))
     }
@@ -53,6 +54,36 @@ impl std::fmt::Display for Token {
     }
 }
 
+/// A moment from which to sync, and where an answer of sync ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// In stream order.
+    pub(crate) stream: i64,
+    /// In the order of what is not stored; see [`Clock`](crate::fleeting::Clock).
+    pub(crate) fleeting: i64,
+}
+
+impl Moment {
+    /// A token of sync.
+    pub(crate) fn parse_since(text: &str) -> Result<Self, MatrixError> {
+        // Says what is wrong with other tokens.
+        Token::parse_stream(text)?;
+        Self::parse(text).ok_or_else(|| MatrixError::invalid_param("This token is none to sync from."))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("s1_")?;
+        let (stream, fleeting) = rest.split_once('_').unwrap_or((rest, "0"));
+        Some(Self { stream: stream.parse().ok()?, fleeting: fleeting.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s1_{}_{}", self.stream, self.fleeting)
+    }
+}
+
 /// A stream position below all that are assigned.
 pub(crate) const BEFORE_EVERYTHING: i64 = -1;
 
@@ -65,7 +96,14 @@ mod tests {
         for token in [Token::Stream(0), Token::Stream(i64::MAX), Token::Position(-7), Token::Position(i64::MIN)] {
             assert_eq!(Token::parse(&token.to_string()).unwrap(), token);
         }
-        for bad in ["", "s", "s1_", "s2_1", "t1_x", "1", "s1_99999999999999999999", "t1_1 "] {
+        let moment = Moment { stream: 7, fleeting: i64::MAX };
+        assert_eq!(Moment::parse_since(&moment.to_string()).unwrap(), moment);
+        assert_eq!(Token::parse(&moment.to_string()).unwrap(), Token::Stream(7));
+        assert_eq!(Moment::parse_since("s1_7").unwrap(), Moment { stream: 7, fleeting: 0 });
+        assert!(Moment::parse_since("t1_7").is_err());
+        for bad in
+            ["", "s", "s1_", "s1_1_", "s1_1_x", "s1_1_1_1", "s2_1", "t1_x", "1", "s1_99999999999999999999", "t1_1 "]
+        {
             assert_eq!(Token::parse(bad).unwrap_err().errcode, "M_INVALID_PARAM", "{bad:?}");
         }
     }

@@ -303,6 +303,9 @@ pub trait RoomLog {
     /// Of those, the ones in which anything happened after this stream position.
     async fn user_rooms_changed(&self, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError>;
 
+    /// Of these rooms, the ones that a user is in.
+    async fn joined_among(&self, user_id: &UserId, rooms: Vec<RoomId>) -> Result<Vec<RoomId>, StoreError>;
+
     /// The users with a membership in a room.
     async fn members(&self, room_id: &RoomId, membership: Membership) -> Result<Vec<UserId>, StoreError>;
 

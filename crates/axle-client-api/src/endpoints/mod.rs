@@ -40,6 +40,7 @@ mod state_event_get;
 mod state_get;
 mod state_put;
 mod sync;
+mod typing;
 mod unban;
 mod versions;
 mod well_known;
@@ -54,7 +55,7 @@ use crate::state::Api;
 pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(accounts(Endpoints::default()));
     let endpoints = push_rules::routes(account_data::routes(endpoints));
-    let endpoints = receipts::routes(endpoints);
+    let endpoints = typing::routes(receipts::routes(endpoints));
     media::routes(keys::routes(endpoints)).into_router()
 }
 

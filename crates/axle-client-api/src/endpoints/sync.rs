@@ -13,20 +13,20 @@ use crate::session::{self, Session};
 use crate::state::Api;
 use crate::sync::extensions::to_device;
 use crate::sync::{self, News, SyncResponse};
-use crate::token::Token;
+use crate::token::Moment;
 
 /// The longest that a client is kept waiting.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<SyncResponse>> {
-    let since = request.since.as_deref().map(Token::parse_stream).transpose()?;
+    let since = request.since.as_deref().map(Moment::parse_since).transpose()?;
     let filter = match request.filter {
         None => FilterDefinition::default(),
         Some(Filter::FilterDefinition(filter)) => filter,
         Some(Filter::FilterId(id)) => stored(&api, &session, &id).await?,
         Some(_) => return Err(axle_protocol::MatrixError::invalid_param("This filter is not understood.").into()),
     };
-    if let Some(since) = since
+    if let Some(Moment { stream: since, .. }) = since
         && since <= api.store.max_stream().await?
     {
         to_device::received(&api, &session, since).await?;
@@ -35,10 +35,10 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
     loop {
         // Before reading, so that what happens while reading is not missed.
         let changed = api.notifier.changed(&session.user_id);
-        let until = api.store.max_stream().await?;
+        let until = Moment { stream: api.store.max_stream().await?, fleeting: api.clock.now() };
         // A token from beyond the end was given out before an older copy of the store was restored.
-        let since = since.filter(|since| *since <= until);
-        let news = News { since, until, full_state: request.full_state };
+        let since = since.filter(|since| since.stream <= until.stream);
+        let news = News::between(since, until, request.full_state);
         let response = sync::read(&api, &session, &filter, news).await?;
         if !response.is_empty() || since.is_none() || timeout_at(deadline, changed).await.is_err() {
             return Ok(JsonResponse(response));

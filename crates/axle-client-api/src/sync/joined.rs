@@ -5,7 +5,7 @@ use axle_protocol::{RoomId, ServerName, UserId};
 use axle_store::StoredEvent;
 
 use super::Sync;
-use super::extensions::receipts;
+use super::extensions::{receipts, typing};
 use super::membership::Member;
 use super::response::{Events, Fault, JoinedRoom, Summary};
 use super::timeline::{Known, Part};
@@ -45,6 +45,9 @@ pub(super) async fn read(
     let receipts = receipts::Changes::read(sync.api, &sync.session.user_id, room_id, since, sync.news.until).await?;
     if sync.wants_ephemeral(room_id, receipts::EVENT_TYPE) {
         room.ephemeral.events = receipts.render()?;
+    }
+    if sync.wants_ephemeral(room_id, typing::EVENT_TYPE) {
+        room.ephemeral.events.extend(typing::render(sync.api, room_id, sync.typing.contains(room_id))?);
     }
     if room.is_empty() && !all {
         return Ok(room);

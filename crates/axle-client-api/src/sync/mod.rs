@@ -23,10 +23,10 @@ use crate::error::ApiResult;
 use crate::event_filter::{EventFilter, allows_room, allows_type};
 use crate::session::Session;
 use crate::state::Api;
-use crate::token::Token;
+use crate::token::Moment;
 
 use extensions::account_data::{self, Changes};
-use extensions::e2ee;
+use extensions::{e2ee, typing};
 use membership::Current;
 pub(crate) use response::SyncResponse;
 use response::{Events, Rooms};
@@ -38,11 +38,25 @@ pub(crate) struct News {
     pub(crate) since: Option<i64>,
     /// Where the answer ends.
     pub(crate) until: i64,
+    /// The same two moments in the order of what is not stored.
+    pub(crate) fleeting_since: Option<i64>,
+    pub(crate) fleeting_until: i64,
     /// Whether the client wants all state again.
     pub(crate) full_state: bool,
 }
 
 impl News {
+    /// What happened between two moments; from the beginning, if there is no first.
+    pub(crate) fn between(since: Option<Moment>, until: Moment, full_state: bool) -> Self {
+        Self {
+            since: since.map(|since| since.stream),
+            until: until.stream,
+            fleeting_since: since.map(|since| since.fleeting),
+            fleeting_until: until.fleeting,
+            full_state,
+        }
+    }
+
     /// Since when the client wants to be told only what changed; `None`: it wants everything.
     fn known(&self) -> Option<i64> {
         self.since.filter(|_| !self.full_state)
@@ -59,6 +73,8 @@ struct Sync<'a> {
     account_data_filter: EventFilter,
     ephemeral_filter: EventFilter,
     account_data: Changes,
+    /// Rooms in which somebody began or stopped typing.
+    typing: BTreeSet<RoomId>,
     include_leave: bool,
 }
 
@@ -72,6 +88,10 @@ pub(crate) async fn read(
     let (to_device, until) = extensions::to_device::read(api, session, news.until).await?;
     let news = News { until, ..news };
     let account_data = Changes::read(api, &session.user_id, news.known(), news.until).await?;
+    let typing = match news.fleeting_since {
+        Some(since) => typing::changed(api, &session.user_id, since).await?,
+        None => BTreeSet::new(),
+    };
     let sync = Sync {
         api,
         session,
@@ -81,6 +101,7 @@ pub(crate) async fn read(
         account_data_filter: EventFilter::new(filter.room.account_data.clone()),
         ephemeral_filter: EventFilter::new(filter.room.ephemeral.clone()),
         account_data,
+        typing,
         include_leave: filter.room.include_leave,
     };
     let wanted = |room_id: &_| allows_room(filter.room.rooms.as_deref(), &filter.room.not_rooms, room_id);
@@ -100,7 +121,7 @@ pub(crate) async fn read(
         sync.read_elsewhere(&mut rooms, entry).await?;
     }
     let own_keys = e2ee::own_keys(api, session).await?;
-    let next_batch = Token::Stream(until).to_string();
+    let next_batch = Moment { stream: until, fleeting: news.fleeting_until }.to_string();
     let mut response = SyncResponse::new(next_batch, rooms, to_device, device_lists, own_keys);
     let wanted = |event_type: &str| allows_type(&filter.account_data, event_type);
     response.account_data.events = account_data::render(&sync.account_data.global, wanted)?;
@@ -123,6 +144,7 @@ impl Sync<'_> {
         if let Some(since) = self.news.known() {
             let mut others: BTreeSet<RoomId> = self.account_data.rooms.keys().cloned().collect();
             let (user_id, until) = (&self.session.user_id, self.news.until);
+            others.extend(self.typing.iter().cloned());
             others.extend(self.api.store.rooms_with_receipts(user_id, since, until).await?);
             others.retain(|room_id| rooms.iter().all(|room| room.room_id != *room_id));
             for room_id in others {

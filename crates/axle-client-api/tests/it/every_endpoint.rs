@@ -67,6 +67,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get(format!("{rooms}/event/{event}")),
         post(format!("{rooms}/receipt/m.read/{event}")),
         post(format!("{rooms}/read_markers")),
+        put(format!("{rooms}/typing/@alice:example.org")),
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),

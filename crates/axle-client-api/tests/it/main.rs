@@ -14,4 +14,5 @@ mod push_rules;
 mod receipts;
 mod rooms;
 mod sync;
+mod typing;
 mod visibility;

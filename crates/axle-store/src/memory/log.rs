@@ -145,6 +145,13 @@ impl RoomLog for MemoryStore {
         Ok(changed.filter_map(|(room_id, room)| user_room(&inner.data, room_id, room, user_id)).collect())
     }
 
+    async fn joined_among(&self, user_id: &UserId, rooms: Vec<RoomId>) -> Result<Vec<RoomId>, StoreError> {
+        let key = ("m.room.member".to_owned(), user_id.to_string());
+        let inner = self.lock();
+        let membership = |room_id: &RoomId| inner.data.rooms.get(room_id)?.state.get(&key)?.membership;
+        Ok(rooms.into_iter().filter(|room_id| membership(room_id) == Some(Membership::Join)).collect())
+    }
+
     async fn members(&self, room_id: &RoomId, membership: Membership) -> Result<Vec<UserId>, StoreError> {
         self.read_room(room_id, |room| {
             let members = room

@@ -176,6 +176,11 @@ impl RoomLog for SqliteStore {
         self.read(move |conn| user_rooms::changed(conn, &user_id, after)).await
     }
 
+    async fn joined_among(&self, user_id: &UserId, rooms: Vec<RoomId>) -> Result<Vec<RoomId>, StoreError> {
+        let user_id = user_id.clone();
+        self.read(move |conn| user_rooms::joined_among(conn, &user_id, rooms)).await
+    }
+
     async fn members(&self, room_id: &RoomId, membership: Membership) -> Result<Vec<UserId>, StoreError> {
         self.read_room(room_id, move |conn, _, room| {
             let mut find = conn.prepare_cached(

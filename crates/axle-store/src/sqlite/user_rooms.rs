@@ -1,6 +1,6 @@
 //! The rooms of a user.
 
-use axle_protocol::UserId;
+use axle_protocol::{RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::append::last_stream;
@@ -31,6 +31,22 @@ pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result
          CROSS JOIN event e ON e.stream = c.event"
     );
     rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)
+}
+
+/// Of some rooms, those that the user is in.
+pub(super) fn joined_among(conn: &Connection, user_id: &UserId, rooms: Vec<RoomId>) -> Result<Vec<RoomId>, StoreError> {
+    let mut find = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM room r CROSS JOIN current_state c ON c.room = r.id
+             AND c.event_type = 'm.room.member' AND c.state_key = ?1 AND c.membership = 'join'
+         WHERE r.room_id = ?2)",
+    )?;
+    let mut joined = Vec::new();
+    for room_id in rooms {
+        if find.query_row([user_id.as_str(), room_id.as_str()], |row| row.get(0))? {
+            joined.push(room_id);
+        }
+    }
+    Ok(joined)
 }
 
 fn newer_by_user(conn: &Connection, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {

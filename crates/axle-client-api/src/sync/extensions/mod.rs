@@ -4,3 +4,4 @@ pub(crate) mod account_data;
 pub(crate) mod e2ee;
 pub(crate) mod receipts;
 pub(crate) mod to_device;
+pub(crate) mod typing;

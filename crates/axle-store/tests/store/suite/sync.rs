@@ -107,5 +107,10 @@ pub(crate) async fn members(store: Arc<dyn Store>) {
     assert_eq!(store.members(&one, Membership::Join).await.unwrap(), [user("alice"), user("bob")]);
     assert_eq!(store.members(&one, Membership::Ban).await.unwrap(), [user("carol")]);
     assert!(store.members(&one, Membership::Invite).await.unwrap().is_empty());
+    let joined =
+        async |who| store.joined_among(&user(who), vec![room("nowhere"), two.clone(), one.clone()]).await.unwrap();
+    assert_eq!(joined("alice").await, [two.clone(), one.clone()]);
+    assert_eq!(joined("bob").await, [one.clone()]);
+    assert!(joined("carol").await.is_empty());
     assert_eq!(store.members(&two, Membership::Join).await.unwrap(), [user("alice")]);
 }

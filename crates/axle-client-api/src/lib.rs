@@ -34,6 +34,7 @@ mod thread;
 mod token;
 mod typing;
 mod uia;
+mod unread;
 mod visibility;
 
 use axum::Router;

@@ -15,6 +15,7 @@ use crate::password::PasswordPool;
 use crate::service::{Notifier, RoomService};
 use crate::typing::Typing;
 use crate::uia::Sessions;
+use crate::unread::Counts;
 
 /// What the client-server API stands on.
 #[derive(Clone)]
@@ -45,14 +46,15 @@ pub(crate) struct Inner {
     /// The order of what is not stored.
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
+    pub(crate) unread: Counts,
 }
 
 impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
         let limits = Limits::new(&state.config.limits);
         let (passwords, uia) = (PasswordPool::default(), Sessions::default());
-        let (clock, typing) = (Clock::default(), Typing::default());
-        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new(), clock, typing }))
+        let (clock, typing, unread) = (Clock::default(), Typing::default(), Counts::default());
+        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new(), clock, typing, unread }))
     }
 }
 

@@ -50,6 +50,15 @@ pub(crate) async fn place(api: &Api, event: &StoredEvent) -> ApiResult<Place> {
     Ok(Place { thread: None, about })
 }
 
+/// The thread of an event, where that can be told without looking at others: `Some(None)` is the main timeline.
+pub(crate) fn place_at_sight(event: &StoredEvent) -> Option<Option<EventId>> {
+    match relation(&event.json) {
+        None => Some(None),
+        Some(Relation { rel_type, event_id }) if rel_type == "m.thread" => Some(Some(event_id)),
+        Some(_) => None,
+    }
+}
+
 async fn in_room(api: &Api, room_id: &RoomId, event_id: &EventId) -> ApiResult<Option<StoredEvent>> {
     Ok(api.store.event(event_id).await?.filter(|event| event.room_id == *room_id))
 }

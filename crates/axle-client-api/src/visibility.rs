@@ -317,7 +317,8 @@ pub(crate) async fn member_before(
     Ok(event.map(|event| MemberBefore { event, until: position.saturating_add(1) }))
 }
 
-fn content<T: DeserializeOwned>(event: &StoredEvent) -> Option<T> {
+/// The content of an event, if it is what it has to be.
+pub(crate) fn content<T: DeserializeOwned>(event: &StoredEvent) -> Option<T> {
     #[derive(Deserialize)]
     struct Outer<T> {
         content: T,

@@ -309,6 +309,9 @@ pub trait RoomLog {
     /// The users with a membership in a room.
     async fn members(&self, room_id: &RoomId, membership: Membership) -> Result<Vec<UserId>, StoreError>;
 
+    /// How many users are in a room; `limit` if there are more.
+    async fn joined_count(&self, room_id: &RoomId, limit: usize) -> Result<usize, StoreError>;
+
     /// Remembers an invite or a knock from outside the room; replaces what was there for this user and room. Assigns
     /// the stream position.
     async fn put_out_of_room(&self, entry: OutOfRoom) -> Result<i64, StoreError>;

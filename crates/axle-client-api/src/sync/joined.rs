@@ -49,8 +49,13 @@ pub(super) async fn read(
     if sync.wants_ephemeral(room_id, typing::EVENT_TYPE) {
         room.ephemeral.events.extend(typing::render(sync.api, room_id, sync.typing.contains(room_id))?);
     }
-    if room.is_empty() && !all {
+    if room.is_empty() && !all && !receipts.own_changed {
         return Ok(room);
+    }
+    let unread = sync.reader.unread(room_id, &now.event, &receipts.own, sync.news.until).await?;
+    room.unread_notifications = Some(if sync.counts_threads { unread.main() } else { unread.total() });
+    if sync.counts_threads {
+        room.unread_thread_notifications = unread.threads();
     }
     if members_changed {
         room.summary = summary(sync, room_id).await?;

@@ -24,6 +24,7 @@ use crate::event_filter::{EventFilter, allows_room, allows_type};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Moment;
+use crate::unread::Reader;
 
 use extensions::account_data::{self, Changes};
 use extensions::{e2ee, typing};
@@ -76,6 +77,9 @@ struct Sync<'a> {
     /// Rooms in which somebody began or stopped typing.
     typing: BTreeSet<RoomId>,
     include_leave: bool,
+    reader: Reader<'a>,
+    /// Whether what is unread in threads is told apart.
+    counts_threads: bool,
 }
 
 /// Reads an answer.
@@ -103,6 +107,8 @@ pub(crate) async fn read(
         account_data,
         typing,
         include_leave: filter.room.include_leave,
+        reader: Reader::new(api, &session.user_id),
+        counts_threads: filter.room.timeline.unread_thread_notifications,
     };
     let wanted = |room_id: &_| allows_room(filter.room.rooms.as_deref(), &filter.room.not_rooms, room_id);
     let mut rooms = Rooms::default();

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::extensions::e2ee::{DeviceLists, OwnKeys};
 use super::extensions::to_device::ToDevice;
+use crate::unread::Count;
 
 /// The response of `/sync`.
 #[derive(Debug, Serialize)]
@@ -44,6 +45,11 @@ pub(crate) struct JoinedRoom {
     pub(crate) timeline: Timeline,
     pub(crate) ephemeral: Events<AnySyncEphemeralRoomEvent>,
     pub(crate) account_data: Events<AnyRoomAccountDataEvent>,
+    /// `None`: there is nothing to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unread_notifications: Option<Count>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unread_thread_notifications: BTreeMap<EventId, Count>,
     /// Who orders the events of a linearized room.
     #[serde(rename = "im.axle.hub_server", skip_serializing_if = "Option::is_none")]
     pub(crate) hub_server: Option<ServerName>,
@@ -162,7 +168,7 @@ impl JoinedRoom {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
         let has_events = !self.state.events.is_empty() || !self.timeline.events.is_empty() || self.timeline.limited;
-        let has_events = has_events || !self.ephemeral.events.is_empty();
+        let has_events = has_events || !self.ephemeral.events.is_empty() || self.unread_notifications.is_some();
         !has_events && self.hub_faults.is_empty() && self.account_data.events.is_empty()
     }
 }

@@ -15,4 +15,5 @@ mod receipts;
 mod rooms;
 mod sync;
 mod typing;
+mod unread;
 mod visibility;

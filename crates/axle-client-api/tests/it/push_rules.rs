@@ -172,6 +172,14 @@ async fn what_makes_no_rule_is_refused() {
     add(&alice, "sender", "nobody").await.fails(400, "M_INVALID_PARAM");
     add(&alice, "nosuch", "a").await.fails(400, "M_INVALID_PARAM");
     add(&alice, "override", &"x".repeat(256)).await.fails(413, "M_TOO_LARGE");
+    let pattern = "?".repeat(256);
+    let condition = json!({"kind": "event_match", "key": "content.body", "pattern": pattern});
+    for (kind, body) in [
+        ("content", json!({"actions": [], "pattern": pattern})),
+        ("override", json!({"actions": [], "conditions": [condition]})),
+    ] {
+        alice.put(&rule(kind, "a"), body).await.fails(413, "M_TOO_LARGE");
+    }
     alice.put(&rule("override", "a"), json!({})).await.fails(400, "M_BAD_JSON");
     alice.put(&rule("content", "a"), json!({"actions": []})).await.fails(400, "M_BAD_JSON");
     alice.put(&rule("override", "a"), json!([])).await.fails(400, "M_BAD_JSON");

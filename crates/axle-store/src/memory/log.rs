@@ -162,6 +162,10 @@ impl RoomLog for MemoryStore {
         })
     }
 
+    async fn joined_count(&self, room_id: &RoomId, limit: usize) -> Result<usize, StoreError> {
+        Ok(self.members(room_id, Membership::Join).await?.len().min(limit))
+    }
+
     async fn put_out_of_room(&self, entry: OutOfRoom) -> Result<i64, StoreError> {
         self.write(move |data| {
             let stream = data.next_stream();

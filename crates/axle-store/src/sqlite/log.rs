@@ -192,6 +192,16 @@ impl RoomLog for SqliteStore {
         .await
     }
 
+    async fn joined_count(&self, room_id: &RoomId, limit: usize) -> Result<usize, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let count = self.read_room(room_id, move |conn, _, room| {
+            let sql = "SELECT count(*) FROM (SELECT 1 FROM current_state
+                 WHERE room = ?1 AND event_type = 'm.room.member' AND membership = 'join' LIMIT ?2)";
+            rows::integer(conn, sql, [room.id, limit])
+        });
+        usize::try_from(count.await?.unwrap_or(0)).map_err(super::error::damaged)
+    }
+
     async fn put_out_of_room(&self, entry: OutOfRoom) -> Result<i64, StoreError> {
         self.write(move |tx| out_of_room::put(tx, &entry)).await
     }

@@ -6,13 +6,16 @@ use http::Method;
 use ruma::api::client::push::set_pushrule::v3::{Request, Response};
 use ruma::api::error::DeserializationError;
 use ruma::api::{IncomingRequest, Metadata};
-use ruma::push::{InsertPushRuleError, Ruleset};
+use ruma::push::{InsertPushRuleError, NewPushRule, PushCondition, Ruleset};
 use serde_json::{Map, Value};
 
 use crate::error::ApiResult;
 use crate::push_rules;
 use crate::session::Session;
 use crate::state::Api;
+
+/// The longest pattern. ruma makes a regular expression of it, and panics if that is too large.
+const MAX_PATTERN_BYTES: usize = 255;
 
 /// ruma's request, except that conditions can be left out, as the specification has it: a rule without any matches
 /// every event.
@@ -23,6 +26,7 @@ pub(crate) async fn rule_put(api: Api, session: Session, request: PutRule) -> Ap
     if request.rule.rule_id().len() > MAX_ID_BYTES {
         return Err(MatrixError::too_large(format!("A rule's id has at most {MAX_ID_BYTES} bytes.")).into());
     }
+    check_patterns(&request.rule)?;
     push_rules::change(&api, &session, |rules| {
         insert(rules, request.clone()).map_err(|error| match error {
             InsertPushRuleError::ServerDefaultRuleId | InsertPushRuleError::InvalidRuleId => {
@@ -33,6 +37,26 @@ pub(crate) async fn rule_put(api: Api, session: Session, request: PutRule) -> Ap
     })
     .await?;
     Ok(Response::new())
+}
+
+/// Refuses patterns that are too long to search for.
+fn check_patterns(rule: &NewPushRule) -> Result<(), MatrixError> {
+    let conditions = match rule {
+        NewPushRule::Override(rule) | NewPushRule::Underride(rule) => rule.conditions.as_slice(),
+        _ => &[],
+    };
+    let of_conditions = conditions.iter().filter_map(|condition| match condition {
+        PushCondition::EventMatch(data) => Some(data.pattern.as_str()),
+        _ => None,
+    });
+    let of_rule = match rule {
+        NewPushRule::Content(rule) => Some(rule.pattern.as_str()),
+        _ => None,
+    };
+    if of_conditions.chain(of_rule).any(|pattern| pattern.len() > MAX_PATTERN_BYTES) {
+        return Err(MatrixError::too_large(format!("A pattern has at most {MAX_PATTERN_BYTES} bytes.")));
+    }
+    Ok(())
 }
 
 /// Adds a rule or replaces it where it is; with `before` or `after` it goes there. A rule that is replaced stays

@@ -21,8 +21,12 @@ const MAX_OTHERS: usize = 1_000;
 /// What changed in a room between two moments.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
+    /// All receipts of who syncs, whether they changed or not.
+    pub(crate) own: Vec<Receipt>,
     /// Those that the client does not know.
     new: Vec<Receipt>,
+    /// Whether there are new ones of who syncs.
+    pub(crate) own_changed: bool,
 }
 
 /// What the content of an event says of one user.
@@ -48,8 +52,9 @@ impl Changes {
         let after = since.unwrap_or(BEFORE_EVERYTHING);
         let found = api.store.receipts(room_id, user_id, after, until, MAX_OTHERS).await?;
         let mut new = found.others;
-        new.extend(found.own.into_iter().filter(|receipt| receipt.stream > after));
-        Ok(Self { new })
+        let others = new.len();
+        new.extend(found.own.iter().filter(|receipt| receipt.stream > after).cloned());
+        Ok(Self { own: found.own, own_changed: new.len() > others, new })
     }
 
     /// As clients get them. One event has room for one receipt of a user, type and event: where somebody read an event in

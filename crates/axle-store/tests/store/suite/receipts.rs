@@ -77,6 +77,10 @@ pub(crate) async fn who_learns_what(store: Arc<dyn Store>) {
     assert_eq!(told(&store, &room("nowhere"), "alice", 0, i64::MAX).await, RoomReceipts::default());
 }
 
+fn names_of(rooms: Vec<RoomId>) -> Vec<String> {
+    rooms.into_iter().map(|room_id| room_id.to_string()).collect()
+}
+
 pub(crate) async fn rooms_with_news(store: Arc<dyn Store>) {
     let (one, two) = (make_room(&store, "one").await, make_room(&store, "two").await);
     let start = super::fixtures::put(&store, &one, vec![member("bob_one", 2, &user("bob"), Membership::Join)]).await;
@@ -84,21 +88,21 @@ pub(crate) async fn rooms_with_news(store: Arc<dyn Store>) {
     let rooms = async |who: &str, after, until| {
         let mut rooms = store.rooms_with_receipts(&user(who), after, until).await.unwrap();
         rooms.sort();
-        rooms
+        names_of(rooms)
     };
     assert!(rooms("alice", 0, i64::MAX).await.is_empty());
     let in_two = put(&store, &two, receipt("alice", None, 1)).await;
     let hidden = put(&store, &one, private(receipt("bob", None, 2))).await;
-    assert_eq!(rooms("alice", start, i64::MAX).await, [two.clone()]);
-    assert_eq!(rooms("bob", start, i64::MAX).await, [one.clone()]);
+    assert_eq!(rooms("alice", start, i64::MAX).await, ["!two:hub.example"]);
+    assert_eq!(rooms("bob", start, i64::MAX).await, ["!one:hub.example"]);
     assert!(rooms("bob", start, in_two).await.is_empty() && rooms("bob", hidden, i64::MAX).await.is_empty());
     // Who missed much is told the same.
     let many = (3..1500).map(|position| message(&format!("m{position}"), position)).collect();
     super::fixtures::put(&store, &one, many).await;
-    assert_eq!(rooms("alice", start, i64::MAX).await, [two.clone()]);
-    assert_eq!(rooms("bob", start, i64::MAX).await, [one.clone()]);
+    assert_eq!(rooms("alice", start, i64::MAX).await, ["!two:hub.example"]);
+    assert_eq!(rooms("bob", start, i64::MAX).await, ["!one:hub.example"]);
     assert!(rooms("bob", start, in_two).await.is_empty());
     put(&store, &one, receipt("bob", None, 3)).await;
-    assert_eq!(rooms("alice", start, i64::MAX).await, [one, two]);
+    assert_eq!(rooms("alice", start, i64::MAX).await, ["!one:hub.example", "!two:hub.example"]);
     assert!(rooms("carol", 0, i64::MAX).await.is_empty());
 }

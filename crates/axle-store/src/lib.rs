@@ -10,13 +10,16 @@ mod account_data;
 mod accounts;
 mod delivery;
 mod device_keys;
+mod directory;
 mod error;
 mod faults;
+mod forgotten;
 mod keys;
 mod log;
 mod media;
 mod operator;
 mod receipts;
+mod reports;
 mod to_device;
 
 pub mod memory;
@@ -31,8 +34,10 @@ pub use device_keys::{
     ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
     UserKeys, WantedKey,
 };
+pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, RoomDescription, RoomDirectory};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
+pub use forgotten::ForgottenRooms;
 pub use keys::{ServerKeys, StoredKey};
 pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
@@ -41,6 +46,7 @@ pub use log::{
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
 pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
+pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
@@ -56,6 +62,9 @@ pub trait Store:
     + HubFaults
     + Media
     + Receipts
+    + RoomDirectory
+    + ForgottenRooms
+    + Reports
     + Operator
     + Send
     + Sync
@@ -74,6 +83,9 @@ impl<T> Store for T where
         + HubFaults
         + Media
         + Receipts
+        + RoomDirectory
+        + ForgottenRooms
+        + Reports
         + Operator
         + Send
         + Sync

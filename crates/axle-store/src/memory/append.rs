@@ -125,6 +125,7 @@ impl Data {
         // State that a join brings may be an event of an earlier stay.
         let place = place(append, head, index, position.filter(|_| !(stays && event.sets_state)));
         state::record(room, event, place, change_stream);
+        self.remember(&append.room_id, event);
         stream
     }
 

@@ -10,7 +10,7 @@ use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 use super::device_keys::KeyData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, StoredEvent, StoredKey, ToDevice, User,
+    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -47,6 +47,12 @@ pub(super) struct Data {
     pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,
     pub(super) to_device_txns: HashSet<ClientTxnKey>,
     pub(super) media: BTreeMap<String, MediaItem>,
+    pub(super) aliases: BTreeMap<String, RoomAlias>,
+    pub(super) listed: BTreeSet<RoomId>,
+    /// User, room.
+    pub(super) forgotten: BTreeSet<(String, RoomId)>,
+    /// The oldest first.
+    pub(super) reports: Vec<Report>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
 }

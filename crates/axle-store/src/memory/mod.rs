@@ -11,12 +11,15 @@ mod append;
 mod data;
 mod delivery;
 mod device_keys;
+mod directory;
 mod faults;
+mod forgotten;
 mod keys;
 mod log;
 mod media;
 mod operator;
 mod receipts;
+mod reports;
 mod state;
 mod to_device;
 

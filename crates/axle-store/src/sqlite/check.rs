@@ -72,6 +72,10 @@ const INVARIANTS: &[&str] = &[
      FROM state_change s JOIN room r ON r.id = s.room JOIN event e ON e.stream = s.event
      WHERE CASE WHEN json_valid(e.json)
          THEN s.event_type IS NOT e.json ->> '$.type' OR s.state_key IS NOT e.json ->> '$.state_key' END",
+    "SELECT 'room ' || l.room_id || ' is listed with ' || l.joined || ' users, ' || count(c.room) || ' are in it'
+     FROM listed_room l LEFT JOIN current_state c
+         ON c.room = l.room AND c.event_type = 'm.room.member' AND c.membership = 'join'
+     GROUP BY l.room HAVING l.joined <> count(c.room)",
     "SELECT 'room number ' || f.room || ' of a hub''s fault is not there' FROM hub_fault f
      WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = f.room)",
     "SELECT 'room number ' || d.room || ' or destination number ' || d.destination || ' of a delivery is not there'

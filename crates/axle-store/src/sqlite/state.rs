@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use axle_protocol::RoomId;
 use rusqlite::{Connection, params};
 
+use super::directory;
 use super::rows::{self, RoomRow, integer};
 use super::writer::Tx;
 use crate::{EventStatus, NewEvent, StoreError, StoredEvent};
@@ -32,6 +33,9 @@ pub(super) fn record(
     if event.sets_state {
         if is_current(tx.conn, room.id, event, state_key)? {
             return Ok(());
+        }
+        if event.event_type == "m.room.member" {
+            directory::member_changes(tx.conn, room.id, state_key, event.membership)?;
         }
         set_current(tx.conn, room.id, event, event_stream, state_key)?;
         let parent = room.state_id;

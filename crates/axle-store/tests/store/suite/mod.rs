@@ -6,6 +6,7 @@ pub(crate) mod append;
 pub(crate) mod concurrency;
 pub(crate) mod delivery;
 pub(crate) mod device_keys;
+pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod keys;
@@ -65,6 +66,8 @@ macro_rules! full_suite {
             accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;
             device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
+            directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,
+                forgotten_until_joined_again, reports_are_kept_and_bounded;
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;

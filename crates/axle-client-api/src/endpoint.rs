@@ -172,6 +172,29 @@ impl Endpoints {
         })
     }
 
+    /// An endpoint on these paths for anyone, that tells more to people who are logged in.
+    pub(crate) fn optional_at<R, H, F, A>(self, paths: &[&str], handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessTokenOptional> + Send + 'static,
+        H: Fn(Api, Caller, Option<Session>, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.at(paths, R::METHOD, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let caller = Caller { address: address(&request) };
+                // A token that is there has to be a good one.
+                let session = match session::token(&request) {
+                    Ok(token) => Some(session::authenticate(&api, token).await?),
+                    Err(_) => None,
+                };
+                let request = parse::<R>(params, request).await?;
+                handler(api, caller, session, request).await.map(respond)
+            }
+        })
+    }
+
     /// The router; wrong methods are answered as the specification says.
     pub(crate) fn into_router(self) -> Router<Api> {
         self.router.method_not_allowed_fallback(method_not_allowed)

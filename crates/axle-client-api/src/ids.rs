@@ -13,14 +13,6 @@ pub(crate) fn room(id: impl AsRef<str>) -> Result<RoomId, MatrixError> {
     RoomId::parse(id).map_err(|error| MatrixError::invalid_param(error.to_string()))
 }
 
-/// A room id or an alias. This server resolves no aliases.
-pub(crate) fn room_not_alias(id: impl AsRef<str>) -> Result<RoomId, MatrixError> {
-    if id.as_ref().starts_with('#') {
-        return Err(MatrixError::not_found("This server does not resolve room aliases. Use the room's id."));
-    }
-    room(id)
-}
-
 /// An event id that a client sent. One that cannot exist is as unknown as any other.
 pub(crate) fn event(id: impl AsRef<str>) -> Result<EventId, MatrixError> {
     EventId::parse(id).map_err(|_| unknown_event())

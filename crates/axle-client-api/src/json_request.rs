@@ -3,13 +3,7 @@
 /// Makes a type that is deserialised from a JSON body a request on the method and paths of one of ruma's.
 macro_rules! json_request {
     ($request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty) => {
-        impl ruma::api::Metadata for $request {
-            const METHOD: http::Method = <$ruma as ruma::api::Metadata>::METHOD;
-            const RATE_LIMITED: bool = <$ruma as ruma::api::Metadata>::RATE_LIMITED;
-            type Authentication = $authentication;
-            type PathBuilder = <$ruma as ruma::api::Metadata>::PathBuilder;
-            const PATH_BUILDER: Self::PathBuilder = <$ruma as ruma::api::Metadata>::PATH_BUILDER;
-        }
+        $crate::json_request::json_request!(@metadata $request, $ruma, $authentication);
 
         impl ruma::api::IncomingRequest for $request {
             type EndpointError = ruma::api::error::Error;
@@ -21,6 +15,35 @@ macro_rules! json_request {
             ) -> Result<Self, ruma::api::error::DeserializationError> {
                 Ok(serde_json::from_slice(request.body())?)
             }
+        }
+    };
+    // `path`: the field that gets the first placeholder of the path.
+    (
+        $request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty, path: $field:ident
+    ) => {
+        $crate::json_request::json_request!(@metadata $request, $ruma, $authentication);
+
+        impl ruma::api::IncomingRequest for $request {
+            type EndpointError = ruma::api::error::Error;
+            type OutgoingResponse = $response;
+
+            fn try_from_http_request_inner(
+                request: http::Request<&[u8]>,
+                path_args: &[&str],
+            ) -> Result<Self, ruma::api::error::DeserializationError> {
+                let mut parsed: Self = serde_json::from_slice(request.body())?;
+                parsed.$field = path_args.first().copied().unwrap_or_default().to_owned();
+                Ok(parsed)
+            }
+        }
+    };
+    (@metadata $request:ty, $ruma:ty, $authentication:ty) => {
+        impl ruma::api::Metadata for $request {
+            const METHOD: http::Method = <$ruma as ruma::api::Metadata>::METHOD;
+            const RATE_LIMITED: bool = <$ruma as ruma::api::Metadata>::RATE_LIMITED;
+            type Authentication = $authentication;
+            type PathBuilder = <$ruma as ruma::api::Metadata>::PathBuilder;
+            const PATH_BUILDER: Self::PathBuilder = <$ruma as ruma::api::Metadata>::PATH_BUILDER;
         }
     };
 }

@@ -5,6 +5,7 @@
 
 mod account_data;
 mod accounts;
+mod aliases;
 mod config;
 mod endpoint;
 mod endpoints;
@@ -22,12 +23,18 @@ mod members;
 mod new_room;
 mod page;
 mod password;
+mod power;
 mod profile;
 mod push_rules;
 mod receipts;
 mod render;
+mod reports;
+mod room_description;
+mod room_id;
+mod room_list;
 mod service;
 mod session;
+mod spaces;
 mod state;
 mod sync;
 mod thread;
@@ -35,6 +42,7 @@ mod token;
 mod typing;
 mod uia;
 mod unread;
+mod upgrade;
 mod visibility;
 
 use axum::Router;
@@ -46,6 +54,7 @@ pub use accounts::{CreateUserError, create_user};
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
 pub use endpoint::ClientAddress;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
+pub use room_id::new_room_id;
 pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent};
 pub use state::ApiState;
 

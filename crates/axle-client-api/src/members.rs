@@ -57,6 +57,11 @@ pub(crate) async fn change(api: &Api, session: &Session, change: Change<'_>) -> 
     Ok(())
 }
 
+/// The answer to an invite by an address: there is no identity server that would know whose it is.
+pub(crate) fn no_third_party_invites() -> MatrixError {
+    MatrixError::new(403, "M_THREEPID_DENIED", "Users are invited by their ids here.")
+}
+
 /// What an invite says about who is invited: the profile of a user of this server. 404 if there is no such user.
 pub(crate) async fn invitee_content(api: &Api, target: &UserId) -> ApiResult<Map<String, Value>> {
     if target.server_str() != api.config.server_name.as_str() {

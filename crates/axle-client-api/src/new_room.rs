@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::aliases::CANONICAL_ALIAS;
 use crate::event_content;
 
 /// What a room is for.
@@ -18,10 +19,16 @@ pub(crate) enum Preset {
     Public,
 }
 
+/// State events in order: (type, state key, content).
+pub(crate) type StateEvents = Vec<(String, String, Map<String, Value>)>;
+
+/// The event that says who may do what.
+pub(crate) const POWER_LEVELS: &str = "m.room.power_levels";
+
 /// The state events after the creator's join, in order; each key once.
 #[derive(Debug)]
 pub(crate) struct State {
-    events: Vec<(String, String, Map<String, Value>)>,
+    events: StateEvents,
 }
 
 impl State {
@@ -30,19 +37,34 @@ impl State {
         let join_rule = if preset == Preset::Public { "public" } else { "invite" };
         let guests = if preset == Preset::Public { "forbidden" } else { "can_join" };
         let mut state = Self { events: Vec::new() };
-        state.set("m.room.power_levels", "", power_levels(preset, creator, invited));
+        state.set(POWER_LEVELS, "", power_levels(preset, creator, invited));
         state.set("m.room.join_rules", "", one("join_rule", join_rule));
         state.set("m.room.history_visibility", "", one("history_visibility", "shared"));
         state.set("m.room.guest_access", "", one("guest_access", guests));
         state
     }
 
-    /// Lets the client replace parts of the power levels.
+    /// Gives the room the alias that it goes by; it follows the power levels.
+    pub(crate) fn set_alias(mut self, alias: Option<&str>) -> Self {
+        if let Some(alias) = alias {
+            let after_levels = self.events.len().min(1);
+            self.events.insert(after_levels, (CANONICAL_ALIAS.into(), String::new(), one("alias", alias)));
+        }
+        self
+    }
+
+    /// Lets the client replace parts of the power levels: of users, types and notifications those that it names.
     pub(crate) fn override_power_levels(mut self, content: Option<&RawValue>) -> Result<Self, MatrixError> {
         let Some(content) = content else { return Ok(self) };
         let overrides = event_content::parse(content)?;
-        if let Some((.., levels)) = self.events.iter_mut().find(|(kind, ..)| kind == "m.room.power_levels") {
-            levels.extend(overrides);
+        let Some((.., levels)) = self.events.iter_mut().find(|(kind, ..)| kind == POWER_LEVELS) else {
+            return Ok(self);
+        };
+        for (key, value) in overrides {
+            match (levels.get_mut(&key), value) {
+                (Some(Value::Object(known)), Value::Object(named)) => known.extend(named),
+                (_, value) => _ = levels.insert(key, value),
+            }
         }
         Ok(self)
     }
@@ -70,8 +92,24 @@ impl State {
         self
     }
 
-    /// (type, state key, content).
-    pub(crate) fn into_events(self) -> Vec<(String, String, Map<String, Value>)> {
+    /// Adds the topic, plain and in the form that has room for others.
+    pub(crate) fn set_topic(mut self, topic: Option<&str>) -> Self {
+        if let Some(topic) = topic {
+            let mut content = one("topic", topic);
+            content.insert("m.topic".into(), json!({"m.text": [{"body": topic}]}));
+            self.set("m.room.topic", "", content);
+        }
+        self
+    }
+
+    /// The content of an event with an empty state key.
+    pub(crate) fn content(&self, event_type: &str) -> Option<&Map<String, Value>> {
+        let found = self.events.iter().find(|(kind, key, _)| kind == event_type && key.is_empty());
+        found.map(|(.., content)| content)
+    }
+
+    /// As they are.
+    pub(crate) fn into_events(self) -> StateEvents {
         self.events
     }
 

@@ -86,12 +86,21 @@ pub(crate) fn content(event: &StoredEvent) -> ApiResult<Box<RawValue>> {
 
 /// The event with nothing but its type, state key, sender and content, for people who are not in the room.
 pub(crate) fn stripped<T>(event: &StoredEvent) -> ApiResult<Raw<T>> {
+    strip(event, false)
+}
+
+/// The same with when it was sent.
+pub(crate) fn stripped_with_time<T>(event: &StoredEvent) -> ApiResult<Raw<T>> {
+    strip(event, true)
+}
+
+fn strip<T>(event: &StoredEvent, with_time: bool) -> ApiResult<Raw<T>> {
     let json = visible_json(event)?;
     let source = parse(&json)?;
     let stripped = ClientEvent {
         content: source.content,
         event_id: None,
-        origin_server_ts: None,
+        origin_server_ts: with_time.then_some(source.origin_server_ts),
         redacts: None,
         room_id: None,
         sender: source.sender,
@@ -181,7 +190,8 @@ fn parse(json: &str) -> ApiResult<Source<'_>> {
     Ok(serde_json::from_str(json).map_err(broken)?)
 }
 
-fn origin_server_ts(event: &StoredEvent) -> ApiResult<i64> {
+/// When an event was sent, as its sender says: milliseconds since the Unix epoch.
+pub(crate) fn origin_server_ts(event: &StoredEvent) -> ApiResult<i64> {
     Ok(parse(&event.json)?.origin_server_ts)
 }
 

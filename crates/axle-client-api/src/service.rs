@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 /// A room to be made. The endpoint has already turned presets and the like into state events.
 #[derive(Debug, Clone)]
 pub struct CreateRoom {
+    /// Its id; see [`new_room_id`](crate::new_room_id).
+    pub room_id: RoomId,
     /// Who makes it.
     pub creator: UserId,
     /// Content of the creator's join beside `membership`: their profile.

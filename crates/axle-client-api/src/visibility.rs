@@ -31,17 +31,18 @@ enum LastJoined {
     Now,
     /// They left by the event at this position.
     Until(i64),
-    /// They never were, as far as is known.
+    /// They never were, as far as is known; or they have left and forgotten it.
     Never,
 }
 
 impl Access {
     /// Looks up what a user is to a room. A room that is not known here is one they never were in.
     pub(crate) async fn of(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Self> {
-        let member = api.store.state_event(room_id, "m.room.member", user_id.as_str()).await?;
+        let member = member_event(api, user_id, room_id).await?;
         let membership = member.as_ref().and_then(membership);
         let last_joined = match (membership, member) {
             (Some(Membership::Join), _) => LastJoined::Now,
+            (_, Some(_)) if api.store.has_forgotten(user_id, room_id).await? => LastJoined::Never,
             (_, Some(member)) => last_joined(api, user_id, room_id, member).await?,
             (_, None) => LastJoined::Never,
         };
@@ -89,6 +90,11 @@ impl Access {
             return Ok(());
         }
         Err(not_in_room().into())
+    }
+
+    /// Refuses everyone, unless anyone may read the room.
+    pub(crate) async fn require_world_readable(&self, api: &Api) -> ApiResult<()> {
+        if self.world_readable(api).await? { Ok(()) } else { Err(not_in_room().into()) }
     }
 
     /// The state that the user may read: today's, or that of when they left.
@@ -246,6 +252,11 @@ impl<'a> StateKey<'a> {
     fn is(&self, event_type: &str, state_key: &str) -> bool {
         self.event_type == event_type && self.state_key == state_key
     }
+}
+
+/// The member event that a user has in a room now.
+pub(crate) async fn member_event(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Option<StoredEvent>> {
+    Ok(api.store.state_event(room_id, "m.room.member", user_id.as_str()).await?)
 }
 
 /// The membership that a member event gives.

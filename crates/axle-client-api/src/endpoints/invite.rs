@@ -1,6 +1,5 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/invite`
 
-use axle_protocol::MatrixError;
 use axle_protocol::auth::Membership;
 use ruma::api::client::membership::invite_user::v3::{InvitationRecipient, Request, Response};
 
@@ -11,7 +10,7 @@ use crate::state::Api;
 
 pub(crate) async fn invite(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     let InvitationRecipient::UserId(recipient) = request.recipient else {
-        return Err(MatrixError::invalid_param("Users are invited by their ids here.").into());
+        return Err(members::no_third_party_invites().into());
     };
     let change = Change {
         room_id: request.room_id.as_str(),

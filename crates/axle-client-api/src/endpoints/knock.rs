@@ -2,6 +2,7 @@
 
 use ruma::api::client::knock::knock_room::v3::{Request, Response};
 
+use crate::aliases;
 use crate::error::ApiResult;
 use crate::event_content::add_reason;
 use crate::ids;
@@ -10,7 +11,7 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn knock(api: Api, session: Session, request: Request) -> ApiResult<Response> {
-    let room_id = ids::room_not_alias(&request.room_id_or_alias)?;
+    let room_id = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
     let via = ids::servers(&request.via)?;
     api.limits.changes.take(session.user_id.as_str())?;
     let mut content = profile::member_content(&api, &session.user_id).await?;

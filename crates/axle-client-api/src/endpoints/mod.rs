@@ -6,6 +6,7 @@ mod capabilities;
 mod create_room;
 mod device;
 mod devices;
+mod directory;
 mod event;
 mod filter_create;
 mod filter_get;
@@ -56,6 +57,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(accounts(Endpoints::default()));
     let endpoints = push_rules::routes(account_data::routes(endpoints));
     let endpoints = typing::routes(receipts::routes(endpoints));
+    let endpoints = directory::routes(push_rules::routes(account_data::routes(endpoints)));
     media::routes(keys::routes(endpoints)).into_router()
 }
 

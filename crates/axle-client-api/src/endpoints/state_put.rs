@@ -3,6 +3,7 @@
 use axle_protocol::MatrixError;
 use ruma::api::client::state::send_state_event::v3::{Request, Response};
 
+use crate::aliases::{self, CANONICAL_ALIAS};
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
@@ -31,6 +32,9 @@ pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> A
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
     if event_type == "m.room.create" {
         return Err(MatrixError::forbidden("A room is created once.").into());
+    }
+    if event_type == CANONICAL_ALIAS && request.state_key.is_empty() {
+        aliases::check_canonical(&api, &room_id, &content).await?;
     }
     let event = SendEvent {
         room_id,

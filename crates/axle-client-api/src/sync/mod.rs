@@ -204,7 +204,7 @@ impl Sync<'_> {
             Membership::Knock if is_new => {
                 rooms.knock.insert(room_id.clone(), invited::knock(self, &room_id, &now).await?);
             }
-            Membership::Leave | Membership::Ban if self.wants_left(now.stream) => {
+            Membership::Leave | Membership::Ban if self.wants_left(&room_id, now.stream).await? => {
                 rooms.leave.insert(room_id.clone(), left::read(self, &room_id, &now, before.as_ref()).await?);
             }
             _ => {}
@@ -214,7 +214,10 @@ impl Sync<'_> {
 
     async fn read_elsewhere(&self, rooms: &mut Rooms, entry: OutOfRoom) -> ApiResult<()> {
         let is_over = matches!(entry.membership, Membership::Leave | Membership::Ban);
-        let wanted = if is_over { self.wants_left(entry.stream) } else { self.is_new(entry.stream) };
+        let wanted = match is_over {
+            true => self.wants_left(&entry.room_id, entry.stream).await?,
+            false => self.is_new(entry.stream),
+        };
         if !wanted || entry.stream > self.news.until || self.overtaken(&entry).await? {
             return Ok(());
         }
@@ -247,12 +250,13 @@ impl Sync<'_> {
         self.news.full_state || self.news.since.is_none_or(|since| stream > since)
     }
 
-    /// Whether the client is to be told of a room that was left at this stream position.
-    fn wants_left(&self, stream: i64) -> bool {
-        match self.news.since {
+    /// Whether the client is to be told of a room that was left at this stream position. Of one that was forgotten a
+    /// client is still told that it was left, if it does not know yet.
+    async fn wants_left(&self, room_id: &RoomId, stream: i64) -> ApiResult<bool> {
+        Ok(match self.news.since {
             Some(since) => stream > since,
-            None => self.include_leave,
-        }
+            None => self.include_leave && !self.api.store.has_forgotten(&self.session.user_id, room_id).await?,
+        })
     }
 }
 

@@ -68,6 +68,15 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post(format!("{rooms}/receipt/m.read/{event}")),
         post(format!("{rooms}/read_markers")),
         put(format!("{rooms}/typing/@alice:example.org")),
+        put("/_matrix/client/v3/directory/room/%23tea:example.org".into()),
+        delete("/_matrix/client/v3/directory/room/%23tea:example.org".into()),
+        put(format!("/_matrix/client/v3/directory/list/room/{room}")),
+        post("/_matrix/client/v3/publicRooms".into()),
+        get(format!("{rooms}/aliases")),
+        get(format!("/_matrix/client/v1/rooms/{room}/hierarchy")),
+        post(format!("{rooms}/forget")),
+        post(format!("{rooms}/upgrade")),
+        post(format!("{rooms}/report/{event}")),
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),
@@ -115,8 +124,9 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_told() {
         }
     }
     // These are younger than the old paths.
-    for path in ["device_signing/upload", "signatures/upload"] {
-        let path = format!("/_matrix/client/v3/keys/{path}");
+    let reports = [format!("rooms/{room}/report"), "users/@alice:example.org/report".into()];
+    for path in ["keys/device_signing/upload".into(), "keys/signatures/upload".into()].into_iter().chain(reports) {
+        let path = format!("/_matrix/client/v3/{path}");
         server.anonymous(Method::POST, &path, None).await.fails(401, "M_MISSING_TOKEN");
     }
     alice.get("/_matrix/client/v3/account/whoami").await.ok();
@@ -232,6 +242,14 @@ async fn garbage_is_refused_and_breaks_nothing() {
         "/_matrix/client/v3/rooms/!a:b!/messages?dir=b",
         "/_matrix/client/v3/rooms/!r0:example.org/messages?dir=x",
         "/_matrix/client/v3/profile/nobody",
+        "/_matrix/client/v3/directory/room/tea",
+        "/_matrix/client/v3/directory/room/%23",
+        "/_matrix/client/v3/directory/list/room/notaroom",
+        "/_matrix/client/v3/publicRooms?limit=-1",
+        "/_matrix/client/v3/publicRooms?since=x",
+        "/_matrix/client/v3/publicRooms?server=%20",
+        "/_matrix/client/v1/room_summary/notaroom",
+        "/_matrix/client/v1/rooms/!r0:example.org/hierarchy?max_depth=-1",
         "/_matrix/client/v1/media/download/example.org/%ff",
         "/_matrix/client/v1/media/download/example.org/%00",
         "/_matrix/client/v1/media/download/example.org/x?timeout_ms=-1",

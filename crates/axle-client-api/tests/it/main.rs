@@ -5,6 +5,7 @@
 mod account_data;
 mod accounts;
 mod common;
+mod directory;
 mod every_endpoint;
 mod faults;
 mod keys;

@@ -46,9 +46,18 @@ async fn a_room_is_made_as_the_client_says() {
         "invite": ["@bob:example.org"],
         "is_direct": true,
         "room_version": "org.matrix.i-d.ralston-mimi-linearized-matrix.02",
-        "creation_content": {"type": "im.axle.test", "room_version": "forged", "creator": "@x:y"},
+        "creation_content": {
+            "type": "im.axle.test",
+            "predecessor": {"room_id": "!old:example.org"},
+            "room_version": "forged",
+            "creator": "@x:y"
+        },
         "initial_state": [{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}],
-        "power_level_content_override": {"events_default": 10}
+        "power_level_content_override": {
+            "events_default": 10,
+            "events": {"m.call.member": 0, "m.room.name": 75},
+            "users": {"@carol:example.org": 50}
+        }
     });
     let answer = alice.post("/_matrix/client/v3/createRoom", body).await.ok();
     as_ruma::<room::create_room::v3::Response>(&answer);
@@ -56,15 +65,23 @@ async fn a_room_is_made_as_the_client_says() {
     let create = state(&alice, &room, "m.room.create").await;
     assert_eq!(
         create,
-        json!({"room_version": "org.matrix.i-d.ralston-mimi-linearized-matrix.02", "type": "im.axle.test"})
+        json!({
+            "predecessor": {"room_id": "!old:example.org"},
+            "room_version": "org.matrix.i-d.ralston-mimi-linearized-matrix.02",
+            "type": "im.axle.test"
+        })
     );
     assert_eq!(state(&alice, &room, "m.room.name").await, json!({"name": "Tea"}));
-    assert_eq!(state(&alice, &room, "m.room.topic").await, json!({"topic": "Leaves"}));
+    let topic = json!({"topic": "Leaves", "m.topic": {"m.text": [{"body": "Leaves"}]}});
+    assert_eq!(state(&alice, &room, "m.room.topic").await, topic);
     let visibility = state(&alice, &room, "m.room.history_visibility").await;
     assert_eq!(visibility, json!({"history_visibility": "joined"}));
     let levels = state(&alice, &room, "m.room.power_levels").await;
-    assert_eq!(levels["users"], json!({"@alice:example.org": 100, "@bob:example.org": 100}));
-    assert_eq!(levels["events_default"], 10);
+    let users = json!({"@alice:example.org": 100, "@bob:example.org": 100, "@carol:example.org": 50});
+    assert_eq!((&levels["users"], &levels["events_default"], &levels["ban"]), (&users, &json!(10), &json!(50)));
+    // Types that the client does not name keep their level.
+    let events = ["m.call.member", "m.room.name", "m.room.power_levels"].map(|kind| levels["events"][kind].as_i64());
+    assert_eq!(events, [Some(0), Some(75), Some(100)]);
     let invite = bob.sync(&format!("since={since}")).await;
     let events = &invite["rooms"]["invite"][room.as_str()]["invite_state"]["events"];
     let own = events.as_array().unwrap().last().unwrap();
@@ -77,7 +94,7 @@ async fn rooms_that_cannot_be_made_are_not() {
     let alice = server.person("alice").await;
     for (body, status, code) in [
         (json!({"room_version": "11"}), 400, "M_UNSUPPORTED_ROOM_VERSION"),
-        (json!({"room_alias_name": "tea"}), 400, "M_INVALID_PARAM"),
+        (json!({"invite_3pid": [{"medium": "email", "address": "a@b.c"}]}), 403, "M_THREEPID_DENIED"),
         (json!({"invite": ["bob"]}), 400, "M_INVALID_PARAM"),
         (json!({"invite": ["@Bob:example.org"]}), 400, "M_INVALID_PARAM"),
         (json!({"invite": ["@nobody:example.org"]}), 404, "M_NOT_FOUND"),
@@ -92,6 +109,20 @@ async fn rooms_that_cannot_be_made_are_not() {
         alice.post("/_matrix/client/v3/createRoom", body).await.fails(status, code);
     }
     assert_eq!(alice.get("/_matrix/client/v3/joined_rooms").await.ok(), json!({"joined_rooms": []}));
+}
+
+#[tokio::test]
+async fn a_beginning_that_the_rules_forbid_is_none() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let levels = |content: Value| json!([{"type": "m.room.power_levels", "content": content}]);
+    for body in [
+        json!({"power_level_content_override": {"users": {"@alice:example.org": 0}}}),
+        json!({"power_level_content_override": {"ban": "x"}}),
+        json!({"initial_state": levels(json!({"users": {"@alice:example.org": 0}}))}),
+    ] {
+        alice.post("/_matrix/client/v3/createRoom", body).await.fails(400, "M_INVALID_ROOM_STATE");
+    }
 }
 
 #[tokio::test]
@@ -128,7 +159,7 @@ async fn members_come_and_go() {
     let nobody = axle_protocol::UserId::parse("@nobody:example.org").unwrap();
     alice.moderate("invite", &room, &nobody).await.fails(404, "M_NOT_FOUND");
     let third_party = json!({"id_server": "x", "id_access_token": "y", "medium": "email", "address": "z"});
-    alice.post(&format!("/_matrix/client/v3/rooms/{room}/invite"), third_party).await.fails(400, "M_INVALID_PARAM");
+    alice.post(&format!("/_matrix/client/v3/rooms/{room}/invite"), third_party).await.fails(403, "M_THREEPID_DENIED");
 }
 
 #[tokio::test]

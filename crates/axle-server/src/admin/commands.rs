@@ -95,6 +95,7 @@ pub(super) async fn execute(admin: &Admin, request: Request) -> Result<Value, Ad
             parked: store.parked().await.map_err(failed)?,
         }),
         Request::ListFaults => answer(store.all_faults().await.map_err(failed)?),
+        Request::ListReports => answer(store.reports().await.map_err(failed)?),
         Request::CreateToken { token, uses } => create_token(admin, token, uses).await,
         Request::ListTokens => {
             let tokens = store.registration_tokens().await.map_err(failed)?;

@@ -76,6 +76,8 @@ pub enum Request {
     ListDestinations,
     /// What the hubs of rooms did that they should not have.
     ListFaults,
+    /// What users reported.
+    ListReports,
     /// Makes a registration token.
     CreateToken {
         /// `None`: a random one.

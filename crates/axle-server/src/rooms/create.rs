@@ -2,23 +2,20 @@
 
 use axle_client_api::{CreateRoom, SendEvent};
 use axle_protocol::event::Template;
-use axle_protocol::{MatrixError, RoomId, ServerName, base64};
+use axle_protocol::{MatrixError, RoomId};
 use axle_room::{Change, Room};
 use serde_json::{Map, Value};
 
 use super::{Rooms, refused, send};
-
-/// Random bytes of a room id: none is ever made twice.
-const ROOM_ID_BYTES: usize = 15;
 
 /// One state event to be: type, state key, content.
 type State = (String, String, Map<String, Value>);
 
 /// Makes a room: create event, the creator's join and the first state in one atomic append; then the invites.
 pub(crate) async fn create_room(rooms: &Rooms, request: CreateRoom) -> Result<RoomId, MatrixError> {
-    let CreateRoom { creator, creator_profile, room_version, creation_content, initial_state, invites } = request;
+    let CreateRoom { room_id, creator, creator_profile, room_version, creation_content, initial_state, invites } =
+        request;
     let version = room_version.unwrap_or(rooms.0.default_version);
-    let room_id = new_room_id(&rooms.0.me.name)?;
     let mut create = creation_content;
     create.insert("room_version".into(), version.as_str().into());
     let mut join = creator_profile;
@@ -68,11 +65,4 @@ pub(crate) async fn create_room(rooms: &Rooms, request: CreateRoom) -> Result<Ro
         }
     }
     Ok(room_id)
-}
-
-fn new_room_id(us: &ServerName) -> Result<RoomId, MatrixError> {
-    let mut random = [0; ROOM_ID_BYTES];
-    getrandom::fill(&mut random).map_err(|_| MatrixError::unknown("There is no randomness."))?;
-    let text = format!("!{}:{us}", base64::encode_url(random));
-    RoomId::parse(text).map_err(|error| MatrixError::unknown(error.to_string()))
 }

@@ -186,6 +186,7 @@ async fn endpoints(rooms: &Rooms, store: &Arc<dyn Store>) -> Router {
 async fn room_with_bob(rooms: &Rooms) -> RoomId {
     let public = json!({"join_rule": "public"}).as_object().unwrap().clone();
     let request = CreateRoom {
+        room_id: axle_client_api::new_room_id(&name(HUB)).unwrap(),
         creator: user(ALICE),
         creator_profile: Map::new(),
         room_version: None,

@@ -1,12 +1,12 @@
 //! A single server: rooms of its own users.
 
-use axle_client_api::{Notifier as _, RoomService as _};
+use axle_client_api::{CreateRoom, Notifier as _, RoomService as _, new_room_id};
 use axle_protocol::auth::Membership;
 use futures_util::FutureExt as _;
 use serde_json::{Map, json};
 
 use crate::net::Net;
-use crate::talk::ids;
+use crate::talk::{ids, map};
 
 #[tokio::test]
 async fn local_users_chat() {
@@ -33,6 +33,39 @@ async fn local_users_chat() {
     assert_eq!(server.say(&bob, &room, "still here?").await.unwrap_err().status, 403);
     let positions: Vec<_> = server.timeline(&room).await.iter().map(|event| event.position).collect();
     assert_eq!(positions, (0..positions.len() as i64).map(Some).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_room_begins_with_what_an_older_one_ended_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Net::new().start("a.test", folder.path().into(), &["alice", "bob"]).await;
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let levels = |alice_level: i64| map(json!({"users": {alice.as_str(): alice_level, "@root:b.test": 100}}));
+    let (kind, none) = ("m.room.power_levels", String::new());
+    let ban = map(json!({"membership": "ban", "reason": "spam"}));
+    let request = CreateRoom {
+        room_id: new_room_id(&server.name).unwrap(),
+        creator: alice.clone(),
+        creator_profile: Map::new(),
+        room_version: None,
+        creation_content: map(json!({"predecessor": {"room_id": "!old:a.test"}})),
+        initial_state: vec![
+            (kind.into(), none.clone(), levels(100)),
+            ("m.room.join_rules".into(), none.clone(), map(json!({"join_rule": "public"}))),
+            ("m.room.member".into(), bob.to_string(), ban.clone()),
+            ("m.room.member".into(), "@mallory:b.test".into(), ban),
+            // Who makes it gives away what was needed for the rest.
+            (kind.into(), none, levels(50)),
+        ],
+        invites: Vec::new(),
+    };
+    let room_id = request.room_id.clone();
+    assert_eq!(server.rooms.create_room(request).await.unwrap(), room_id);
+    assert_eq!(server.membership(&room_id, &bob).await, Some(Membership::Ban));
+    assert_eq!(server.rooms.join(&bob, &room_id, &[], Map::new()).await.unwrap_err().status, 403);
+    let refused = server.set(&alice, &room_id, kind, "", json!({"users": {alice.as_str(): 100}})).await.unwrap_err();
+    assert_eq!(refused.errcode, "M_FORBIDDEN");
+    assert!(server.store.check().await.unwrap().is_empty());
 }
 
 #[tokio::test]

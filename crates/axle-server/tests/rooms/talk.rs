@@ -34,6 +34,7 @@ impl Server {
         let levels = json!({"users": {creator.as_str(): 100}});
         let state = |kind: &str, content| (kind.to_owned(), String::new(), map(content));
         let request = CreateRoom {
+            room_id: axle_client_api::new_room_id(&creator.server_name()).unwrap(),
             creator: creator.clone(),
             creator_profile: Map::new(),
             room_version: None,

@@ -147,7 +147,7 @@ impl TestRooms {
 #[async_trait]
 impl RoomService for TestRooms {
     async fn create_room(&self, request: CreateRoom) -> Result<RoomId, MatrixError> {
-        let room_id = RoomId::parse(format!("!r{}:{}", self.made.fetch_add(1, Ordering::SeqCst), self.server)).unwrap();
+        let room_id = request.room_id;
         let mut content = request.creation_content;
         content.insert("room_version".into(), request.room_version.unwrap_or(RoomVersion::I1).as_str().into());
         let creator = &request.creator;

@@ -74,6 +74,8 @@ enum Command {
     ListDestinations,
     /// Show what the hubs of rooms did that they should not have: forged, forbidden or repeated events, and the like.
     ListFaults,
+    /// Show which rooms, events and users were reported by users, and why.
+    ListReports,
     /// Make a registration token.
     CreateToken {
         /// The token; random if not given.
@@ -130,6 +132,7 @@ fn request(command: Command, data: &Path) -> Result<Request, Box<dyn std::error:
         Command::ListBlocks => Request::ListBlocks,
         Command::ListDestinations => Request::ListDestinations,
         Command::ListFaults => Request::ListFaults,
+        Command::ListReports => Request::ListReports,
         Command::CreateToken { token, uses } => Request::CreateToken { token, uses },
         Command::ListTokens => Request::ListTokens,
     })

@@ -30,6 +30,7 @@ fn words(request: &Request, answer: &Value) -> Result<String, Box<dyn std::error
             if parked.is_empty() { queues } else { format!("{queues}\nrefused for good and set aside:\n{parked}") }
         }
         Request::ListFaults => table(answer, &["at", "room_id", "hub", "kind", "event_id", "detail"]),
+        Request::ListReports => table(answer, &["at", "reporter", "room_id", "event_id", "user_id", "reason"]),
         Request::CreateToken { .. } => format!("{}\n", cell(&answer["token"])),
         Request::ListTokens => table(answer, &["token", "uses_left"]),
     })

@@ -23,6 +23,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) direction: Direction,
     pub(crate) limit: usize,
     pub(crate) filter: &'a EventFilter,
+    /// Whether an empty page is worse than an error, where the hub cannot be asked for more.
+    pub(crate) required: bool,
 }
 
 /// A page.
@@ -55,7 +57,7 @@ pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> Api
                 Ok(true) => {}
                 Ok(false) => page.end = None,
                 // What is here is worth more than an error; the client may ask again from where this page ends.
-                Err(error) if page.events.is_empty() => return Err(error.into()),
+                Err(error) if page.events.is_empty() && wanted.required => return Err(error.into()),
                 Err(_) => break,
             }
             continue;

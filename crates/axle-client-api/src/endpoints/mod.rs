@@ -25,7 +25,6 @@ mod logout;
 mod logout_all;
 mod media;
 mod members;
-mod messages;
 mod profile_avatar_get;
 mod profile_avatar_put;
 mod profile_displayname_get;
@@ -42,6 +41,7 @@ mod state_get;
 mod state_put;
 mod sync;
 mod typing;
+mod timeline;
 mod unban;
 mod versions;
 mod well_known;
@@ -59,6 +59,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = typing::routes(receipts::routes(endpoints));
     let endpoints = directory::routes(push_rules::routes(account_data::routes(endpoints)));
     media::routes(keys::routes(endpoints)).into_router()
+    timeline::routes(media::routes(keys::routes(endpoints))).into_router()
 }
 
 fn accounts(endpoints: Endpoints) -> Endpoints {
@@ -99,8 +100,6 @@ fn rooms(endpoints: Endpoints) -> Endpoints {
         .authed(unban::unban)
         .authed(send::send)
         .authed(redact::redact)
-        .authed(event::event)
-        .authed(messages::messages)
         .authed(members::members)
         .authed(joined_members::joined_members)
         .authed(state_get::state_get)

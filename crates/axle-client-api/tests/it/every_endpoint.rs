@@ -77,6 +77,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post(format!("{rooms}/forget")),
         post(format!("{rooms}/upgrade")),
         post(format!("{rooms}/report/{event}")),
+        get(format!("{rooms}/context/{event}")),
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),

@@ -6,6 +6,7 @@ mod account_data;
 mod accounts;
 mod common;
 mod directory;
+mod context;
 mod every_endpoint;
 mod faults;
 mod keys;

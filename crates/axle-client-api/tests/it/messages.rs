@@ -85,7 +85,7 @@ async fn filters_choose_events_and_members() {
 }
 
 /// A room of another server's that Alice has joined: its state came with the join, its history did not.
-async fn joined_elsewhere(server: &TestServer, alice: &UserId, before: usize) -> RoomId {
+pub(crate) async fn joined_elsewhere(server: &TestServer, alice: &UserId, before: usize) -> RoomId {
     let room = RoomId::parse("!far:other.org").unwrap();
     let carol = UserId::parse("@carol:other.org").unwrap();
     let made = |event_type, state_key, content| {

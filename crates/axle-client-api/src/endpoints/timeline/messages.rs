@@ -1,16 +1,15 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/messages`
 
-use std::collections::BTreeSet;
-
 use axle_protocol::RoomId;
-use axle_store::{Direction, StoredEvent};
+use axle_store::Direction;
 use ruma::api::client::message::get_message_events::v3::{Request, Response};
 
+use super::{direction, members_of_senders};
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
 use crate::page::{self, Wanted};
-use crate::render::{Format, View, render, sender};
+use crate::render::{Format, View, render};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Token;
@@ -24,10 +23,7 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
     let access = Access::of(&api, &session.user_id, &room_id).await?;
     access.require_some(&api).await?;
     let filter = EventFilter::new(request.filter);
-    let direction = match request.dir {
-        ruma::api::Direction::Backward => Direction::Backward,
-        ruma::api::Direction::Forward => Direction::Forward,
-    };
+    let direction = direction(request.dir);
     let from = match &request.from {
         Some(token) => Token::parse(token)?.position(&api, &room_id).await?,
         None => edge(&api, &room_id, direction).await?,
@@ -43,13 +39,13 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
         Some(end) if direction == Direction::Backward => from.min(end),
         _ => from,
     };
-    let wanted = Wanted { room_id: &room_id, from: bounded, to, direction, limit, filter: &filter };
+    let wanted = Wanted { room_id: &room_id, from: bounded, to, direction, limit, filter: &filter, required: true };
     let page = page::read(&api, &access, &wanted).await?;
     let mut response = Response::new();
     response.start = Token::Position(from).to_string();
     response.end = page.end.map(|end| Token::Position(end).to_string());
     if filter.lazy_loads_members() {
-        let members = senders(&api, &room_id, &page.events).await?;
+        let members = members_of_senders(&api, &room_id, &page.events).await?;
         response.state = render(&api, &session, &members, View::state(Format::Full, end)).await?;
     }
     response.chunk = render(&api, &session, &page.events, View::timeline(Format::Full, end)).await?;
@@ -61,14 +57,4 @@ async fn edge(api: &Api, room_id: &RoomId, direction: Direction) -> ApiResult<i6
     let first = api.store.timeline(room_id, None, direction, 1).await?.pop();
     let position = first.and_then(|event| event.position).unwrap_or_default();
     Ok(if direction == Direction::Backward { position.saturating_add(1) } else { position })
-}
-
-/// The member events of those who sent these events.
-async fn senders(api: &Api, room_id: &RoomId, events: &[StoredEvent]) -> ApiResult<Vec<StoredEvent>> {
-    let senders: BTreeSet<String> = events.iter().filter_map(sender).collect();
-    let mut members = Vec::with_capacity(senders.len());
-    for sender in senders {
-        members.extend(api.store.state_event(room_id, "m.room.member", &sender).await?);
-    }
-    Ok(members)
 }

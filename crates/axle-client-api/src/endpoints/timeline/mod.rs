@@ -1,0 +1,38 @@
+//! Reading a room's events: one, its surroundings, pages of them.
+
+mod context;
+mod event;
+mod messages;
+
+use std::collections::BTreeSet;
+
+use axle_protocol::RoomId;
+use axle_store::{Direction, StoredEvent};
+
+use crate::endpoint::Endpoints;
+use crate::error::ApiResult;
+use crate::render::sender;
+use crate::state::Api;
+
+/// The routes of this subject.
+pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
+    endpoints.authed(event::event).authed(context::context).authed(messages::messages)
+}
+
+/// Which way a client reads.
+fn direction(dir: ruma::api::Direction) -> Direction {
+    match dir {
+        ruma::api::Direction::Backward => Direction::Backward,
+        ruma::api::Direction::Forward => Direction::Forward,
+    }
+}
+
+/// The member events of those who sent these events.
+async fn members_of_senders(api: &Api, room_id: &RoomId, events: &[StoredEvent]) -> ApiResult<Vec<StoredEvent>> {
+    let senders: BTreeSet<String> = events.iter().filter_map(sender).collect();
+    let mut members = Vec::with_capacity(senders.len());
+    for sender in senders {
+        members.extend(api.store.state_event(room_id, "m.room.member", &sender).await?);
+    }
+    Ok(members)
+}

@@ -129,6 +129,7 @@ impl Load {
             lpdu_hash: Some(lpdu_hash),
             membership: None,
             redacts: None,
+            relates_to: None,
             sets_state: false,
             json: "x".repeat(EVENT_BYTES).into(),
         }

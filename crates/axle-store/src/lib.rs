@@ -20,6 +20,7 @@ mod media;
 mod operator;
 mod receipts;
 mod reports;
+mod relations;
 mod to_device;
 
 pub mod memory;
@@ -47,12 +48,17 @@ pub use media::{Media, MediaContent, MediaItem, MediaState, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
 pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
+pub use relations::{
+    Aggregation, MAX_EDITS, MAX_REFERENCES, MAX_RELATED, MAX_RELATION_DEPTH, REFERENCE, REPLACE, Relation,
+    RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
+};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
 pub trait Store:
     RoomLog
+    + Relations
     + Delivery
     + ServerKeys
     + Accounts
@@ -74,6 +80,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: RoomLog
+        + Relations
         + Delivery
         + ServerKeys
         + Accounts

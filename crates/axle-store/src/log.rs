@@ -7,7 +7,7 @@ use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{EventId, RoomId, RoomVersion, ServerName, UserId};
 
-use crate::{Announcement, ClientTxn, StoreError};
+use crate::{Announcement, ClientTxn, Relation, StoreError};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,6 +48,8 @@ pub struct NewEvent {
     pub membership: Option<Membership>,
     /// An event that this one redacts, where that is authorised.
     pub redacts: Option<EventId>,
+    /// How it relates to another event, if it does.
+    pub relates_to: Option<Relation>,
     /// Whether it becomes current state. Set for state that a join brought, too, though it has no position.
     pub sets_state: bool,
     /// The exact bytes.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axle_protocol::{EventKind, ServerName};
 use axle_room::{Change, Delivery, Placed, Room, Settled, Status};
-use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, StoreError};
+use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, Relation, StoreError};
 use futures_util::future::try_join_all;
 
 use super::{Batch, Rooms, Shared, announce, faults, gaps};
@@ -70,6 +70,7 @@ fn new_event(placed: &Placed) -> NewEvent {
         lpdu_hash: event.lpdu_hash().filter(|_| event.kind() == EventKind::Pdu).copied(),
         membership: placed.membership,
         redacts: placed.redacts.clone(),
+        relates_to: Relation::of(event),
         sets_state: placed.sets_state,
         json: event.json().into(),
     }

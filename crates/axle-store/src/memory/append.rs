@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use axle_protocol::EventId;
 
-use super::data::{Data, Destination, Interval, Room};
+use super::data::{Data, Destination, Interval, Related, Room};
 use super::state::{self, Place};
 use crate::{Append, Appended, ClientTxnState, DeliveryChange, EventStatus, NewEvent, StoreError, StoredEvent};
 
@@ -145,6 +145,10 @@ impl Data {
         }
         if let Some(position) = event.position {
             room.order.insert(position, event.event_id.clone());
+        }
+        if let Some(relation) = event.relates_to.clone() {
+            let (event_type, sender) = (event.event_type.clone(), event.sender.clone());
+            room.relations.insert(event.event_id.clone(), Related { relation, event_type, sender });
         }
         let stored = StoredEvent {
             event_id: event.event_id.clone(),

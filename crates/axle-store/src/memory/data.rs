@@ -10,7 +10,7 @@ use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 use super::device_keys::KeyData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, User,
+    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -79,6 +79,15 @@ pub(super) struct Room {
     pub(super) pending_redactions: HashMap<EventId, EventId>,
     pub(super) intervals: Vec<Interval>,
     pub(super) faults: VecDeque<HubFault>,
+    /// Of every event that has one, whatever became of it.
+    pub(super) relations: HashMap<EventId, Related>,
+}
+
+/// An event that relates to another.
+pub(super) struct Related {
+    pub(super) relation: Relation,
+    pub(super) event_type: String,
+    pub(super) sender: UserId,
 }
 
 /// An entry of current state.
@@ -156,6 +165,7 @@ impl Room {
             pending_redactions: HashMap::new(),
             intervals: Vec::new(),
             faults: VecDeque::new(),
+            relations: HashMap::new(),
         }
     }
 

@@ -20,6 +20,7 @@ mod media;
 mod operator;
 mod receipts;
 mod reports;
+mod relations;
 mod state;
 mod to_device;
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::event_index::{Found, find, find_lpdu};
+use super::relations;
 use super::rows::{self, RoomRow, integer, status_code};
 use super::state::{self, Place};
 use super::writer::Tx;
@@ -181,6 +182,9 @@ impl Appending<'_> {
         if let Some(position) = event.position {
             let delivered = matches!(event.status, EventStatus::Accepted | EventStatus::SoftFailed);
             self.placed.push(Placed { index, position, stream, delivered });
+        }
+        if let Some(relation) = &event.relates_to {
+            relations::record(tx.conn, self.room.id, event, relation, stream)?;
         }
         if let Some(target) = &event.redacts {
             redact(tx, self.room.id, target, event)?;
@@ -361,6 +365,7 @@ fn redact(tx: &mut Tx<'_>, room: i64, target: &axle_protocol::EventId, redaction
             tx.conn
                 .prepare_cached("UPDATE event SET redacted_by = ?2 WHERE stream = ?1 AND redacted_by IS NULL")?
                 .execute(params![known.stream, by])?;
+            relations::forget(tx.conn, known.stream)?;
         }
         Some(_) => {}
     }

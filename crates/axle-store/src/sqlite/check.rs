@@ -48,6 +48,17 @@ const INVARIANTS: &[&str] = &[
      FROM state_change s JOIN room r ON r.id = s.room
      WHERE s.parent IS NOT NULL
          AND NOT EXISTS (SELECT 1 FROM state_change p WHERE p.id = s.parent AND p.room = s.room)",
+    "SELECT 'event ' || r.event_id || ' is kept as related to ' || r.target || ', but is not part of its room'
+     FROM relation r
+     WHERE NOT EXISTS
+         (SELECT 1 FROM event e WHERE e.stream = r.event AND e.event_id = r.event_id AND e.room = r.room
+              AND e.position = r.position AND e.status = 0 AND e.redacted_by IS NULL)",
+    "SELECT 'the thread of ' || coalesce(t.root, k.root) || ' ends at ' || coalesce(k.latest, 'nothing') || ', not at ' ||
+         coalesce(t.latest, 'nothing')
+     FROM (SELECT room, target AS root, max(position) AS latest FROM relation WHERE rel_type = 'm.thread'
+           GROUP BY room, target) k
+     FULL JOIN thread t ON t.room = k.room AND t.root = k.root
+     WHERE t.latest IS NOT k.latest",
     // The current state must be what its changes, one on the other, make.
     "WITH RECURSIVE chain (room, id, event_type, state_key, event, parent) AS (
          SELECT s.room, s.id, s.event_type, s.state_key, s.event, s.parent FROM room r

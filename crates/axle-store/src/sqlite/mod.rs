@@ -22,6 +22,7 @@ mod out_of_room;
 mod readers;
 mod receipts;
 mod reports;
+mod relations;
 mod rows;
 mod schema;
 mod state;

@@ -9,7 +9,8 @@ use axle_protocol::{EventId, RoomId, RoomVersion};
 use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{
     AccountData, Append, ClientTxnKey, ClientTxnState, Direction, EventStatus, Expected, InboundResponse,
-    MAX_ACCOUNT_DATA_PER_USER, NewEvent, Operator as _, OutOfRoom, PendingLpdu, PutAccountData, Store, StoreError,
+    MAX_ACCOUNT_DATA_PER_USER, NewEvent, Operator as _, OutOfRoom, PendingLpdu, PutAccountData, RelationQuery, Store,
+    StoreError, ThreadPlace,
 };
 use rusqlite::Connection;
 
@@ -379,5 +380,61 @@ async fn the_check_finds_planted_damage() {
     for (sql, expected) in cases {
         let findings = findings_after(sql).await;
         assert!(findings.iter().any(|finding| finding.contains(expected)), "{sql}: {findings:#?}");
+    }
+}
+
+#[tokio::test]
+async fn relations_of_an_older_database_are_found() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = make_room(&store, "one").await;
+    let with_content = |name: &str, position, relation: serde_json::Value| NewEvent {
+        json: serde_json::json!({
+            "type": "m.room.message",
+            "sender": user("alice"),
+            "content": {"body": name, "m.relates_to": relation},
+        })
+        .to_string()
+        .into(),
+        ..message(name, position)
+    };
+    let relation = |rel_type: &str, target: &str| serde_json::json!({"rel_type": rel_type, "event_id": target});
+    let reply = serde_json::json!({"m.in_reply_to": {"event_id": "$a"}});
+    let redaction = NewEvent { redacts: Some(id("gone")), ..message("r", 9) };
+    let events = vec![
+        message("a", 2),
+        with_content("edit", 3, relation("m.replace", "$a")),
+        with_content("t1", 4, relation("m.thread", "$a")),
+        with_content("t2", 5, relation("m.thread", "$a")),
+        with_content("gone", 6, relation("m.thread", "$a")),
+        with_content("reply", 7, reply),
+        with_content("strange", 8, relation("m.thread", "not an id")),
+        redaction,
+        NewEvent { json: "no JSON".into(), ..message("odd", 10) },
+    ];
+    put(&store, &room_id, events).await;
+    drop(store);
+    // As it was before there were relations.
+    folder.tamper("DROP TABLE relation; DROP TABLE thread; PRAGMA user_version = 4");
+    let store = folder.open();
+    let query = RelationQuery {
+        target: id("a"),
+        rel_type: None,
+        event_type: Some("m.room.message".into()),
+        recurse: false,
+        direction: Direction::Forward,
+        from: None,
+        limit: 100,
+    };
+    let found = store.relations(&room_id, &query).await.unwrap();
+    assert_eq!(names(found.iter().map(|event| &event.event_id)), ["edit", "t1", "t2"]);
+    let threads = store.threads(&room_id, &user("alice"), i64::MAX, 10).await.unwrap();
+    assert_eq!(threads, [ThreadPlace { root: id("a"), latest: 5, participated: true }]);
+    assert!(store.check().await.unwrap().is_empty());
+    drop(store);
+    folder.tamper("UPDATE thread SET latest = 4; UPDATE relation SET position = 99 WHERE event_id = '$edit'");
+    let findings = folder.open().check().await.unwrap();
+    for expected in ["the thread of $a ends at 5, not at 4", "$edit is kept as related to $a"] {
+        assert!(findings.iter().any(|finding| finding.contains(expected)), "{expected}: {findings:?}");
     }
 }

@@ -12,7 +12,7 @@ use axle_client_api::{CreateRoom, Knocked, Notifier, RoomService, SendEvent};
 use axle_protocol::auth::{self, MapState, Membership};
 use axle_protocol::event::Template;
 use axle_protocol::{Event, EventId, KeyId, MatrixError, RoomId, RoomVersion, ServerName, SigningKey, UserId};
-use axle_store::{Append, ClientTxn, ClientTxnKey, ClientTxnState, EventStatus, NewEvent, RoomHead, Store};
+use axle_store::{Append, ClientTxn, ClientTxnKey, ClientTxnState, EventStatus, NewEvent, Relation, RoomHead, Store};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, watch};
 
@@ -274,6 +274,7 @@ fn new_event(event: &Event, position: Option<i64>, status: EventStatus) -> NewEv
         lpdu_hash: event.lpdu_hash().copied(),
         membership: event.membership().and_then(Membership::parse),
         redacts: event.redacts(),
+        relates_to: Relation::of(event),
         sets_state: event.is_state(),
         json: event.json().into(),
     }

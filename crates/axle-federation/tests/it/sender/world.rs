@@ -177,6 +177,7 @@ fn event(n: i64) -> Append {
         lpdu_hash: None,
         membership: None,
         redacts: None,
+        relates_to: None,
         sets_state: false,
         json: json!({"n": n}).to_string().into(),
     };

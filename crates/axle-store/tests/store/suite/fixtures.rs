@@ -36,6 +36,7 @@ pub(crate) fn message(name: &str, position: i64) -> NewEvent {
         lpdu_hash: None,
         membership: None,
         redacts: None,
+        relates_to: None,
         sets_state: false,
         json: json!({"type": "m.room.message", "content": {"body": name}}).to_string().into(),
     }

@@ -111,11 +111,32 @@ impl Endpoints {
         F: Future<Output = ApiResult<A>> + Send,
         A: OutgoingResponse,
     {
+        self.authed_within(paths, MAX_BODY_BYTES, handler)
+    }
+
+    /// The same on the stable paths, with bodies of at most so many bytes.
+    pub(crate) fn authed_up_to<R, H, F, A>(self, max_body_bytes: usize, handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.authed_within(&stable_paths::<R>(), max_body_bytes, handler)
+    }
+
+    fn authed_within<R, H, F, A>(self, paths: &[&str], max_body_bytes: usize, handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
         self.at(paths, R::METHOD, move |api, params, request| {
             let handler = handler.clone();
             async move {
                 let session = session::authenticate(&api, session::token(&request)?).await?;
-                let request = parse::<R>(params, request).await?;
+                let request = parse::<R>(params, request, max_body_bytes).await?;
                 handler(api, session, request).await.map(respond)
             }
         })
@@ -151,7 +172,7 @@ impl Endpoints {
             let handler = handler.clone();
             async move {
                 let caller = Caller { address: address(&request) };
-                let request = parse::<R>(params, request).await?;
+                let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
                 handler(api, caller, request).await.map(respond)
             }
         })
@@ -245,22 +266,22 @@ fn stable_paths<R: Metadata>() -> Vec<&'static str> {
     R::PATH_BUILDER.all_paths().filter(|path| !path.contains("/unstable/")).collect()
 }
 
-async fn parse<R: IncomingRequest>(params: Params, request: Request<Body>) -> ApiResult<R> {
+async fn parse<R: IncomingRequest>(params: Params, request: Request<Body>, max_body_bytes: usize) -> ApiResult<R> {
     let params = params.map_err(|error| MatrixError::invalid_param(error.to_string()))?;
     let args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
     let (parts, body) = request.into_parts();
-    let body = read(body).await?;
+    let body = read(body, max_body_bytes).await?;
     // Clients leave out the body where everything in it is optional; some of ruma's types demand an object then.
     let bytes: &[u8] = if body.is_empty() && parts.method != Method::GET { b"{}" } else { &body };
     Ok(R::try_from_http_request(Request::from_parts(parts, bytes), &args)?)
 }
 
-async fn read(body: Body) -> ApiResult<Bytes> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await;
+async fn read(body: Body, max_bytes: usize) -> ApiResult<Bytes> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, max_bytes)).await;
     let Ok(read) = read else {
         return Err(MatrixError::new(408, "M_UNKNOWN", "The body of the request did not arrive in time.").into());
     };
-    let too_large = || MatrixError::too_large(format!("The body is larger than {MAX_BODY_BYTES} bytes.")).into();
+    let too_large = || MatrixError::too_large(format!("The body is larger than {max_bytes} bytes.")).into();
     read.map_err(|_| too_large())
 }
 

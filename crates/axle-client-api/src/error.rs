@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use ruma::api::client::uiaa::{UiaaInfo, UiaaResponse};
 use ruma::api::error::{DeserializationError, FromHttpRequestError};
+use serde::Serialize;
+use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::endpoint::respond;
@@ -19,6 +21,8 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 pub(crate) enum ApiError {
     /// The error object of every Matrix API.
     Matrix(MatrixError),
+    /// The same with further fields, a JSON object.
+    Detailed(MatrixError, Value),
     /// The client has to authenticate in stages first.
     Authenticate(Box<UiaaInfo>),
 }
@@ -64,16 +68,26 @@ impl From<FromHttpRequestError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::Matrix(error) => matrix_error(error),
+            Self::Matrix(error) => matrix_error(error, None),
+            Self::Detailed(error, details) => matrix_error(error, Some(details)),
             Self::Authenticate(info) => respond(UiaaResponse::AuthResponse(*info)),
         }
     }
 }
 
-fn matrix_error(error: MatrixError) -> Response {
+/// An error as a body.
+#[derive(Serialize)]
+struct ErrorBody {
+    #[serde(flatten)]
+    error: MatrixError,
+    #[serde(flatten)]
+    details: Option<Value>,
+}
+
+fn matrix_error(error: MatrixError, details: Option<Value>) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let retry_after = error.retry_after_ms.map(|ms| ms.div_ceil(1000));
-    let mut response = (status, axum::Json(error)).into_response();
+    let mut response = (status, axum::Json(ErrorBody { error, details })).into_response();
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

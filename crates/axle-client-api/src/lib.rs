@@ -16,6 +16,7 @@ mod fleeting;
 mod ids;
 mod json_request;
 mod json_response;
+mod key_backup;
 mod key_object;
 mod limiter;
 mod media;

@@ -14,6 +14,7 @@ mod directory;
 mod error;
 mod faults;
 mod forgotten;
+mod key_backups;
 mod keys;
 mod log;
 mod media;
@@ -39,6 +40,7 @@ pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAl
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use forgotten::ForgottenRooms;
+pub use key_backups::{BackupKey, KeyBackup, KeyBackups, KeyQuality, PutAuthData, PutBackupKeys, WhichKeys};
 pub use keys::{ServerKeys, StoredKey};
 pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
@@ -65,6 +67,7 @@ pub trait Store:
     + UserData
     + DeviceKeys
     + ToDeviceQueues
+    + KeyBackups
     + HubFaults
     + Media
     + Receipts
@@ -87,6 +90,7 @@ impl<T> Store for T where
         + UserData
         + DeviceKeys
         + ToDeviceQueues
+        + KeyBackups
         + HubFaults
         + Media
         + Receipts

@@ -15,6 +15,7 @@ mod join;
 mod join_by_id_or_alias;
 mod joined_members;
 mod joined_rooms;
+mod key_backup;
 mod keys;
 mod kick;
 mod knock;
@@ -60,6 +61,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = directory::routes(push_rules::routes(account_data::routes(endpoints)));
     media::routes(keys::routes(endpoints)).into_router()
     timeline::routes(media::routes(keys::routes(endpoints))).into_router()
+    media::routes(key_backup::routes(keys::routes(endpoints))).into_router()
 }
 
 fn accounts(endpoints: Endpoints) -> Endpoints {

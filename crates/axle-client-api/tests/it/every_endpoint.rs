@@ -12,6 +12,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
     let profile = "/_matrix/client/v3/profile/@alice:example.org";
     let data = "/_matrix/client/v3/user/@alice:example.org";
     let rule = "/_matrix/client/v3/pushrules/global/override/mine";
+    let backup = |path: &str| format!("/_matrix/client/v3/room_keys/{path}");
     let delete = |path: String| (Method::DELETE, path);
     let get = |path: String| (Method::GET, path);
     let post = |path: String| (Method::POST, path);
@@ -83,6 +84,20 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/keys/claim".into()),
         get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
         put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
+        post(backup("version")),
+        get(backup("version")),
+        get(backup("version/1")),
+        put(backup("version/1")),
+        delete(backup("version/1")),
+        get(backup("keys?version=1")),
+        put(backup("keys?version=1")),
+        delete(backup("keys?version=1")),
+        get(backup("keys/!r:example.org?version=1")),
+        put(backup("keys/!r:example.org?version=1")),
+        delete(backup("keys/!r:example.org?version=1")),
+        get(backup("keys/!r:example.org/s?version=1")),
+        put(backup("keys/!r:example.org/s?version=1")),
+        delete(backup("keys/!r:example.org/s?version=1")),
         get("/_matrix/client/v1/media/config".into()),
         get("/_matrix/client/v1/media/download/example.org/x".into()),
         get("/_matrix/client/v1/media/download/example.org/x/name.png".into()),
@@ -118,8 +133,8 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_told() {
             assert_eq!(answer.headers["access-control-allow-origin"], "*", "{path}");
             assert!(!answer.body.to_string().contains("ecret"), "{path}");
         }
-        // Knocking and uploads to an address are younger than the old paths.
-        if !path.contains("/knock/") && !path.contains("/upload/") {
+        // Knocking, uploads to an address and backups are younger than the old paths.
+        if !["/knock/", "/upload/", "/room_keys/"].iter().any(|young| path.contains(young)) {
             let old = path.replacen("/v3/", "/r0/", 1);
             server.anonymous(method, &old, None).await.fails(401, "M_MISSING_TOKEN");
         }

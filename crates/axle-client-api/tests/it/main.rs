@@ -9,6 +9,7 @@ mod directory;
 mod context;
 mod every_endpoint;
 mod faults;
+mod key_backup;
 mod keys;
 mod media;
 mod messages;

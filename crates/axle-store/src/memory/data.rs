@@ -8,6 +8,7 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
 use super::device_keys::KeyData;
+use super::key_backups::Backups;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
     OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, User,
@@ -43,6 +44,7 @@ pub(super) struct Data {
     pub(super) filters: Vec<(UserId, String)>,
     pub(super) txns: HashMap<ClientTxnKey, ClientTxnState>,
     pub(super) e2ee: KeyData,
+    pub(super) key_backups: HashMap<UserId, Backups>,
     /// By device, the oldest message first.
     pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,
     pub(super) to_device_txns: HashSet<ClientTxnKey>,

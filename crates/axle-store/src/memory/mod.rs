@@ -14,6 +14,7 @@ mod device_keys;
 mod directory;
 mod faults;
 mod forgotten;
+mod key_backups;
 mod keys;
 mod log;
 mod media;

@@ -92,6 +92,14 @@ const INVARIANTS: &[&str] = &[
     "SELECT 'room number ' || d.room || ' or destination number ' || d.destination || ' of a delivery is not there'
      FROM delivery d WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = d.room)
          OR NOT EXISTS (SELECT 1 FROM destination x WHERE x.id = d.destination)",
+    "SELECT 'backup ' || b.version || ' of the keys of ' || b.user_id || ' has ' || count(k.id) || ' keys, ' || b.keys ||
+         ' were stored'
+     FROM key_backup b LEFT JOIN backup_key k ON k.backup = b.id
+     GROUP BY b.id
+     HAVING count(k.id) <> b.keys
+         OR coalesce(sum(length(CAST(k.room_id || k.session_id || k.json AS BLOB))), 0) <> b.bytes",
+    "SELECT 'backup number ' || k.backup || ' of keys is not there' FROM backup_key k
+     WHERE NOT EXISTS (SELECT 1 FROM key_backup b WHERE b.id = k.backup) GROUP BY k.backup",
 ];
 
 /// Everything that is wrong, a sentence each.

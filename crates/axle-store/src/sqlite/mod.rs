@@ -13,6 +13,7 @@ mod event_index;
 mod faults;
 mod forgotten;
 mod fresh;
+mod key_backups;
 mod keys;
 mod later;
 mod log;

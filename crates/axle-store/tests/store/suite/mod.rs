@@ -9,6 +9,7 @@ pub(crate) mod device_keys;
 pub(crate) mod directory;
 pub(crate) mod faults;
 pub(crate) mod fixtures;
+pub(crate) mod key_backups;
 pub(crate) mod keys;
 pub(crate) mod lpdus;
 pub(crate) mod media;
@@ -71,6 +72,7 @@ macro_rules! full_suite {
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
             directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,
                 forgotten_until_joined_again, reports_are_kept_and_bounded;
+            key_backups: versions_are_given_out_once, the_better_key_stays, some_keys_go, a_user_has_so_many;
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;

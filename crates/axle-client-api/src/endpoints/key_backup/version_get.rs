@@ -1,0 +1,15 @@
+//! `GET /_matrix/client/v3/room_keys/version/{version}`
+
+use ruma::api::client::backup::get_backup_info::v3::Request;
+
+use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
+use crate::key_backup::{self, Info};
+use crate::session::Session;
+use crate::state::Api;
+
+pub(crate) async fn version_get(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Info>> {
+    let version = key_backup::version(&request.version)?;
+    let backup = api.store.key_backup(&session.user_id, Some(version)).await?;
+    Ok(JsonResponse(Info::new(backup.ok_or_else(key_backup::no_backup)?)?))
+}

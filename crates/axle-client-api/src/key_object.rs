@@ -67,8 +67,10 @@ pub(crate) fn seen_by(
         Some(Value::Object(signatures)) => signatures,
         _ => Map::new(),
     };
-    signatures.retain(|signer, _| signer == owner.as_str() || signer == viewer.as_str());
-    for signature in added.iter().filter(|signature| signature.target == target) {
+    // Whoever uploads a key can write anybody's name on it: only what others added themselves is theirs.
+    signatures.retain(|signer, _| signer == owner.as_str());
+    let is_seen = |signer: &UserId| signer == owner || signer == viewer;
+    for signature in added.iter().filter(|signature| signature.target == target && is_seen(&signature.signer)) {
         let of_signer = signatures.entry(signature.signer.as_str()).or_insert_with(|| json!({}));
         if let Value::Object(of_signer) = of_signer {
             of_signer.insert(signature.key_id.clone(), Value::String(signature.signature.clone()));

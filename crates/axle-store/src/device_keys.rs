@@ -158,7 +158,8 @@ pub trait DeviceKeys {
     /// What these users publish, with the signatures that `viewer` may see. Who publishes nothing has empty lists.
     async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError>;
 
-    /// Sets cross-signing keys; usages that are not given stay. Signatures on keys that are replaced are forgotten.
+    /// Sets cross-signing keys; usages that are not given stay, unless there is another master key now: it has not
+    /// signed them. Signatures on keys that are replaced are forgotten.
     async fn put_cross_signing_keys(&self, user_id: &UserId, keys: Vec<CrossSigningKey>) -> Result<(), StoreError>;
 
     /// Adds signatures. One on a key of the signer is news to who shares a room with them, another to the signer only.

@@ -61,6 +61,13 @@ impl DeviceKeys for MemoryStore {
     async fn put_cross_signing_keys(&self, user_id: &UserId, keys: Vec<CrossSigningKey>) -> Result<(), StoreError> {
         let user_id = user_id.clone();
         self.write(move |data| {
+            let known = data.e2ee.cross_signing.get(&(user_id.clone(), KeyUsage::Master));
+            let is_other = |new: &CrossSigningKey| {
+                new.usage == KeyUsage::Master && known.is_some_and(|known| known.public_key != new.public_key)
+            };
+            if keys.iter().any(is_other) {
+                data.e2ee.cross_signing.retain(|(user, usage), _| *user != user_id || *usage == KeyUsage::Master);
+            }
             for key in keys {
                 let public_key = key.public_key.clone();
                 let known = data.e2ee.cross_signing.insert((user_id.clone(), key.usage), key);

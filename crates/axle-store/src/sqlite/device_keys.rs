@@ -56,6 +56,7 @@ impl DeviceKeys for SqliteStore {
     async fn put_cross_signing_keys(&self, user_id: &UserId, keys: Vec<CrossSigningKey>) -> Result<(), StoreError> {
         let user_id = user_id.clone();
         self.write(move |tx| {
+            forget_unsigned(tx, &user_id, &keys)?;
             keys.iter().try_for_each(|key| put_cross_signing_key(tx, &user_id, key))?;
             changed(tx, user_id.as_str(), EVERYONE)
         })
@@ -237,6 +238,19 @@ fn user_keys(conn: &Connection, user_id: UserId, viewer: &UserId) -> Result<User
         })
     })?;
     Ok(UserKeys { user_id, devices, cross_signing, signatures })
+}
+
+/// Forgets the keys that another master key than that among these has signed.
+fn forget_unsigned(tx: &Tx<'_>, user_id: &UserId, new: &[CrossSigningKey]) -> Result<(), StoreError> {
+    let Some(master) = new.iter().find(|key| key.usage == KeyUsage::Master) else { return Ok(()) };
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM cross_signing_key WHERE user_id = ?1 AND usage <> ?2 AND EXISTS
+                 (SELECT 1 FROM cross_signing_key known
+                  WHERE known.user_id = ?1 AND known.usage = ?2 AND known.public_key <> ?3)",
+        )?
+        .execute([user_id.as_str(), KeyUsage::Master.as_str(), &master.public_key])?;
+    Ok(())
 }
 
 fn put_cross_signing_key(tx: &Tx<'_>, user_id: &UserId, key: &CrossSigningKey) -> Result<(), StoreError> {

@@ -51,6 +51,7 @@ pub(crate) async fn device_signing_upload(
     if new.iter().all(|key| is_known(&known, key)) {
         return Ok(ruma_upload::Response::new());
     }
+    refuse_names_of_devices(&api, user_id, &new).await?;
     api.limits.changes.take(user_id.as_str())?;
     // Without a master key there is nothing that somebody with a stolen token could replace.
     if known.iter().any(|key| key.usage == KeyUsage::Master) {
@@ -72,6 +73,15 @@ fn checked(user_id: &UserId, usage: KeyUsage, object: &Object) -> Result<String,
         return Err(MatrixError::invalid_param(format!("This key is not for {}.", usage.as_str())));
     }
     key_object::only_key(object)
+}
+
+/// Signatures name keys and devices alike: none may be taken for the other.
+async fn refuse_names_of_devices(api: &Api, user_id: &UserId, new: &[CrossSigningKey]) -> ApiResult<()> {
+    let devices = api.store.devices(user_id).await?;
+    if devices.iter().any(|device| new.iter().any(|key| key.public_key == device.device_id)) {
+        return Err(MatrixError::forbidden("A device has this key as its id.").into());
+    }
+    Ok(())
 }
 
 /// Checks the signature of the first master key among these.

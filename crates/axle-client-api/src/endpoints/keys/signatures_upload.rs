@@ -93,8 +93,13 @@ fn check(own: &UserKeys, of: Option<&UserKeys>, target: &str, json: &str) -> Res
     }
     let mut good = Vec::new();
     for (key_id, signature) in key_object::signatures_of(&signed, &own.user_id).take(MAX_SIGNATURES) {
-        // What came with the key itself may come again.
-        if key_object::signatures_of(&stored, &own.user_id).any(|known| known == (key_id, signature)) {
+        // What is there already may come again, even if the device that made it is gone.
+        let came_along = key_object::signatures_of(&stored, &own.user_id).any(|known| known == (key_id, signature));
+        let was_added = |known: &KeySignature| {
+            known.signer == own.user_id
+                && (&*known.target, &*known.key_id, &*known.signature) == (target, key_id, signature)
+        };
+        if came_along || of.signatures.iter().any(was_added) {
             continue;
         }
         let key = signing_key(own, kind, of.user_id == own.user_id, key_id);

@@ -106,7 +106,14 @@ pub(crate) async fn signatures_are_for_those_concerned(store: Arc<dyn Store>) {
     assert_eq!(store.key_changes(&user("a"), until, i64::MAX).await.unwrap(), [user("a")]);
     assert_eq!(seen(&store, "a", "b").await.signatures, [sign("a"), sign("b")]);
     assert_eq!(seen(&store, "a", "c").await.signatures, [sign("a")]);
+    let self_signing = CrossSigningKey { usage: KeyUsage::SelfSigning, ..master("S") };
+    for user_id in [user("a"), user("b")] {
+        store.put_cross_signing_keys(&user_id, vec![self_signing.clone()]).await.unwrap();
+    }
+    store.put_cross_signing_keys(&user("a"), vec![master("M1")]).await.unwrap();
+    assert_eq!(seen(&store, "a", "b").await.cross_signing, [master("M1"), self_signing.clone()]);
     store.put_cross_signing_keys(&user("a"), vec![master("M2")]).await.unwrap();
+    assert_eq!(seen(&store, "b", "b").await.cross_signing, [self_signing]);
     let keys = seen(&store, "a", "b").await;
     assert_eq!((keys.cross_signing, keys.signatures), (vec![master("M2")], vec![]));
 }

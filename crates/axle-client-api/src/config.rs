@@ -12,6 +12,10 @@ pub struct ClientApiConfig {
     pub server_name: ServerName,
     /// Who may register.
     pub registration: Registration,
+    /// What tools that make accounts prove themselves with; `None`: there are none.
+    pub registration_shared_secret: Option<String>,
+    /// How long the access token of a client that can refresh it is good.
+    pub access_token_lifetime: Duration,
     /// The version of rooms that are made without naming one.
     pub default_room_version: RoomVersion,
     /// Where clients reach this API, for `/.well-known/matrix/client`; `None` serves no such document.
@@ -28,6 +32,8 @@ impl ClientApiConfig {
         Self {
             server_name,
             registration: Registration::Closed,
+            registration_shared_secret: None,
+            access_token_lifetime: Duration::from_secs(3600),
             default_room_version: RoomVersion::I1,
             public_base_url: None,
             limits: RateLimits::default(),

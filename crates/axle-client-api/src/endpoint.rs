@@ -20,6 +20,7 @@ use http::{HeaderMap, Method, Request};
 use ruma::api::auth_scheme::{
     AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, NoAccessToken, NoAuthentication,
 };
+use ruma::api::error::FromHttpRequestError;
 use ruma::api::path_builder::PathBuilder;
 use ruma::api::{IncomingRequest, IncomingRequestExt, Metadata, OutgoingResponse, OutgoingResponseExt};
 use serde::de::DeserializeOwned;
@@ -77,6 +78,13 @@ impl RawRequest {
     pub(crate) fn query<T: DeserializeOwned>(&self) -> ApiResult<T> {
         let query = Query::try_from_uri(&self.parts.uri);
         Ok(query.map_err(|error| MatrixError::invalid_param(error.body_text()))?.0)
+    }
+
+    /// The body, in JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> ApiResult<T> {
+        let body = read(self.body).await?;
+        let parsed = serde_json::from_slice(&body);
+        Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
     }
 
     /// The header.
@@ -137,6 +145,8 @@ impl Endpoints {
             async move {
                 let session = session::authenticate(&api, session::token(&request)?).await?;
                 let request = parse::<R>(params, request, max_body_bytes).await?;
+                let session = session::authenticate(&api, session::token(&request)?, address(&request)).await?;
+                let request = parse::<R>(params, request).await?;
                 handler(api, session, request).await.map(respond)
             }
         })
@@ -152,7 +162,7 @@ impl Endpoints {
         self.at(paths, method, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let session = session::authenticate(&api, session::token(&request)?).await?;
+                let session = session::authenticate(&api, session::token(&request)?, address(&request)).await?;
                 let request = RawRequest::new(params, request)?;
                 handler(api, session, request).await
             }

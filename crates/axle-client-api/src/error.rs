@@ -10,6 +10,7 @@ use ruma::api::error::{DeserializationError, FromHttpRequestError};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::error::Category;
+use serde_json::json;
 
 use crate::endpoint::respond;
 
@@ -23,6 +24,8 @@ pub(crate) enum ApiError {
     Matrix(MatrixError),
     /// The same with further fields, a JSON object.
     Detailed(MatrixError, Value),
+    /// The access token has ended; the session has not.
+    Expired,
     /// The client has to authenticate in stages first.
     Authenticate(Box<UiaaInfo>),
 }
@@ -70,6 +73,12 @@ impl IntoResponse for ApiError {
         match self {
             Self::Matrix(error) => matrix_error(error, None),
             Self::Detailed(error, details) => matrix_error(error, Some(details)),
+            Self::Matrix(error) => matrix_error(error),
+            Self::Expired => {
+                let error = "The access token has ended. Refresh it, or log in again with the same device.";
+                let body = json!({"errcode": "M_UNKNOWN_TOKEN", "error": error, "soft_logout": true});
+                (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response()
+            }
             Self::Authenticate(info) => respond(UiaaResponse::AuthResponse(*info)),
         }
     }

@@ -7,6 +7,7 @@ mod account_data;
 mod accounts;
 mod aliases;
 mod config;
+mod departure;
 mod endpoint;
 mod endpoints;
 mod error;
@@ -22,6 +23,7 @@ mod limiter;
 mod media;
 mod members;
 mod new_room;
+mod nonces;
 mod page;
 mod password;
 mod power;
@@ -33,6 +35,7 @@ mod reports;
 mod room_description;
 mod room_id;
 mod room_list;
+mod seen;
 mod service;
 mod session;
 mod spaces;
@@ -53,6 +56,7 @@ use tower_http::cors::{Any, CorsLayer};
 
 pub use accounts::{CreateUserError, create_user};
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
+pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use room_id::new_room_id;
@@ -61,7 +65,8 @@ pub use state::ApiState;
 
 use state::Api;
 
-/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, and `/.well-known/matrix/client`.
+/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, and
+/// what is served under `/_synapse` for tools that know Synapse.
 ///
 /// Every answer carries the CORS headers that the specification asks for; what is not there answers `M_UNRECOGNIZED`.
 /// The router has no fallback of its own, so that it can be merged with others.

@@ -10,6 +10,18 @@ use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
 
+/// The longest display name.
+const MAX_DISPLAYNAME_BYTES: usize = 256;
+
+/// Refuses display names that are too long to keep.
+pub(crate) fn check_displayname(name: Option<&str>) -> Result<(), MatrixError> {
+    if name.is_some_and(|name| name.len() > MAX_DISPLAYNAME_BYTES) {
+        let error = format!("A display name has at most {MAX_DISPLAYNAME_BYTES} bytes.");
+        return Err(MatrixError::invalid_param(error));
+    }
+    Ok(())
+}
+
 /// Changes the profile of who asks. Joined rooms are told afterwards, one after the other: a hub that does not answer
 /// keeps nobody waiting.
 pub(crate) async fn change(

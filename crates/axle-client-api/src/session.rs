@@ -1,19 +1,23 @@
 //! Access tokens and who they belong to.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use axle_protocol::event::Hash;
 use axle_protocol::{MatrixError, UserId, base64};
-use axle_store::Device;
+use axle_store::{Device, Tokens};
 use axum::body::Body;
 use http::Request;
 use ruma::api::auth_scheme::{AccessToken, AuthScheme};
 use ruma::{OwnedDeviceId, OwnedUserId};
 use sha2::{Digest, Sha256};
 
-use crate::error::ApiResult;
+use crate::error::{ApiError, ApiResult};
 use crate::ids;
+use crate::seen;
 use crate::state::{Api, now_ms};
 
-/// Random bytes in an access token.
+/// Random bytes in an access token, and in a refresh token.
 const TOKEN_BYTES: usize = 32;
 /// Letters in a device id that this server makes up.
 const DEVICE_ID_LETTERS: usize = 10;
@@ -40,11 +44,50 @@ impl Session {
     }
 }
 
+/// What a client that logs in asks for.
+pub(crate) struct Login {
+    /// The device; `None`: a new one.
+    pub(crate) device_id: Option<OwnedDeviceId>,
+    /// Its name, if it has none yet.
+    pub(crate) name: Option<String>,
+    /// Whether it can refresh an access token that ends.
+    pub(crate) refresh: bool,
+    /// Where it is.
+    pub(crate) address: Option<IpAddr>,
+}
+
 /// A device that has just been logged in.
 pub(crate) struct NewSession {
     pub(crate) user_id: OwnedUserId,
     pub(crate) device_id: OwnedDeviceId,
+    pub(crate) tokens: NewTokens,
+}
+
+/// Tokens as a client gets them.
+pub(crate) struct NewTokens {
     pub(crate) access_token: String,
+    pub(crate) refresh_token: Option<String>,
+    /// How long the access token is good; `None`: until the device is logged out.
+    pub(crate) expires_in: Option<Duration>,
+}
+
+impl NewTokens {
+    /// New ones. Only an access token that can be refreshed ends.
+    pub(crate) fn random(api: &Api, refresh: bool) -> Result<Self, MatrixError> {
+        let access_token = random_token(TOKEN_BYTES)?;
+        let refresh_token = if refresh { Some(random_token(TOKEN_BYTES)?) } else { None };
+        Ok(Self { access_token, refresh_token, expires_in: refresh.then_some(api.config.access_token_lifetime) })
+    }
+
+    /// What is kept of them.
+    pub(crate) fn kept(&self) -> Tokens {
+        let lifetime_ms = self.expires_in.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+        Tokens {
+            access_hash: token_hash(&self.access_token),
+            expires_ts: lifetime_ms.map(|ms| now_ms().saturating_add(ms)),
+            refresh_hash: self.refresh_token.as_deref().map(token_hash),
+        }
+    }
 }
 
 /// The access token of a request, from its header or, as old clients send it, its query.
@@ -53,9 +96,11 @@ pub(crate) fn token(request: &Request<Body>) -> Result<String, MatrixError> {
     AccessToken::extract_authentication(request).map_err(missing)
 }
 
-/// Finds out who makes a request.
-pub(crate) async fn authenticate(api: &Api, token: String) -> ApiResult<Session> {
-    of_token(api, token_hash(&token)).await
+/// Finds out who makes a request, and notes from where.
+pub(crate) async fn authenticate(api: &Api, token: String, address: Option<IpAddr>) -> ApiResult<Session> {
+    let device = of_token(api, token_hash(&token)).await?;
+    api.seen.note(&api.store, &device, address);
+    Ok(Session { user_id: device.user_id, device_id: device.device_id, token_hash: device.tokens.access_hash })
 }
 
 /// Whether a session that was kept waiting is still logged in.
@@ -64,12 +109,8 @@ pub(crate) async fn check(api: &Api, session: &Session) -> ApiResult<()> {
 }
 
 /// Logs a device in: a new one, or the one with this id under a new token.
-pub(crate) async fn start(
-    api: &Api,
-    user_id: &UserId,
-    device_id: Option<OwnedDeviceId>,
-    name: Option<String>,
-) -> ApiResult<NewSession> {
+pub(crate) async fn start(api: &Api, user_id: &UserId, login: Login) -> ApiResult<NewSession> {
+    let Login { device_id, name, refresh, address } = login;
     let known = match &device_id {
         Some(id) => api.store.devices(user_id).await?.into_iter().find(|device| device.device_id == id.as_str()),
         None => None,
@@ -78,7 +119,7 @@ pub(crate) async fn start(
         Some(id) => id,
         None => random_device_id()?.into(),
     };
-    let access_token = random_token(TOKEN_BYTES)?;
+    let tokens = NewTokens::random(api, refresh)?;
     let (display_name, created_ts) = match known {
         Some(device) => (device.display_name.or(name), device.created_ts),
         None => (name, now_ms()),
@@ -86,12 +127,15 @@ pub(crate) async fn start(
     let device = Device {
         user_id: user_id.clone(),
         device_id: device_id.to_string(),
-        token_hash: token_hash(&access_token),
+        tokens: tokens.kept(),
         display_name,
         created_ts,
+        last_seen: Some(seen::seen_now(address)),
     };
-    api.store.put_device(device).await?;
-    Ok(NewSession { user_id: ids::ruma_user(user_id)?, device_id, access_token })
+    if !api.store.put_device(device).await? {
+        return Err(deactivated().into());
+    }
+    Ok(NewSession { user_id: ids::ruma_user(user_id)?, device_id, tokens })
 }
 
 /// Refuses device ids and names that are too long to keep.
@@ -106,20 +150,28 @@ pub(crate) fn check_device(device_id: Option<&OwnedDeviceId>, name: Option<&str>
     Ok(())
 }
 
+/// The answer to who logs in to an account that has ended.
+pub(crate) fn deactivated() -> MatrixError {
+    MatrixError::new(403, "M_USER_DEACTIVATED", "This account is deactivated.")
+}
+
 /// Random bytes as text.
 pub(crate) fn random_token(bytes: usize) -> Result<String, MatrixError> {
     Ok(base64::encode_url(random(bytes)?))
 }
 
-/// What is kept of an access token.
+/// What is kept of a token.
 pub(crate) fn token_hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-async fn of_token(api: &Api, token_hash: Hash) -> ApiResult<Session> {
+async fn of_token(api: &Api, token_hash: Hash) -> ApiResult<Device> {
     let device = api.store.device_by_token(&token_hash).await?;
     let device = device.ok_or_else(|| MatrixError::unknown_token("The access token is not valid."))?;
-    Ok(Session { user_id: device.user_id, device_id: device.device_id, token_hash })
+    if device.tokens.expires_ts.is_some_and(|end| end <= now_ms()) {
+        return Err(ApiError::Expired);
+    }
+    Ok(device)
 }
 
 fn random_device_id() -> Result<String, MatrixError> {

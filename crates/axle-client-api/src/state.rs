@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use crate::config::ClientApiConfig;
 use crate::fleeting::Clock;
 use crate::limiter::Limits;
+use crate::nonces::Nonces;
 use crate::password::PasswordPool;
+use crate::seen::Sightings;
 use crate::service::{Notifier, RoomService};
 use crate::typing::Typing;
 use crate::uia::Sessions;
@@ -41,6 +43,9 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) passwords: PasswordPool,
     pub(crate) uia: Sessions,
+    pub(crate) seen: Sightings,
+    /// For registration with a shared secret.
+    pub(crate) nonces: Nonces,
     /// Wakes those who wait for media that is to be uploaded yet.
     pub(crate) uploaded: Notify,
     /// The order of what is not stored.
@@ -55,6 +60,8 @@ impl Api {
         let (passwords, uia) = (PasswordPool::default(), Sessions::default());
         let (clock, typing, unread) = (Clock::default(), Typing::default(), Counts::default());
         Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new(), clock, typing, unread }))
+        let (seen, nonces) = (Sightings::default(), Nonces::default());
+        Self(Arc::new(Inner { state, limits, passwords, uia, seen, nonces, uploaded: Notify::new() }))
     }
 }
 

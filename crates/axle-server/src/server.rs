@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axle_client_api::{ApiState, ClientApiConfig, MediaConfig, RateLimits, Registration};
 use axle_federation::tls::TlsError;
@@ -105,7 +106,7 @@ impl Server {
         let routers = Routers::new(&config, &store, media, &rooms, network.as_ref(), &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
-            store,
+            store: store.clone(),
             server_name: config.server_name.clone(),
             signing_keys: folder.signing_keys(),
             running: true,
@@ -117,6 +118,7 @@ impl Server {
         // After the socket: whoever sees the server answer may go on with `axle admin`.
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
+        tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
         Ok(Self { rooms, network, listeners, certificates, stop, _folder: folder })
     }
 
@@ -213,6 +215,8 @@ fn client_config(config: &Config) -> ClientApiConfig {
         RegistrationMode::Token => Registration::Token,
         RegistrationMode::Closed => Registration::Closed,
     };
+    client.registration_shared_secret = config.registration.shared_secret.clone();
+    client.access_token_lifetime = Duration::from_secs(config.client.access_token_lifetime_seconds.into());
     client.default_room_version = config.rooms.default_version;
     client.media = MediaConfig {
         max_upload_bytes: config.media.max_upload_bytes,

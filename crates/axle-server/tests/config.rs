@@ -147,6 +147,8 @@ fn options_that_do_not_go_together_are_refused() {
     assert!(message(from_file("[client]\npublic_url = 'example.org'\n")).contains("not an http or https URL"));
     assert!(message(from_file("[limits]\nheader_bytes = 100\n")).contains("less than 8192"));
     assert!(message(from_file("[limits]\nmax_connections = 0\n")).contains("at least 1"));
+    assert!(message(from_file("[client]\naccess_token_lifetime_seconds = 0\n")).contains("at least 1"));
+    assert!(message(from_file("[registration]\nshared_secret = ''\n")).contains("a secret that everybody knows"));
 }
 
 #[test]

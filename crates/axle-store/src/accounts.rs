@@ -1,4 +1,4 @@
-//! Local users, their devices and profiles.
+//! Local users and their profiles.
 
 use async_trait::async_trait;
 use axle_protocol::event::Hash;
@@ -17,21 +17,6 @@ pub struct User {
     pub admin: bool,
     /// Whether it was deactivated; its id is never given out again.
     pub deactivated: bool,
-    /// Milliseconds since the Unix epoch.
-    pub created_ts: i64,
-}
-
-/// A logged-in device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// Whose.
-    pub user_id: UserId,
-    /// Its id.
-    pub device_id: String,
-    /// SHA-256 of its access token: tokens themselves are not kept.
-    pub token_hash: Hash,
-    /// Shown to people.
-    pub display_name: Option<String>,
     /// Milliseconds since the Unix epoch.
     pub created_ts: i64,
 }
@@ -108,17 +93,18 @@ pub trait Accounts {
     /// Sets the password hash; `false`: no such user.
     async fn set_password(&self, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError>;
 
-    /// Creates a device or replaces its token.
-    async fn put_device(&self, device: Device) -> Result<(), StoreError>;
+    /// Sets the password hash, and logs out every device of the user but this one; `false`: no such user.
+    async fn change_password(&self, user_id: &UserId, password_hash: &str, keep: &str) -> Result<bool, StoreError>;
 
-    /// The device that a token belongs to.
-    async fn device_by_token(&self, token_hash: &Hash) -> Result<Option<Device>, StoreError>;
+    /// Ends an account for ever: no password, no devices, nothing that it kept for itself or showed of itself. It is among
+    /// the [departing](Self::departing) then. `false`: no such user, or deactivated before.
+    async fn deactivate_user(&self, user_id: &UserId) -> Result<bool, StoreError>;
 
-    /// A user's devices.
-    async fn devices(&self, user_id: &UserId) -> Result<Vec<Device>, StoreError>;
+    /// Deactivated accounts that have not been taken out of their rooms yet.
+    async fn departing(&self) -> Result<Vec<UserId>, StoreError>;
 
-    /// Logs a device out; all of the user's if `device_id` is `None`. Its keys and the messages for it go with it.
-    async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError>;
+    /// A deactivated account is out of its rooms.
+    async fn departed(&self, user_id: &UserId) -> Result<(), StoreError>;
 
     /// A profile; empty if nothing was set.
     async fn profile(&self, user_id: &UserId) -> Result<Profile, StoreError>;

@@ -11,6 +11,7 @@ mod accounts;
 mod delivery;
 mod device_keys;
 mod directory;
+mod devices;
 mod error;
 mod faults;
 mod forgotten;
@@ -28,7 +29,7 @@ pub mod memory;
 pub mod sqlite;
 
 pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
-pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, User};
+pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Profile, RegistrationToken, User};
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
@@ -37,6 +38,7 @@ pub use device_keys::{
     UserKeys, WantedKey,
 };
 pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, RoomDescription, RoomDirectory};
+pub use devices::{Device, Devices, LastSeen, Tokens};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use forgotten::ForgottenRooms;
@@ -64,6 +66,7 @@ pub trait Store:
     + Delivery
     + ServerKeys
     + Accounts
+    + Devices
     + UserData
     + DeviceKeys
     + ToDeviceQueues
@@ -87,6 +90,7 @@ impl<T> Store for T where
         + Delivery
         + ServerKeys
         + Accounts
+        + Devices
         + UserData
         + DeviceKeys
         + ToDeviceQueues

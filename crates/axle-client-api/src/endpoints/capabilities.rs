@@ -21,8 +21,9 @@ pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<
     let available = available.map(|version| (version.as_str(), stability(version))).collect();
     Ok(JsonResponse(Response {
         capabilities: Capabilities {
-            change_password: Enabled { enabled: false },
+            change_password: Enabled { enabled: true },
             thirdparty_id_changes: Enabled { enabled: false },
+            get_login_token: Enabled { enabled: false },
             set_displayname: Enabled { enabled: true },
             set_avatar_url: Enabled { enabled: true },
             room_versions: RoomVersions { default: default.as_str(), available },
@@ -42,6 +43,8 @@ struct Capabilities {
     change_password: Enabled,
     #[serde(rename = "m.3pid_changes")]
     thirdparty_id_changes: Enabled,
+    #[serde(rename = "m.get_login_token")]
+    get_login_token: Enabled,
     #[serde(rename = "m.set_displayname")]
     set_displayname: Enabled,
     #[serde(rename = "m.set_avatar_url")]

@@ -1,10 +1,10 @@
 //! Every endpoint, one a file.
 
+mod account;
 mod account_data;
 mod ban;
 mod capabilities;
 mod create_room;
-mod device;
 mod devices;
 mod directory;
 mod event;
@@ -20,10 +20,6 @@ mod keys;
 mod kick;
 mod knock;
 mod leave;
-mod login;
-mod login_flows;
-mod logout;
-mod logout_all;
 mod media;
 mod members;
 mod profile_avatar_get;
@@ -31,11 +27,11 @@ mod profile_avatar_put;
 mod profile_displayname_get;
 mod profile_displayname_put;
 mod profile_get;
+mod messages;
+mod profile;
 mod push_rules;
 mod receipts;
 mod redact;
-mod register;
-mod register_available;
 mod send;
 mod state_event_get;
 mod state_get;
@@ -43,10 +39,11 @@ mod state_put;
 mod sync;
 mod typing;
 mod timeline;
+mod thirdparty_protocols;
+mod turn_server;
 mod unban;
 mod versions;
 mod well_known;
-mod whoami;
 
 use axum::Router;
 
@@ -55,7 +52,8 @@ use crate::state::Api;
 
 /// The routes of every endpoint.
 pub(crate) fn routes() -> Router<Api> {
-    let endpoints = rooms(accounts(Endpoints::default()));
+    let endpoints = rooms(general(Endpoints::default()));
+    let endpoints = profile::routes(devices::routes(account::routes(endpoints)));
     let endpoints = push_rules::routes(account_data::routes(endpoints));
     let endpoints = typing::routes(receipts::routes(endpoints));
     let endpoints = directory::routes(push_rules::routes(account_data::routes(endpoints)));
@@ -64,25 +62,13 @@ pub(crate) fn routes() -> Router<Api> {
     media::routes(key_backup::routes(keys::routes(endpoints))).into_router()
 }
 
-fn accounts(endpoints: Endpoints) -> Endpoints {
+fn general(endpoints: Endpoints) -> Endpoints {
     endpoints
         .open(versions::versions)
         .open(well_known::well_known)
-        .open(login_flows::login_flows)
-        .open(login::login)
-        .open(register::register)
-        .open(register_available::register_available)
-        .open(profile_get::profile_get)
-        .open(profile_displayname_get::profile_displayname_get)
-        .open(profile_avatar_get::profile_avatar_get)
-        .authed(profile_displayname_put::profile_displayname_put)
-        .authed(profile_avatar_put::profile_avatar_put)
-        .authed(logout::logout)
-        .authed(logout_all::logout_all)
-        .authed(whoami::whoami)
         .authed(capabilities::capabilities)
-        .authed(devices::devices)
-        .authed(device::device)
+        .authed(thirdparty_protocols::thirdparty_protocols)
+        .authed(turn_server::turn_server)
         .authed(filter_create::filter_create)
         .authed(filter_get::filter_get)
 }

@@ -22,6 +22,14 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get("/_matrix/client/v3/capabilities".into()),
         get("/_matrix/client/v3/devices".into()),
         get("/_matrix/client/v3/devices/X".into()),
+        put("/_matrix/client/v3/devices/X".into()),
+        delete("/_matrix/client/v3/devices/X".into()),
+        post("/_matrix/client/v3/delete_devices".into()),
+        post("/_matrix/client/v3/account/password".into()),
+        post("/_matrix/client/v3/account/deactivate".into()),
+        get("/_matrix/client/v3/account/3pid".into()),
+        get("/_matrix/client/v3/thirdparty/protocols".into()),
+        get("/_matrix/client/v3/voip/turnServer".into()),
         get("/_matrix/client/v3/pushrules/".into()),
         get("/_matrix/client/v3/pushrules/global/".into()),
         get(rule.into()),
@@ -236,7 +244,7 @@ async fn garbage_is_refused_and_breaks_nothing() {
         b"{\"user_id\": 7, \"name\": [], \"filter\": 1}",
         b"{}{}",
     ];
-    let open = ["register", "login"].map(|path| (Method::POST, format!("/_matrix/client/v3/{path}")));
+    let open = ["register", "login", "refresh"].map(|path| (Method::POST, format!("/_matrix/client/v3/{path}")));
     let logouts = |path: &str| path.contains("/logout");
     let all = endpoints(&room, &event).into_iter().chain(open).filter(|(_, path)| !logouts(path));
     for (method, path) in all.filter(|(method, _)| method != Method::GET) {

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod account_data;
+mod account_end;
 mod accounts;
 mod common;
 mod directory;
 mod context;
+mod devices;
 mod every_endpoint;
 mod faults;
 mod key_backup;
@@ -16,7 +18,9 @@ mod messages;
 mod push_rules;
 mod receipts;
 mod rooms;
+mod shared_secret;
 mod sync;
 mod typing;
 mod unread;
+mod tokens;
 mod visibility;

@@ -30,6 +30,9 @@ pub(super) fn check(config: &Config, sources: &Sources) -> Result<(), ConfigErro
     {
         return fail("client.public_url", "not an http or https URL", None, sources);
     }
+    if config.registration.shared_secret.as_ref().is_some_and(String::is_empty) {
+        return fail("registration.shared_secret", "a secret that everybody knows", None, sources);
+    }
     limits(config, sources)
 }
 
@@ -39,6 +42,7 @@ fn limits(config: &Config, sources: &Sources) -> Result<(), ConfigError> {
         return fail("limits.header_bytes", &format!("less than {MIN_HEADER_BYTES}"), None, sources);
     }
     let positive = [
+        ("client.access_token_lifetime_seconds", config.client.access_token_lifetime_seconds),
         ("limits.max_connections", limits.max_connections),
         ("limits.max_connections_per_address", limits.max_connections_per_address),
         ("limits.header_timeout_seconds", limits.header_timeout_seconds),

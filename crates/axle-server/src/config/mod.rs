@@ -71,6 +71,8 @@ pub struct ClientConfig {
     pub trusted_proxies: Vec<Network>,
     /// Whether these listeners serve federation as well.
     pub serve_federation: bool,
+    /// How long an access token that can be refreshed is good.
+    pub access_token_lifetime_seconds: u32,
 }
 
 /// `[federation]`.
@@ -107,6 +109,8 @@ pub struct FederationConfig {
 pub struct RegistrationConfig {
     /// Who may register.
     pub mode: RegistrationMode,
+    /// What tools that make accounts prove themselves with.
+    pub shared_secret: Option<String>,
 }
 
 /// Who may register.
@@ -252,6 +256,7 @@ impl Default for ClientConfig {
             public_url: None,
             trusted_proxies: Vec::new(),
             serve_federation: false,
+            access_token_lifetime_seconds: 3600,
         }
     }
 }
@@ -276,7 +281,7 @@ impl Default for FederationConfig {
 
 impl Default for RegistrationConfig {
     fn default() -> Self {
-        Self { mode: RegistrationMode::Closed }
+        Self { mode: RegistrationMode::Closed, shared_secret: None }
     }
 }
 

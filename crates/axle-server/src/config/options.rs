@@ -112,6 +112,13 @@ pub const OPTIONS: &[OptionInfo] = &[
         "Serve federation on the client listeners as well, for one proxy in front of both.",
     ),
     option(
+        "client.access_token_lifetime_seconds",
+        Kind::Number,
+        "3600",
+        "How long an access token is good. Only those of clients that asked for a refresh token end; others are good \
+         until the device is logged out.",
+    ),
+    option(
         "federation.listen",
         Kind::List,
         r#"["0.0.0.0:8448"]"#,
@@ -188,6 +195,13 @@ pub const OPTIONS: &[OptionInfo] = &[
         "Who may register: `open` (anybody), `token` (who has a token, made with \
          `axle admin registration-token`), `closed` (nobody; \
          `axle admin create-user` makes accounts).",
+    ),
+    option(
+        "registration.shared_secret",
+        Kind::Text,
+        r#""a long random text""#,
+        "Who knows it can make accounts, administrators too, whatever the mode: by `/_synapse/admin/v1/register`, as \
+         Synapse has it, so that its tools work. Without it there is no such endpoint.",
     ),
     option(
         "rooms.default_version",

@@ -1,12 +1,11 @@
 //! Local users.
 
 use async_trait::async_trait;
-use axle_protocol::event::Hash;
 use axle_protocol::{EventId, UserId};
 
 use super::MemoryStore;
 use super::data::Data;
-use crate::{Accounts, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, StoreError, User};
+use crate::{Accounts, ClientTxnKey, ClientTxnState, Profile, RegistrationToken, StoreError, User};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -32,29 +31,41 @@ impl Accounts for MemoryStore {
         .await
     }
 
-    async fn put_device(&self, device: Device) -> Result<(), StoreError> {
-        self.write(move |data| data.put_device(device)).await
-    }
-
-    async fn device_by_token(&self, token_hash: &Hash) -> Result<Option<Device>, StoreError> {
-        Ok(self.lock().data.devices.values().find(|device| device.token_hash == *token_hash).cloned())
-    }
-
-    async fn devices(&self, user_id: &UserId) -> Result<Vec<Device>, StoreError> {
-        Ok(self.lock().data.devices.values().filter(|device| device.user_id == *user_id).cloned().collect())
-    }
-
-    async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
-        let (user_id, device_id) = (user_id.clone(), device_id.map(str::to_owned));
+    async fn change_password(&self, user_id: &UserId, password_hash: &str, keep: &str) -> Result<bool, StoreError> {
+        let (user_id, password_hash, keep) = (user_id.clone(), password_hash.to_owned(), keep.to_owned());
         self.write(move |data| {
-            let gone = |user: &UserId, device: &str| {
-                *user == user_id && device_id.as_deref().is_none_or(|device_id| device_id == device)
-            };
-            data.devices.retain(|(user, device), _| !gone(user, device));
-            data.txns.retain(|key, _| !gone(&key.user_id, &key.device_id));
-            data.to_device_txns.retain(|key| !gone(&key.user_id, &key.device_id));
-            data.to_device.retain(|(user, device), _| !gone(user, device));
-            data.remove_keys(&user_id, gone);
+            let Some(user) = data.users.get_mut(&user_id) else { return Ok(false) };
+            user.password_hash = Some(password_hash);
+            data.remove_devices(&user_id, |device_id| device_id != keep);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn deactivate_user(&self, user_id: &UserId) -> Result<bool, StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |data| {
+            let user = data.users.get_mut(&user_id).filter(|user| !user.deactivated);
+            let Some(user) = user else { return Ok(false) };
+            (user.deactivated, user.password_hash) = (true, None);
+            data.remove_devices(&user_id, |_| true);
+            data.account_data.remove(&user_id);
+            data.profiles.remove(&user_id);
+            data.remove_cross_signing_keys(&user_id);
+            data.departing.insert(user_id);
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn departing(&self) -> Result<Vec<UserId>, StoreError> {
+        Ok(self.lock().data.departing.iter().cloned().collect())
+    }
+
+    async fn departed(&self, user_id: &UserId) -> Result<(), StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |data| {
+            data.departing.remove(&user_id);
             Ok(())
         })
         .await
@@ -143,18 +154,5 @@ impl Data {
         }
         self.users.insert(user.user_id.clone(), user);
         Ok(true)
-    }
-
-    fn put_device(&mut self, mut device: Device) -> Result<(), StoreError> {
-        let key = (device.user_id.clone(), device.device_id.clone());
-        if self.devices.iter().any(|(other, known)| *other != key && known.token_hash == device.token_hash) {
-            return Err(StoreError::Exists("the access token".into()));
-        }
-        if let Some(known) = self.devices.get(&key) {
-            device.display_name = device.display_name.or_else(|| known.display_name.clone());
-            device.created_ts = known.created_ts;
-        }
-        self.devices.insert(key, device);
-        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::device_keys::KeyData;
 use super::key_backups::Backups;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, User,
+    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -37,6 +37,10 @@ pub(super) struct Data {
     pub(super) key_responses: HashMap<ServerName, Vec<KeyResponse>>,
     pub(super) users: BTreeMap<UserId, User>,
     pub(super) devices: BTreeMap<(UserId, String), Device>,
+    /// Handed out and not used yet.
+    pub(super) next_tokens: BTreeMap<(UserId, String), Tokens>,
+    /// Deactivated, and not out of their rooms yet.
+    pub(super) departing: BTreeSet<UserId>,
     pub(super) profiles: HashMap<UserId, Profile>,
     pub(super) account_data: HashMap<UserId, BTreeMap<(Option<RoomId>, String), AccountData>>,
     pub(super) receipts: HashMap<RoomId, Vec<Receipt>>,

@@ -133,6 +133,18 @@ impl Data {
         }
     }
 
+    /// Forgets the cross-signing keys of a user.
+    pub(super) fn remove_cross_signing_keys(&mut self, user_id: &UserId) {
+        self.e2ee.cross_signing.retain(|(user, _), _| user != user_id);
+    }
+
+    /// A device got another name, which is told along with its keys.
+    pub(super) fn device_renamed(&mut self, device: &(UserId, String)) {
+        if self.e2ee.devices.contains_key(device) {
+            self.keys_changed(device.0.clone(), None);
+        }
+    }
+
     fn upload_keys(&mut self, upload: KeyUpload) -> Result<bool, StoreError> {
         let KeyUpload { user_id, device_id, device_keys, one_time_keys, fallback_keys } = upload;
         let keys = &mut self.e2ee;

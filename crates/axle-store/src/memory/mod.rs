@@ -12,6 +12,7 @@ mod data;
 mod delivery;
 mod device_keys;
 mod directory;
+mod devices;
 mod faults;
 mod forgotten;
 mod key_backups;

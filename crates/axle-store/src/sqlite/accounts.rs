@@ -5,12 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use axle_protocol::event::Hash;
 use axle_protocol::{EventId, RoomId, UserId};
-use rusqlite::{Connection, ErrorCode, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
+use super::devices;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
-use crate::{Accounts, ClientTxnKey, ClientTxnState, Device, Profile, RegistrationToken, StoreError, User};
+use crate::{Accounts, ClientTxnKey, ClientTxnState, Profile, RegistrationToken, StoreError, User};
 
 /// How long the outcome of a client's transaction is kept. Clients repeat one within minutes.
 const TXN_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -18,6 +19,8 @@ const TXN_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 const TXN_SWEEP: i64 = 256;
 /// So many sync filters of a user are kept, the newest.
 const MAX_FILTERS: i64 = 256;
+/// Tables of what a user keeps for themselves or shows of themselves, by `user_id`, beside their devices.
+const OWN_TABLES: [&str; 3] = ["account_data", "profile", "cross_signing_key"];
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -47,48 +50,40 @@ impl Accounts for SqliteStore {
 
     async fn set_password(&self, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError> {
         let (user_id, password_hash) = (user_id.clone(), password_hash.to_owned());
+        self.write(move |tx| set_password(tx, &user_id, &password_hash)).await
+    }
+
+    async fn change_password(&self, user_id: &UserId, password_hash: &str, keep: &str) -> Result<bool, StoreError> {
+        let (user_id, password_hash, keep) = (user_id.clone(), password_hash.to_owned(), keep.to_owned());
         self.write(move |tx| {
-            let sql = "UPDATE user SET password_hash = ?2 WHERE user_id = ?1";
-            Ok(tx.conn.prepare_cached(sql)?.execute([user_id.as_str(), password_hash.as_str()])? == 1)
-        })
-        .await
-    }
-
-    async fn put_device(&self, device: Device) -> Result<(), StoreError> {
-        self.write(move |tx| put_device(tx, &device)).await
-    }
-
-    async fn device_by_token(&self, token_hash: &Hash) -> Result<Option<Device>, StoreError> {
-        let hash = *token_hash;
-        self.read(move |conn| {
-            let mut find = conn.prepare_cached(
-                "SELECT user_id, device_id, token_hash, display_name, created_ts FROM device WHERE token_hash = ?1",
-            )?;
-            one(&mut find, [hash], device)
-        })
-        .await
-    }
-
-    async fn devices(&self, user_id: &UserId) -> Result<Vec<Device>, StoreError> {
-        let user_id = user_id.clone();
-        self.read(move |conn| {
-            let mut find = conn.prepare_cached(
-                "SELECT user_id, device_id, token_hash, display_name, created_ts FROM device WHERE user_id = ?1
-                 ORDER BY device_id",
-            )?;
-            all(&mut find, [user_id.as_str()], device)
-        })
-        .await
-    }
-
-    async fn remove_devices(&self, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
-        let (user_id, device_id) = (user_id.clone(), device_id.map(str::to_owned));
-        self.write(move |tx| {
-            super::device_keys::remove(tx, &user_id, device_id.as_deref())?;
-            for table in ["device", "client_txn", "to_device"] {
-                let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = coalesce(?2, device_id)");
-                tx.conn.prepare_cached(&sql)?.execute(params![user_id.as_str(), device_id])?;
+            if !set_password(tx, &user_id, &password_hash)? {
+                return Ok(false);
             }
+            let mut others =
+                tx.conn.prepare_cached("SELECT device_id FROM device WHERE user_id = ?1 AND device_id <> ?2")?;
+            let others: Vec<String> = all(&mut others, [user_id.as_str(), &keep], |row| Ok(row.get(0)?))?;
+            others.iter().try_for_each(|device_id| devices::remove(tx, &user_id, Some(device_id)))?;
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn deactivate_user(&self, user_id: &UserId) -> Result<bool, StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |tx| deactivate(tx, &user_id)).await
+    }
+
+    async fn departing(&self) -> Result<Vec<UserId>, StoreError> {
+        self.read(|conn| {
+            all(&mut conn.prepare_cached("SELECT user_id FROM departing ORDER BY user_id")?, [], |row| rows::id(row, 0))
+        })
+        .await
+    }
+
+    async fn departed(&self, user_id: &UserId) -> Result<(), StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |tx| {
+            tx.conn.prepare_cached("DELETE FROM departing WHERE user_id = ?1")?.execute([user_id.as_str()])?;
             Ok(())
         })
         .await
@@ -207,37 +202,22 @@ fn user(row: &Row<'_>) -> Result<User, StoreError> {
     })
 }
 
-fn put_device(tx: &Tx<'_>, device: &Device) -> Result<(), StoreError> {
-    let insert = tx
-        .conn
-        .prepare_cached(
-            "INSERT INTO device (user_id, device_id, token_hash, display_name, created_ts) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (user_id, device_id) DO UPDATE SET token_hash = excluded.token_hash,
-                 display_name = coalesce(excluded.display_name, display_name)",
-        )?
-        .execute(params![
-            device.user_id.as_str(),
-            device.device_id,
-            device.token_hash,
-            device.display_name,
-            device.created_ts
-        ]);
-    match insert {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            Err(StoreError::Exists("the access token".into()))
-        }
-        other => other.map(|_| ()).map_err(StoreError::from),
-    }
+fn set_password(tx: &Tx<'_>, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError> {
+    let sql = "UPDATE user SET password_hash = ?2 WHERE user_id = ?1";
+    Ok(tx.conn.prepare_cached(sql)?.execute([user_id.as_str(), password_hash])? == 1)
 }
 
-fn device(row: &Row<'_>) -> Result<Device, StoreError> {
-    Ok(Device {
-        user_id: rows::id(row, 0)?,
-        device_id: row.get(1)?,
-        token_hash: rows::hash(row, 2)?,
-        display_name: row.get(3)?,
-        created_ts: row.get(4)?,
-    })
+fn deactivate(tx: &mut Tx<'_>, user_id: &UserId) -> Result<bool, StoreError> {
+    let sql = "UPDATE user SET deactivated = 1, password_hash = NULL WHERE user_id = ?1 AND deactivated = 0";
+    if tx.conn.prepare_cached(sql)?.execute([user_id.as_str()])? == 0 {
+        return Ok(false);
+    }
+    devices::remove(tx, user_id, None)?;
+    for table in OWN_TABLES {
+        tx.conn.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?.execute([user_id.as_str()])?;
+    }
+    tx.conn.prepare_cached("INSERT OR IGNORE INTO departing (user_id) VALUES (?1)")?.execute([user_id.as_str()])?;
+    Ok(true)
 }
 
 fn put_filter(tx: &Tx<'_>, user_id: &UserId, filter: &str) -> Result<String, StoreError> {

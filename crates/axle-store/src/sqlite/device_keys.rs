@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::SqliteStore;
 use super::error::damaged;
-use super::rows::{self, all, one};
+use super::rows::{self, all, integer, one};
 use super::writer::Tx;
 use crate::{
     ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, PublishedDevice, StoreError,
@@ -113,6 +113,15 @@ pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>)
         published |= table == "device_key" && removed > 0;
     }
     if published { changed(tx, user_id.as_str(), EVERYONE) } else { Ok(()) }
+}
+
+/// A device got another name, which is told along with its keys.
+pub(super) fn renamed(tx: &mut Tx<'_>, user_id: &UserId, device_id: &str) -> Result<(), StoreError> {
+    let has_keys = "SELECT 1 FROM device_key WHERE user_id = ?1 AND device_id = ?2";
+    match integer(tx.conn, has_keys, [user_id.as_str(), device_id])? {
+        Some(_) => changed(tx, user_id.as_str(), EVERYONE),
+        None => Ok(()),
+    }
 }
 
 fn upload_keys(tx: &mut Tx<'_>, upload: &KeyUpload) -> Result<bool, StoreError> {

@@ -8,6 +8,7 @@ mod delivery;
 mod destinations;
 mod device_keys;
 mod directory;
+mod devices;
 mod error;
 mod event_index;
 mod faults;

@@ -168,6 +168,33 @@ impl Person {
         self.request(Method::PUT, path, Some(&body)).await
     }
 
+    pub async fn delete(&self, path: &str, body: Value) -> Answer {
+        self.request(Method::DELETE, path, Some(&body)).await
+    }
+
+    /// Logs the same person in with another device.
+    pub async fn log_in_again(&self, more: Value) -> Self {
+        let mut body = json!({"type": "m.login.password", "user": self.user_id, "password": "correct horse"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = request(&self.http, &self.base, None, Method::POST, "/_matrix/client/v3/login", Some(&body)).await;
+        let answer = answer.ok();
+        let text = |key: &str| answer[key].as_str().unwrap().to_owned();
+        Self { device_id: text("device_id"), token: text("access_token"), ..self.clone() }
+    }
+
+    /// Proves with the password who they are.
+    pub fn proof(&self, password: &str) -> Value {
+        let identifier = json!({"type": "m.id.user", "user": self.user_id});
+        json!({"type": "m.login.password", "identifier": identifier, "password": password})
+    }
+
+    /// The ids of the devices that they see.
+    pub async fn device_ids(&self) -> Vec<String> {
+        let devices = self.get("/_matrix/client/v3/devices").await.ok();
+        let ids = devices["devices"].as_array().unwrap().iter().map(|device| &device["device_id"]);
+        ids.map(|id| id.as_str().unwrap().to_owned()).collect()
+    }
+
     pub async fn create_room(&self, body: Value) -> RoomId {
         let answer = self.post("/_matrix/client/v3/createRoom", body).await.ok();
         RoomId::parse(answer["room_id"].as_str().unwrap()).unwrap()

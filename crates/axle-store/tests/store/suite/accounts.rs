@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use axle_store::{Append, ClientTxn, ClientTxnKey, Device, Profile, RegistrationToken, Store, StoreError, User};
+use axle_store::{
+    AccountData, Append, ClientTxn, ClientTxnKey, Expected, Profile, RegistrationToken, Store, StoreError, User,
+};
 
 use super::fixtures::*;
 
@@ -44,28 +46,41 @@ pub(crate) async fn tokens(store: Arc<dyn Store>) {
     assert_eq!(store.registration_tokens().await.unwrap()[0], token("once", Some(2)));
 }
 
-fn device(name: &str, id: &str, token: u8) -> Device {
-    let display_name = Some(format!("{name}'s"));
-    Device { user_id: user(name), device_id: id.into(), token_hash: [token; 32], display_name, created_ts: 9 }
+pub(crate) async fn a_new_password_logs_others_out(store: Arc<dyn Store>) {
+    store.create_user(account("a"), None).await.unwrap();
+    for (number, id) in (1..).zip(["ONE", "TWO", "THREE"]) {
+        store.put_device(device("a", id, number)).await.unwrap();
+    }
+    store.put_device(device("b", "ONE", 9)).await.unwrap();
+    assert!(store.change_password(&user("a"), "new", "TWO").await.unwrap());
+    assert_eq!(store.user(&user("a")).await.unwrap().unwrap().password_hash.as_deref(), Some("new"));
+    assert_eq!(store.devices(&user("a")).await.unwrap(), [device("a", "TWO", 2)]);
+    assert_eq!(store.devices(&user("b")).await.unwrap().len(), 1);
+    assert!(!store.change_password(&user("nobody"), "new", "TWO").await.unwrap());
 }
 
-pub(crate) async fn devices(store: Arc<dyn Store>) {
-    for device in [device("a", "TWO", 2), device("a", "ONE", 1), device("b", "ONE", 3)] {
-        store.put_device(device).await.unwrap();
-    }
-    assert_eq!(store.device_by_token(&[2; 32]).await.unwrap(), Some(device("a", "TWO", 2)));
-    assert_eq!(store.devices(&user("a")).await.unwrap(), [device("a", "ONE", 1), device("a", "TWO", 2)]);
-    store.put_device(Device { display_name: None, ..device("a", "ONE", 4) }).await.unwrap();
-    assert_eq!(store.device_by_token(&[1; 32]).await.unwrap(), None, "replaced");
-    assert_eq!(store.device_by_token(&[4; 32]).await.unwrap(), Some(device("a", "ONE", 4)));
-    let taken = store.put_device(device("c", "ONE", 4)).await;
-    assert!(matches!(taken, Err(StoreError::Exists(_))), "{taken:?}");
-    store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
-    assert_eq!(store.devices(&user("a")).await.unwrap().len(), 1);
-    store.put_device(device("a", "ONE", 5)).await.unwrap();
-    store.remove_devices(&user("a"), None).await.unwrap();
+pub(crate) async fn an_account_ends(store: Arc<dyn Store>) {
+    store.create_user(account("a"), None).await.unwrap();
+    store.put_device(device("a", "ONE", 1)).await.unwrap();
+    let profile = Profile { displayname: Some("A".into()), avatar_url: None };
+    store.put_profile(&user("a"), profile).await.unwrap();
+    let data = AccountData { room_id: None, event_type: "t".into(), content: "{}".into(), stream: 0 };
+    store.put_account_data(&user("a"), data, Expected::Anything).await.unwrap();
+    assert!(store.deactivate_user(&user("a")).await.unwrap());
+    assert!(!store.deactivate_user(&user("a")).await.unwrap(), "once only");
+    assert!(!store.deactivate_user(&user("nobody")).await.unwrap());
+    let ended = store.user(&user("a")).await.unwrap().unwrap();
+    assert_eq!((ended.deactivated, ended.password_hash), (true, None));
+    assert_eq!(store.device_by_token(&[1; 32]).await.unwrap(), None);
+    assert!(!store.put_device(device("a", "ONE", 2)).await.unwrap());
     assert!(store.devices(&user("a")).await.unwrap().is_empty());
-    assert_eq!(store.devices(&user("b")).await.unwrap().len(), 1);
+    assert_eq!(store.profile(&user("a")).await.unwrap(), Profile::default());
+    assert_eq!(store.account_data(&user("a"), None, "t").await.unwrap(), None);
+    let again = store.create_user(account("a"), None).await;
+    assert!(matches!(again, Err(StoreError::Exists(_))), "{again:?}");
+    assert_eq!(store.departing().await.unwrap(), [user("a")]);
+    store.departed(&user("a")).await.unwrap();
+    assert!(store.departing().await.unwrap().is_empty());
 }
 
 pub(crate) async fn profiles(store: Arc<dyn Store>) {

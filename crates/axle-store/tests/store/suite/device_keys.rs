@@ -1,9 +1,7 @@
 use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
-use axle_store::{
-    CrossSigningKey, Device, KeySignature, KeyUpload, KeyUsage, NewKey, Store, StoreError, UserKeys, WantedKey,
-};
+use axle_store::{CrossSigningKey, KeySignature, KeyUpload, KeyUsage, NewKey, Store, StoreError, UserKeys, WantedKey};
 
 use super::fixtures::*;
 
@@ -120,15 +118,7 @@ pub(crate) async fn signatures_are_for_those_concerned(store: Arc<dyn Store>) {
 
 pub(crate) async fn a_device_takes_its_keys_with_it(store: Arc<dyn Store>) {
     for (device_id, token) in [("ONE", 1), ("TWO", 2)] {
-        let display_name = Some("name".to_owned());
-        let device = Device {
-            user_id: user("a"),
-            device_id: device_id.into(),
-            token_hash: [token; 32],
-            display_name,
-            created_ts: 1,
-        };
-        store.put_device(device).await.unwrap();
+        store.put_device(device("a", device_id, token)).await.unwrap();
         let keys = KeyUpload {
             device_keys: Some("{}".into()),
             one_time_keys: vec![key("k", "1")],
@@ -139,7 +129,7 @@ pub(crate) async fn a_device_takes_its_keys_with_it(store: Arc<dyn Store>) {
     }
     let devices = seen(&store, "a", "a").await.devices;
     assert_eq!(devices.iter().map(|device| device.device_id.as_str()).collect::<Vec<_>>(), ["ONE", "TWO"]);
-    assert_eq!(devices[0].display_name.as_deref(), Some("name"));
+    assert_eq!(devices[0].display_name.as_deref(), Some("a's"));
     let before = store.max_stream().await.unwrap();
     store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
     assert_eq!(store.key_changes(&user("a"), before, i64::MAX).await.unwrap(), [user("a")]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{EventId, RoomId, RoomVersion, ServerName, UserId, base64};
-use axle_store::{Append, Appended, DeliveryChange, EventStatus, NewEvent, Store, StoreError};
+use axle_store::{Append, Appended, DeliveryChange, Device, EventStatus, NewEvent, Store, StoreError, Tokens};
 use serde_json::json;
 
 pub(crate) fn id(name: &str) -> EventId {
@@ -21,6 +21,18 @@ pub(crate) fn user(name: &str) -> UserId {
 
 pub(crate) fn server(name: &str) -> ServerName {
     ServerName::parse(name).unwrap()
+}
+
+/// A device whose access token has a hash of this byte only.
+pub(crate) fn device(name: &str, id: &str, token: u8) -> Device {
+    Device {
+        user_id: user(name),
+        device_id: id.into(),
+        tokens: Tokens::lasting([token; 32]),
+        display_name: Some(format!("{name}'s")),
+        created_ts: 9,
+        last_seen: None,
+    }
 }
 
 /// An accepted message at a position.

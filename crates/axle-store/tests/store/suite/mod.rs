@@ -7,6 +7,7 @@ pub(crate) mod concurrency;
 pub(crate) mod delivery;
 pub(crate) mod device_keys;
 pub(crate) mod directory;
+pub(crate) mod devices;
 pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod key_backups;
@@ -67,7 +68,9 @@ macro_rules! full_suite {
             out_of_room: put_replace_remove;
             keys: kept_for_ever, responses_by_key_set;
             account_data: put_and_replace, changes, only_what_is_expected, of_a_room;
-            accounts: users, tokens, devices, profiles, filters, txn_ids_of_a_device;
+            accounts: users, tokens, a_new_password_logs_others_out, an_account_ends, profiles, filters,
+                txn_ids_of_a_device;
+            devices: logged_in_and_out, named_and_seen, tokens_follow_each_other;
             device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
             directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,

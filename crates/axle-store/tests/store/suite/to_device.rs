@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axle_store::{ClientTxnKey, Device, NewToDevice, Store};
+use axle_store::{ClientTxnKey, NewToDevice, Store};
 
 use super::fixtures::*;
 
@@ -12,15 +12,8 @@ fn message(device_id: Option<&str>, json: &str) -> NewToDevice {
     NewToDevice { user_id: user("a"), device_id: device_id.map(str::to_owned), json: json.into() }
 }
 
-async fn device(store: &Arc<dyn Store>, device_id: &str, token: u8) {
-    let device = Device {
-        user_id: user("a"),
-        device_id: device_id.into(),
-        token_hash: [token; 32],
-        display_name: None,
-        created_ts: 1,
-    };
-    store.put_device(device).await.unwrap();
+async fn log_in(store: &Arc<dyn Store>, device_id: &str, token: u8) {
+    store.put_device(device("a", device_id, token)).await.unwrap();
 }
 
 async fn waiting(store: &Arc<dyn Store>, device_id: &str, until: i64, limit: usize) -> Vec<String> {
@@ -29,8 +22,8 @@ async fn waiting(store: &Arc<dyn Store>, device_id: &str, until: i64, limit: usi
 }
 
 pub(crate) async fn queued_once_and_removed(store: Arc<dyn Store>) {
-    device(&store, "ONE", 1).await;
-    device(&store, "TWO", 2).await;
+    log_in(&store, "ONE", 1).await;
+    log_in(&store, "TWO", 2).await;
     let messages = vec![message(None, "1"), message(Some("ONE"), "2"), message(Some("NOSUCH"), "3")];
     assert!(store.send_to_device(txn("1"), messages.clone()).await.unwrap());
     assert!(!store.send_to_device(txn("1"), messages).await.unwrap(), "the same transaction");
@@ -48,9 +41,9 @@ pub(crate) async fn queued_once_and_removed(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn a_device_takes_its_messages_with_it(store: Arc<dyn Store>) {
-    device(&store, "ONE", 1).await;
+    log_in(&store, "ONE", 1).await;
     store.send_to_device(txn("1"), vec![message(None, "1")]).await.unwrap();
     store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
-    device(&store, "ONE", 1).await;
+    log_in(&store, "ONE", 1).await;
     assert!(waiting(&store, "ONE", i64::MAX, 9).await.is_empty());
 }

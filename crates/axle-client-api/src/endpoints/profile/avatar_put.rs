@@ -11,7 +11,7 @@ use crate::state::Api;
 /// The longest avatar address.
 const MAX_AVATAR_URL_BYTES: usize = 1000;
 
-pub(crate) async fn profile_avatar_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+pub(crate) async fn avatar_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     let url = request.avatar_url.map(|url| url.to_string()).filter(|url| !url.is_empty());
     if url.as_ref().is_some_and(|url| !url.starts_with("mxc://") || url.len() > MAX_AVATAR_URL_BYTES) {
         let error = format!("An avatar is an mxc:// address of at most {MAX_AVATAR_URL_BYTES} bytes.");

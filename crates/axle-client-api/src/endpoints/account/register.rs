@@ -13,7 +13,7 @@ use crate::endpoint::Caller;
 use crate::error::{ApiError, ApiResult};
 use crate::limiter::address_key;
 use crate::password::check_password;
-use crate::session::{self, random_token};
+use crate::session::{self, Login, random_token};
 use crate::state::{Api, now_ms};
 
 /// Random bytes in the id of an authentication session.
@@ -46,14 +46,14 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
         deactivated: false,
         created_ts: now_ms(),
     };
-    create(&api, user, stage, token, request).await
+    create(&api, caller, user, (stage, token), request).await
 }
 
 async fn create(
     api: &Api,
+    caller: Caller,
     user: User,
-    stage: AuthType,
-    token: Option<String>,
+    (stage, token): (AuthType, Option<String>),
     request: Request,
 ) -> ApiResult<Response> {
     let user_id = user.user_id.clone();
@@ -65,9 +65,16 @@ async fn create(
     }
     let mut response = Response::new(crate::ids::ruma_user(&user_id)?);
     if !request.inhibit_login {
-        let new = session::start(api, &user_id, request.device_id, request.initial_device_display_name).await?;
-        response.access_token = Some(new.access_token);
+        let login = Login {
+            device_id: request.device_id,
+            name: request.initial_device_display_name,
+            refresh: request.refresh_token,
+            address: caller.address,
+        };
+        let new = session::start(api, &user_id, login).await?;
+        response.access_token = Some(new.tokens.access_token);
         response.device_id = Some(new.device_id);
+        (response.refresh_token, response.expires_in) = (new.tokens.refresh_token, new.tokens.expires_in);
     }
     Ok(response)
 }

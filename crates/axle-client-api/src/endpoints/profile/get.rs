@@ -10,7 +10,7 @@ use crate::ids;
 use crate::limiter::address_key;
 use crate::state::Api;
 
-pub(crate) async fn profile_get(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
+pub(crate) async fn get(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
     let profile = local_profile(&api, caller, request.user_id.as_str()).await?;
     let mut response = Response::new();
     if let Some(name) = profile.displayname {

@@ -2,8 +2,8 @@
 
 use ruma::api::client::account::get_username_availability::v3::{Request, Response};
 
+use super::register::check_free;
 use crate::endpoint::Caller;
-use crate::endpoints::register::check_free;
 use crate::error::ApiResult;
 use crate::limiter::address_key;
 use crate::state::Api;

@@ -10,7 +10,7 @@ use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::json_request::json_request;
 use crate::limiter::address_key;
-use crate::session;
+use crate::session::{self, Login, NewSession};
 use crate::state::Api;
 
 /// ruma's own request type panics when there is no `type`.
@@ -23,6 +23,8 @@ pub(crate) struct Request {
     password: Option<String>,
     device_id: Option<OwnedDeviceId>,
     initial_device_display_name: Option<String>,
+    #[serde(default)]
+    refresh_token: bool,
 }
 
 #[derive(Deserialize)]
@@ -40,8 +42,16 @@ pub(crate) async fn login(api: Api, caller: Caller, request: Request) -> ApiResu
     let user_id = user(&api, &request)?;
     let password = request.password.ok_or_else(|| MatrixError::missing_param("There is no password."))?;
     check_password(&api, caller, &user_id, password).await?;
-    let new = session::start(&api, &user_id, request.device_id, request.initial_device_display_name).await?;
-    Ok(ruma_login::Response::new(new.user_id, new.access_token, new.device_id))
+    let login = Login {
+        device_id: request.device_id,
+        name: request.initial_device_display_name,
+        refresh: request.refresh_token,
+        address: caller.address,
+    };
+    let NewSession { user_id, device_id, tokens } = session::start(&api, &user_id, login).await?;
+    let mut response = ruma_login::Response::new(user_id, tokens.access_token, device_id);
+    (response.refresh_token, response.expires_in) = (tokens.refresh_token, tokens.expires_in);
+    Ok(response)
 }
 
 /// Whom the request names: a localpart or a whole id, in the place of today or of old clients.
@@ -93,7 +103,7 @@ async fn verify(api: &Api, user_id: &UserId, password: String) -> ApiResult<Chec
     Ok(if api.passwords.verify(password, hash).await? {
         Checked::Right
     } else if deactivated {
-        Checked::Wrong(MatrixError::new(403, "M_USER_DEACTIVATED", "This account is deactivated."))
+        Checked::Wrong(session::deactivated())
     } else {
         Checked::Wrong(wrong())
     })

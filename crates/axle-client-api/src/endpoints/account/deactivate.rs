@@ -1,0 +1,38 @@
+//! `POST /_matrix/client/v3/account/deactivate`
+
+use ruma::api::auth_scheme::AccessToken;
+use ruma::api::client::account::ThirdPartyIdRemovalStatus;
+use ruma::api::client::account::deactivate::v3 as ruma_deactivate;
+use ruma::api::client::uiaa::{AuthData, AuthType};
+use serde::Deserialize;
+
+use crate::departure;
+use crate::error::ApiResult;
+use crate::json_request::json_request;
+use crate::session::Session;
+use crate::state::Api;
+use crate::sync::extensions::e2ee;
+use crate::uia::{self, Action};
+
+/// ruma's own request needs no access token. `erase` is not read: what the account kept for itself is removed in any
+/// case, and what it said in rooms stays.
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    auth: Option<AuthData>,
+}
+
+pub(crate) async fn deactivate(api: Api, session: Session, request: Request) -> ApiResult<ruma_deactivate::Response> {
+    let user_id = &session.user_id;
+    api.limits.changes.take(user_id.as_str())?;
+    let flows: &[&[AuthType]] = &[&[AuthType::Password]];
+    uia::require(&api, &Action { name: "deactivate", user_id, flows }, request.auth.as_ref()).await?;
+    api.store.deactivate_user(user_id).await?;
+    e2ee::tell_changed(&api, user_id).await?;
+    // A hub that does not answer keeps nobody waiting.
+    let (store, rooms) = (api.store.clone(), api.rooms.clone());
+    tokio::spawn(departure::depart(store, rooms, session.user_id));
+    // There are no identifiers that could be bound anywhere.
+    Ok(ruma_deactivate::Response::new(ThirdPartyIdRemovalStatus::Success))
+}
+
+json_request!(Request, like ruma_deactivate::Request, authentication: AccessToken, response: ruma_deactivate::Response);

@@ -1,0 +1,32 @@
+//! Accounts: how they begin and end, and logging in and out.
+
+mod deactivate;
+mod login;
+mod login_flows;
+mod logout;
+mod logout_all;
+mod password;
+mod refresh;
+mod register;
+mod register_available;
+mod shared_secret;
+mod threepids;
+mod whoami;
+
+use crate::endpoint::Endpoints;
+
+/// The routes of these.
+pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
+    shared_secret::routes(endpoints)
+        .open(login_flows::login_flows)
+        .open(login::login)
+        .open(refresh::refresh)
+        .open(register::register)
+        .open(register_available::register_available)
+        .authed(logout::logout)
+        .authed(logout_all::logout_all)
+        .authed(whoami::whoami)
+        .authed(password::password)
+        .authed(deactivate::deactivate)
+        .authed(threepids::threepids)
+}

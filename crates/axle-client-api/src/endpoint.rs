@@ -16,7 +16,7 @@ use axum::extract::{ConnectInfo, Query, RawPathParams, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 use ruma::api::auth_scheme::{
     AccessToken, AccessTokenOptional, AppserviceTokenOptional, AuthScheme, NoAccessToken, NoAuthentication,
 };
@@ -90,6 +90,9 @@ impl RawRequest {
     /// The header.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
+    /// What came before the body.
+    pub(crate) fn head(&self) -> &Parts {
+        &self.parts
     }
 }
 

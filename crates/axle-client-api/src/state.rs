@@ -6,12 +6,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_media::MediaFolder;
 use axle_store::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 use crate::config::ClientApiConfig;
 use crate::fleeting::Clock;
 use crate::limiter::Limits;
 use crate::nonces::Nonces;
+use crate::media::Uploading;
 use crate::password::PasswordPool;
 use crate::seen::Sightings;
 use crate::service::{Notifier, RoomService};
@@ -52,6 +53,11 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
     pub(crate) unread: Counts,
+    /// Who uploads at this moment.
+    pub(crate) uploading: Uploading,
+    /// Held for reading from when a file of media gets its name until the store knows it; for writing, to remove a file
+    /// that the store does not know.
+    pub(crate) keeping: RwLock<()>,
 }
 
 impl Api {
@@ -62,6 +68,8 @@ impl Api {
         Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new(), clock, typing, unread }))
         let (seen, nonces) = (Sightings::default(), Nonces::default());
         Self(Arc::new(Inner { state, limits, passwords, uia, seen, nonces, uploaded: Notify::new() }))
+        let (uploaded, uploading, keeping) = (Notify::new(), Uploading::default(), RwLock::default());
+        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded, uploading, keeping }))
     }
 }
 

@@ -60,6 +60,15 @@ impl MediaFolder {
         }
     }
 
+    /// Removes a file, if it is there. The caller sees to it that nobody keeps the same content meanwhile.
+    pub async fn remove(&self, hash: &ContentHash) -> Result<(), MediaError> {
+        let path = self.path(hash);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(MediaError { path, error }),
+            _ => Ok(()),
+        }
+    }
+
     /// Gives a whole and synced file its name, durably. Blocks.
     pub(crate) fn keep(&self, temporary: &Path, hash: &ContentHash) -> Result<(), MediaError> {
         let path = self.path(hash);

@@ -71,6 +71,9 @@ async fn the_same_content_is_kept_once_and_for_its_owner_only() {
         let folder = std::fs::metadata(file.parent().unwrap()).unwrap();
         assert_eq!(folder.permissions().mode() & 0o777, 0o700);
     }
+    folder.remove(&empty.hash).await.unwrap();
+    folder.remove(&empty.hash).await.unwrap();
+    assert_eq!(read(&folder, &empty.hash, 0..0).await, None);
     // Another process finds it.
     let again = MediaFolder::open(&root).unwrap();
     assert_eq!(read(&again, &one.hash, 0..4).await.unwrap(), b"same");

@@ -90,6 +90,9 @@ pub trait Media {
     /// A piece of media.
     async fn media(&self, media_id: &str) -> Result<Option<MediaItem>, StoreError>;
 
+    /// Whether this content is kept under any id.
+    async fn is_media_kept(&self, hash: &Hash) -> Result<bool, StoreError>;
+
     /// How many bytes a user has uploaded.
     async fn media_bytes(&self, uploader: &UserId) -> Result<u64, StoreError>;
 }

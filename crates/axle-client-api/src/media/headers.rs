@@ -82,5 +82,25 @@ mod tests {
         assert_eq!(named("a\"b;c"), "attachment; filename=\"a\\\"b;c\"");
         assert_eq!(named("кот.png"), "attachment; filename*=utf-8''%D0%BA%D0%BE%D1%82.png");
         assert!(!named("a\r\nSet-Cookie: b").contains(['\r', '\n']));
+        assert_eq!(named("\u{0}"), "attachment; filename=\"\"");
+    }
+
+    #[test]
+    fn no_name_spoils_the_header() {
+        for odd in ('\0'..='\u{2ff}').chain(['\u{202e}', '\u{ffff}', '😀']) {
+            let content = MediaContent {
+                hash: [0; 32],
+                size: 0,
+                content_type: Some("image/png".into()),
+                file_name: Some(format!("a{odd}\";b=\\{odd}")),
+            };
+            let mut headers = HeaderMap::new();
+            describe(&mut headers, &content, None);
+            let disposition = headers[header::CONTENT_DISPOSITION].to_str().unwrap();
+            assert!(disposition.starts_with("inline; filename"), "{odd:?}: {disposition}");
+            let name = disposition.parse::<ContentDisposition>().unwrap().filename.unwrap();
+            let expected = content.file_name.unwrap();
+            assert!(name == expected || odd.is_ascii_control(), "{odd:?}: {name:?}");
+        }
     }
 }

@@ -2,19 +2,24 @@
 
 mod find;
 mod headers;
+mod keep;
 mod range;
 mod receive;
 mod serve;
+mod uploading;
 
 use axle_protocol::MatrixError;
+use axle_store::MediaUploaded;
 use ruma::OwnedMxcUri;
 
 use crate::session;
 use crate::state::Api;
 
 pub(crate) use find::find;
+pub(crate) use keep::keep;
 pub(crate) use receive::receive;
 pub(crate) use serve::{Audience, serve};
+pub(crate) use uploading::Uploading;
 
 /// Random bytes in a media id. Who does not know an address cannot guess it.
 const ID_BYTES: usize = 18;
@@ -42,7 +47,22 @@ pub(crate) fn unknown() -> MatrixError {
     MatrixError::not_found("There is no such media on this server.")
 }
 
+/// Something was uploaded to this address before.
+pub(crate) fn taken() -> MatrixError {
+    MatrixError::new(409, "M_CANNOT_OVERWRITE_MEDIA", "Something was uploaded to this address before.")
+}
+
+/// Whether an upload was kept.
+pub(crate) fn check_kept(uploaded: MediaUploaded) -> Result<(), MatrixError> {
+    match uploaded {
+        MediaUploaded::Kept => Ok(()),
+        MediaUploaded::OverQuota => Err(over_quota()),
+        MediaUploaded::TakenBefore => Err(taken()),
+        MediaUploaded::Unknown => Err(unknown()),
+    }
+}
+
 /// The user has uploaded as much as they may.
-pub(crate) fn over_quota() -> MatrixError {
+fn over_quota() -> MatrixError {
     MatrixError::forbidden("You have uploaded as many bytes as you may.")
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use axle_media::NewFile;
 use axle_protocol::{MatrixError, UserId};
-use axle_store::MediaContent;
 use axum::body::{Bytes, HttpBody as _};
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, header};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::over_quota;
+use super::uploading::OnItsWay;
 use crate::endpoint::RawRequest;
 use crate::error::ApiResult;
 use crate::state::Api;
@@ -28,11 +29,20 @@ struct Query {
     filename: Option<String>,
 }
 
-/// Writes the body to a file, durably. 413 `M_TOO_LARGE` beyond the largest upload, 403 `M_FORBIDDEN` beyond the user's
-/// quota, 408 if it stalls; then nothing is left of it.
-pub(crate) async fn receive(api: &Api, uploader: &UserId, request: RawRequest) -> ApiResult<MediaContent> {
-    let content_type = content_type(request.headers())?;
+/// An upload that has arrived. If it is dropped, nothing is left of it.
+pub(crate) struct Upload {
+    pub(super) file: NewFile,
+    pub(super) content_type: Option<String>,
+    pub(super) file_name: Option<String>,
+    pub(super) on_its_way: OnItsWay,
+}
+
+/// Writes the body to a file. 413 `M_TOO_LARGE` beyond the largest upload, 403 `M_FORBIDDEN` beyond the user's quota, 429
+/// `M_LIMIT_EXCEEDED` while too many others of theirs are on their way, 408 if it stalls; then nothing is left of it.
+pub(crate) async fn receive(api: &Api, uploader: &UserId, request: RawRequest) -> ApiResult<Upload> {
+    let content_type = content_type(&request.head().headers)?;
     let file_name = file_name(request.query::<Query>()?)?;
+    let on_its_way = OnItsWay::begin(api, uploader)?;
     let limit = Limit::of(api, uploader).await?;
     // What is announced to be too large need not be sent first.
     limit.check(request.body.size_hint().lower())?;
@@ -42,8 +52,7 @@ pub(crate) async fn receive(api: &Api, uploader: &UserId, request: RawRequest) -
         limit.check(file.size().saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX)))?;
         file.write(&piece).await?;
     }
-    let stored = file.finish().await?;
-    Ok(MediaContent { hash: stored.hash, size: stored.size, content_type, file_name })
+    Ok(Upload { file, content_type, file_name, on_its_way })
 }
 
 fn content_type(headers: &HeaderMap) -> Result<Option<String>, MatrixError> {

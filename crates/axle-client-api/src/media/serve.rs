@@ -8,7 +8,8 @@ use axle_store::MediaContent;
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::try_unfold;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::headers::describe;
 use super::range::{Wanted, wanted};
@@ -39,12 +40,17 @@ pub(crate) async fn serve(
     api: &Api,
     content: &MediaContent,
     name: Option<&str>,
-    headers: &HeaderMap,
+    head: &Parts,
     audience: Audience,
 ) -> ApiResult<Response> {
     let etag = format!("\"{}\"", base64::encode_url(content.hash));
-    let mut response = match wanted(headers, content.size, &etag) {
-        _ if is_known(headers, &etag) => StatusCode::NOT_MODIFIED.into_response(),
+    // Ranges are of GET only (RFC 9110, section 14.2).
+    let wanted = match head.method {
+        Method::GET => wanted(&head.headers, content.size, &etag),
+        _ => Wanted::Whole,
+    };
+    let mut response = match wanted {
+        _ if is_known(&head.headers, &etag) => StatusCode::NOT_MODIFIED.into_response(),
         Wanted::Unsatisfiable => return Ok(unsatisfiable(content.size)),
         Wanted::Whole => {
             let reader = open(api, content, 0..content.size).await?;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use axle_protocol::UserId;
+use axle_protocol::event::Hash;
 
 use super::MemoryStore;
 use super::data::Data;
@@ -74,6 +75,10 @@ impl Media for MemoryStore {
         Ok(self.lock().data.media.get(media_id).cloned())
     }
 
+    async fn is_media_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
+        Ok(self.lock().data.media.values().any(|item| content_of(item).is_some_and(|content| content.hash == *hash)))
+    }
+
     async fn media_bytes(&self, uploader: &UserId) -> Result<u64, StoreError> {
         Ok(bytes_of(&self.lock().data, uploader))
     }
@@ -90,9 +95,13 @@ fn insert(data: &mut Data, item: MediaItem, allowed: bool) -> Result<bool, Store
 }
 
 fn bytes_of(data: &Data, uploader: &UserId) -> u64 {
-    let sizes = data.media.values().filter(|item| item.uploader == *uploader).map(|item| match &item.state {
-        MediaState::Uploaded(content) => content.size,
-        MediaState::Reserved(_) => 0,
-    });
-    sizes.sum()
+    let items = data.media.values().filter(|item| item.uploader == *uploader);
+    items.filter_map(content_of).map(|content| content.size).sum()
+}
+
+fn content_of(item: &MediaItem) -> Option<&MediaContent> {
+    match &item.state {
+        MediaState::Uploaded(content) => Some(content),
+        MediaState::Reserved(_) => None,
+    }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use axle_protocol::UserId;
+use axle_protocol::event::Hash;
 use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
@@ -87,6 +88,15 @@ impl Media for SqliteStore {
     async fn media(&self, media_id: &str) -> Result<Option<MediaItem>, StoreError> {
         let media_id = media_id.to_owned();
         self.read(move |conn| find(conn, &media_id)).await
+    }
+
+    async fn is_media_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
+        let hash = *hash;
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE hash = ?1)";
+            Ok(integer(conn, sql, [hash])? == Some(1))
+        })
+        .await
     }
 
     async fn media_bytes(&self, uploader: &UserId) -> Result<u64, StoreError> {

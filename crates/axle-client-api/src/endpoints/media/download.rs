@@ -35,7 +35,7 @@ pub(super) async fn open(api: Api, _: Caller, request: RawRequest) -> ApiResult<
 async fn download(api: &Api, request: RawRequest, audience: Audience) -> ApiResult<Response> {
     let query: Query = request.query()?;
     media::check_server(api, request.path(0))?;
-    let (media_id, name, headers) = (request.path(1).unwrap_or_default(), request.path(2), request.headers());
+    let (media_id, name, head) = (request.path(1).unwrap_or_default(), request.path(2), request.head());
     let content = media::find(api, media_id, query.timeout_ms).await?;
-    media::serve(api, &content, name, headers, audience).await
+    media::serve(api, &content, name, head, audience).await
 }

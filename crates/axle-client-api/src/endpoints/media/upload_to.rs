@@ -1,7 +1,7 @@
 //! `PUT /_matrix/media/v3/upload/{serverName}/{mediaId}`
 
 use axle_protocol::MatrixError;
-use axle_store::{MediaState, MediaUploaded};
+use axle_store::MediaState;
 use axum::response::Response;
 use serde_json::json;
 
@@ -23,20 +23,15 @@ pub(super) async fn upload_to(api: Api, session: Session, request: RawRequest) -
         return Err(MatrixError::forbidden("This address was made by somebody else.").into());
     }
     match item.state {
-        MediaState::Uploaded(_) => return Err(taken().into()),
+        MediaState::Uploaded(_) => return Err(media::taken().into()),
         MediaState::Reserved(until) if until <= now_ms() => return Err(media::unknown().into()),
         MediaState::Reserved(_) => {}
     }
-    let content = media::receive(&api, &session.user_id, request).await?;
-    match api.store.complete_media(&media_id, content, api.config.media.quota_bytes_per_user).await? {
-        MediaUploaded::Kept => api.uploaded.notify_waiters(),
-        MediaUploaded::OverQuota => return Err(media::over_quota().into()),
-        MediaUploaded::TakenBefore => return Err(taken().into()),
-        MediaUploaded::Unknown => return Err(media::unknown().into()),
-    }
+    let upload = media::receive(&api, &session.user_id, request).await?;
+    let quota = api.config.media.quota_bytes_per_user;
+    let kept = media::keep(&api, upload, move |store, content| async move {
+        store.complete_media(&media_id, content, quota).await
+    });
+    media::check_kept(kept.await?)?;
     Ok(respond(JsonResponse(json!({}))))
-}
-
-fn taken() -> MatrixError {
-    MatrixError::new(409, "M_CANNOT_OVERWRITE_MEDIA", "Something was uploaded to this address before.")
 }

@@ -19,6 +19,8 @@ pub(crate) async fn uploads(store: Arc<dyn Store>) {
     assert_eq!(store.media("one").await.unwrap(), item("one", "a", MediaState::Uploaded(content(7))));
     assert_eq!(store.media("two").await.unwrap(), item("two", "a", MediaState::Uploaded(nameless)));
     assert_eq!(store.media("three").await.unwrap(), None);
+    assert!(store.is_media_kept(&[3; 32]).await.unwrap());
+    assert!(!store.is_media_kept(&[4; 32]).await.unwrap());
     let taken = store.put_media("one", &user("b"), 6, content(8), None).await;
     assert!(matches!(taken, Err(StoreError::Exists(_))), "{taken:?}");
     let taken = store.reserve_media("one", &user("b"), 6, 7, 9).await;

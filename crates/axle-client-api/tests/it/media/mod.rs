@@ -1,5 +1,7 @@
 //! Media: uploads, downloads, their limits, and what is left of uploads that come to nothing.
 
+mod kept;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,6 +140,15 @@ async fn a_file_of_some_mebibytes_comes_back_whole_and_in_part() {
     assert_eq!((same.status, same.content.len()), (206, 2));
     let changed = get(&bob, &media, &[("if-range", "\"other\""), ("range", "bytes=0-1")]).await;
     assert_eq!((changed.status, changed.content.len()), (200, content.len()));
+
+    let url = format!("{}/_matrix/client/v1/media/download/{media}", bob.base);
+    let head = bob.http.head(url).bearer_auth(&bob.token).header("range", "bytes=0-1").send().await.unwrap();
+    assert_eq!(head.status(), 200, "ranges are of GET only");
+    assert_eq!(
+        (&head.headers()["content-length"], &head.headers()["content-type"]),
+        (&"5242880".parse().unwrap(), &"image/png".parse().unwrap())
+    );
+    assert!(head.bytes().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -308,6 +319,7 @@ async fn an_upload_that_is_not_stored_is_not_acknowledged() {
     let alice = server.person("alice").await;
     store.fail_writes(1);
     send(&alice, Method::POST, UPLOAD, "a/b", b"x").await.fails(500, "M_UNKNOWN");
+    assert!(files(&server.media).is_empty(), "nobody could find the file, and no quota counts it");
     let reserved = reserve(&alice).await;
     store.fail_writes(1);
     let to = format!("{UPLOAD}/{reserved}");

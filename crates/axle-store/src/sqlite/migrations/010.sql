@@ -1,0 +1,3 @@
+-- Schema 10: which media have a content.
+
+CREATE INDEX media_by_hash ON media (hash) WHERE hash IS NOT NULL;

@@ -82,7 +82,7 @@ impl RawRequest {
 
     /// The body, in JSON.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> ApiResult<T> {
-        let body = read(self.body).await?;
+        let body = read(self.body, MAX_BODY_BYTES).await?;
         let parsed = serde_json::from_slice(&body);
         Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
     }
@@ -90,6 +90,8 @@ impl RawRequest {
     /// The header.
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
+    }
+
     /// What came before the body.
     pub(crate) fn head(&self) -> &Parts {
         &self.parts
@@ -146,10 +148,8 @@ impl Endpoints {
         self.at(paths, R::METHOD, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let session = session::authenticate(&api, session::token(&request)?).await?;
-                let request = parse::<R>(params, request, max_body_bytes).await?;
                 let session = session::authenticate(&api, session::token(&request)?, address(&request)).await?;
-                let request = parse::<R>(params, request).await?;
+                let request = parse::<R>(params, request, max_body_bytes).await?;
                 handler(api, session, request).await.map(respond)
             }
         })
@@ -220,10 +220,10 @@ impl Endpoints {
                 let caller = Caller { address: address(&request) };
                 // A token that is there has to be a good one.
                 let session = match session::token(&request) {
-                    Ok(token) => Some(session::authenticate(&api, token).await?),
+                    Ok(token) => Some(session::authenticate(&api, token, caller.address).await?),
                     Err(_) => None,
                 };
-                let request = parse::<R>(params, request).await?;
+                let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
                 handler(api, caller, session, request).await.map(respond)
             }
         })

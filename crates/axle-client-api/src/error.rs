@@ -8,9 +8,8 @@ use http::{HeaderValue, StatusCode, header};
 use ruma::api::client::uiaa::{UiaaInfo, UiaaResponse};
 use ruma::api::error::{DeserializationError, FromHttpRequestError};
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::error::Category;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::endpoint::respond;
 
@@ -73,7 +72,6 @@ impl IntoResponse for ApiError {
         match self {
             Self::Matrix(error) => matrix_error(error, None),
             Self::Detailed(error, details) => matrix_error(error, Some(details)),
-            Self::Matrix(error) => matrix_error(error),
             Self::Expired => {
                 let error = "The access token has ended. Refresh it, or log in again with the same device.";
                 let body = json!({"errcode": "M_UNKNOWN_TOKEN", "error": error, "soft_logout": true});

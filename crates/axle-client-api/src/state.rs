@@ -11,8 +11,8 @@ use tokio::sync::{Notify, RwLock};
 use crate::config::ClientApiConfig;
 use crate::fleeting::Clock;
 use crate::limiter::Limits;
-use crate::nonces::Nonces;
 use crate::media::Uploading;
+use crate::nonces::Nonces;
 use crate::password::PasswordPool;
 use crate::seen::Sightings;
 use crate::service::{Notifier, RoomService};
@@ -64,12 +64,20 @@ impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
         let limits = Limits::new(&state.config.limits);
         let (passwords, uia) = (PasswordPool::default(), Sessions::default());
-        let (clock, typing, unread) = (Clock::default(), Typing::default(), Counts::default());
-        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded: Notify::new(), clock, typing, unread }))
-        let (seen, nonces) = (Sightings::default(), Nonces::default());
-        Self(Arc::new(Inner { state, limits, passwords, uia, seen, nonces, uploaded: Notify::new() }))
-        let (uploaded, uploading, keeping) = (Notify::new(), Uploading::default(), RwLock::default());
-        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded, uploading, keeping }))
+        Self(Arc::new(Inner {
+            state,
+            limits,
+            passwords: PasswordPool::default(),
+            uia: Sessions::default(),
+            seen: Sightings::default(),
+            nonces: Nonces::default(),
+            uploaded: Notify::new(),
+            clock: Clock::default(),
+            typing: Typing::default(),
+            unread: Counts::default(),
+            uploading: Uploading::default(),
+            keeping: RwLock::default(),
+        }))
     }
 }
 

@@ -10,8 +10,8 @@ mod account_data;
 mod accounts;
 mod delivery;
 mod device_keys;
-mod directory;
 mod devices;
+mod directory;
 mod error;
 mod faults;
 mod forgotten;
@@ -21,8 +21,8 @@ mod log;
 mod media;
 mod operator;
 mod receipts;
-mod reports;
 mod relations;
+mod reports;
 mod to_device;
 
 pub mod memory;
@@ -37,8 +37,8 @@ pub use device_keys::{
     ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
     UserKeys, WantedKey,
 };
-pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, RoomDescription, RoomDirectory};
 pub use devices::{Device, Devices, LastSeen, Tokens};
+pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, RoomDescription, RoomDirectory};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use forgotten::ForgottenRooms;
@@ -51,11 +51,11 @@ pub use log::{
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
 pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
-pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use relations::{
     Aggregation, MAX_EDITS, MAX_REFERENCES, MAX_RELATED, MAX_RELATION_DEPTH, REFERENCE, REPLACE, Relation,
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
+pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its

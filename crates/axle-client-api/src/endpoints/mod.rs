@@ -7,7 +7,6 @@ mod capabilities;
 mod create_room;
 mod devices;
 mod directory;
-mod event;
 mod filter_create;
 mod filter_get;
 mod invite;
@@ -22,12 +21,6 @@ mod knock;
 mod leave;
 mod media;
 mod members;
-mod profile_avatar_get;
-mod profile_avatar_put;
-mod profile_displayname_get;
-mod profile_displayname_put;
-mod profile_get;
-mod messages;
 mod profile;
 mod push_rules;
 mod receipts;
@@ -37,10 +30,10 @@ mod state_event_get;
 mod state_get;
 mod state_put;
 mod sync;
-mod typing;
-mod timeline;
 mod thirdparty_protocols;
+mod timeline;
 mod turn_server;
+mod typing;
 mod unban;
 mod versions;
 mod well_known;
@@ -56,10 +49,9 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = profile::routes(devices::routes(account::routes(endpoints)));
     let endpoints = push_rules::routes(account_data::routes(endpoints));
     let endpoints = typing::routes(receipts::routes(endpoints));
-    let endpoints = directory::routes(push_rules::routes(account_data::routes(endpoints)));
-    media::routes(keys::routes(endpoints)).into_router()
-    timeline::routes(media::routes(keys::routes(endpoints))).into_router()
-    media::routes(key_backup::routes(keys::routes(endpoints))).into_router()
+    let endpoints = timeline::routes(directory::routes(endpoints));
+    let endpoints = key_backup::routes(keys::routes(endpoints));
+    media::routes(endpoints).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

@@ -26,9 +26,15 @@ pub enum ClientError {
     /// There is no connection to it.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The connection broke.
+    /// The connection broke, or what came over it was not HTTP/1.1.
     #[error("the connection broke: {0}")]
-    Http(#[from] hyper::Error),
+    Http1(#[from] hyper::Error),
+    /// The connection broke, or the server ended it or the request.
+    #[error("the connection broke: {0}")]
+    Http2(#[from] h2::Error),
+    /// The server did not answer a ping in time.
+    #[error("the connection broke: no sign of life within {0:?}")]
+    Silent(Duration),
     /// It did not answer in time. Whether it has processed the request is not known.
     #[error("no answer within {0:?}")]
     Timeout(Duration),

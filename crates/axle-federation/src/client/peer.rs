@@ -64,12 +64,12 @@ impl Peer {
     pub(super) fn connection(&self) -> Option<Connection> {
         let mut state = self.lock();
         state.used = Some(Instant::now());
-        let usable = |connection: &Connection| !connection.is_closed() && connection.opened.elapsed() < MAX_AGE;
-        state.shared = state.shared.take().filter(usable);
+        let usable = |connection: &mut Connection| !connection.is_closed() && connection.opened.elapsed() < MAX_AGE;
+        state.shared.take_if(|connection| !usable(connection));
         if let Some(shared) = state.shared.as_ref().and_then(Connection::share) {
             return Some(shared);
         }
-        state.idle.retain(usable);
+        state.idle.retain_mut(usable);
         state.idle.pop()
     }
 
@@ -77,10 +77,10 @@ impl Peer {
     pub(super) fn keep(&self, connection: Connection) {
         let mut state = self.lock();
         state.used = Some(Instant::now());
-        match connection.share() {
-            Some(_) => state.shared = Some(connection),
-            None if state.idle.len() < MAX_IDLE_HTTP1 => state.idle.push(connection),
-            None => {}
+        if connection.is_shared() {
+            state.shared = Some(connection);
+        } else if state.idle.len() < MAX_IDLE_HTTP1 {
+            state.idle.push(connection);
         }
     }
 

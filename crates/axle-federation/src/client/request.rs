@@ -6,11 +6,10 @@ use axle_protocol::ServerName;
 use axle_protocol::signing::x_matrix::{SignedRequest, sign_request};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
-use super::connection::{Body, Connection, NotAnswered};
+use super::connection::{Answer, Connection, NotAnswered};
 use super::peer::{Dialect, Peer};
 use super::{Client, ClientError, Refusal};
 
@@ -113,7 +112,7 @@ impl Client {
         path: &str,
         ask: &Ask,
         empty_content: bool,
-    ) -> Result<Request<Body>, ClientError> {
+    ) -> Result<Request<Bytes>, ClientError> {
         let mut request = Request::builder().method(ask.method.clone()).uri(path).header(USER_AGENT, crate::USER_AGENT);
         if ask.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
@@ -129,34 +128,31 @@ impl Client {
                 request = request.header(AUTHORIZATION, sign_request(&signed, key).to_header());
             }
         }
-        let body = Body::new(ask.body.clone().unwrap_or_default());
-        request.body(body).map_err(|error| ClientError::Request(error.to_string()))
+        request.body(ask.body.clone().unwrap_or_default()).map_err(|error| ClientError::Request(error.to_string()))
     }
 
     async fn exchange(
         &self,
         to: &ServerName,
         peer: &Peer,
-        mut request: Request<Body>,
+        mut request: Request<Bytes>,
         max_answer: usize,
     ) -> Result<Bytes, ClientError> {
         loop {
             let (mut connection, fresh) = self.connection(to, peer).await?;
-            let answer = match connection.send(request).await {
+            let answer = match connection.exchange(request, max_answer).await {
                 Ok(answer) => answer,
                 // It was closed while idle, and nothing was sent.
                 Err(NotAnswered { unsent: Some(unsent), .. }) if !fresh => {
                     request = unsent;
                     continue;
                 }
-                Err(not_answered) => return Err(not_answered.error.into()),
+                Err(not_answered) => return Err(not_answered.error),
             };
-            let (head, body) = answer.into_parts();
-            let body = Limited::new(body, max_answer).collect().await.map_err(|error| too_large(error, max_answer))?;
-            if connection.share().is_none() && keeps_alive(&head.headers) && connection.ready().await {
+            if connection.is_free_after(&answer).await {
                 peer.keep(connection);
             }
-            let body = body.to_bytes();
+            let Answer { head, body } = answer;
             return match head.status {
                 StatusCode::OK => Ok(body),
                 status => Err(ClientError::Refused(Refusal::read(status, &head.headers, &body))),
@@ -188,18 +184,4 @@ fn status_of<T>(outcome: &Result<T, ClientError>) -> Option<u16> {
 
 fn outcome_is_unknown_endpoint<T>(outcome: &Result<T, ClientError>) -> bool {
     outcome.as_ref().err().and_then(ClientError::refusal).is_some_and(Refusal::is_unknown_endpoint)
-}
-
-fn keeps_alive(headers: &http::HeaderMap) -> bool {
-    headers.get(http::header::CONNECTION) != Some(&HeaderValue::from_static("close"))
-}
-
-fn too_large(error: Box<dyn std::error::Error + Send + Sync>, limit: usize) -> ClientError {
-    if error.is::<LengthLimitError>() {
-        return ClientError::TooLarge(limit);
-    }
-    match error.downcast::<hyper::Error>() {
-        Ok(error) => ClientError::Http(*error),
-        Err(other) => ClientError::Malformed(other.to_string()),
-    }
 }

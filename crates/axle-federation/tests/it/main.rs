@@ -5,6 +5,7 @@
 
 mod client;
 mod endpoints;
+mod http2;
 mod keys;
 mod resolve;
 mod sender;

@@ -111,6 +111,7 @@ impl Load {
             announcements: Vec::new(),
             client_txns: Vec::new(),
             lpdus_unasked: false,
+            made_here: true,
         }
     }
 

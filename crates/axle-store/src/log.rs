@@ -96,6 +96,14 @@ pub struct Append {
     pub client_txns: Vec<ClientTxn>,
     /// The writer has not asked for [`RoomLog::known_lpdus`]: an LPDU that is in the room already refuses the append.
     pub lpdus_unasked: bool,
+    /// All events were made for this append by this server, as the room's hub, on top of the expected head: none of
+    /// them can be stored, and none is looked for.
+    ///
+    /// An id is the hash of the event with its `prev_events`, which name the head, and one another in order. So an event
+    /// of the same id would come after the head as well: a second writer's, who has moved the head; or one without a
+    /// position, and a hub keeps nothing in its rooms that it was sent. That LPDUs are new is another matter: the same
+    /// LPDU becomes another event on another head.
+    pub made_here: bool,
     /// Invites of this append whose target's server is still to be told of them.
     pub announcements: Vec<Announcement>,
 }

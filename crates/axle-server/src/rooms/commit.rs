@@ -12,7 +12,7 @@ use super::{Batch, Rooms, Shared, announce, faults, gaps};
 
 /// Stores what a batch came to.
 pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Result<(), StoreError> {
-    let Batch { change, lpdus, client_txns, announcements, lpdus_unasked } = batch;
+    let Batch { change, lpdus, client_txns, announcements, lpdus_unasked, made_here } = batch;
     faults::note(shared, room, &change.faults).await?;
     if !change.is_empty() || !client_txns.is_empty() {
         let append = Append {
@@ -24,6 +24,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
             settled_lpdus: change.settled.iter().map(|settled| settled.lpdu_hash).collect(),
             client_txns,
             lpdus_unasked,
+            made_here,
             announcements: announcements.clone(),
         };
         let started = Instant::now();

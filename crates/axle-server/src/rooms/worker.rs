@@ -106,6 +106,8 @@ pub(crate) struct Batch {
     pub(crate) announcements: Vec<Announcement>,
     /// The store was not asked which LPDUs are in the room already.
     pub(super) lpdus_unasked: bool,
+    /// See [`axle_store::Append::made_here`].
+    pub(super) made_here: bool,
 }
 
 impl Batch {
@@ -227,14 +229,23 @@ impl Worker {
         let txns: Vec<_> = commands.iter().filter_map(|command| command.needs().txn.clone()).collect();
         let txns = load::client_txns(store, txns).await?;
         let now = super::now_ms();
+        let was_hub = self.room.as_ref().is_some_and(Room::is_hub);
         for command in commands {
             command.run(&mut Turn { slot: &mut self.room, now, known: &known, batch: &mut batch, txns: &txns });
         }
         match &self.room {
-            Some(room) if !batch.is_empty() => commit::store(&self.shared, room, batch).await,
+            Some(room) if !batch.is_empty() => {
+                batch.made_here = was_hub && room.is_hub() && all_placed(&batch.change);
+                commit::store(&self.shared, room, batch).await
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Whether every event got a place in the room's order, as what a hub makes does.
+fn all_placed(change: &Change) -> bool {
+    change.events.iter().all(|placed| placed.position.is_some())
 }
 
 fn lookup(room: &Room, commands: &[Box<dyn Command>]) -> Lookup {

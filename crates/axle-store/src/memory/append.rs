@@ -22,6 +22,9 @@ impl Data {
         if append.lpdus_unasked {
             self.check_lpdus(append)?;
         }
+        if append.made_here {
+            self.check_made_here(append)?;
+        }
         self.check_events(append)?;
         self.check_deliveries(append, head)?;
 
@@ -59,6 +62,17 @@ impl Data {
             }
             None => Ok(()),
         }
+    }
+
+    fn check_made_here(&self, append: &Append) -> Result<(), StoreError> {
+        let mut ids = HashSet::new();
+        for event in &append.events {
+            let is_new = !self.room_of.contains_key(&event.event_id) && ids.insert(&event.event_id);
+            if event.position.is_none() || !is_new {
+                return Err(StoreError::Invalid(format!("{} is not new", event.event_id)));
+            }
+        }
+        Ok(())
     }
 
     fn check_events(&self, append: &Append) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::suite::fixtures::*;
 use axle_store::memory::MemoryStore;
-use axle_store::{Append, InboundResponse, Store};
+use axle_store::{Append, EventStatus, InboundResponse, Store, StoreError};
 
 async fn open() -> (Arc<dyn Store>, ()) {
     (Arc::new(MemoryStore::new()), ())
@@ -20,11 +20,24 @@ async fn prepared() -> (MemoryStore, Arc<dyn Store>) {
     (memory, store)
 }
 
+#[tokio::test]
+async fn a_false_claim_of_having_made_the_events_is_refused() {
+    let (_memory, store) = prepared().await;
+    put(&store, &room("one"), vec![message("a", 2), unplaced(message("b", 0), EventStatus::Waiting)]).await;
+    let repeated = [vec![message("a", 3)], vec![message("b", 3)], vec![message("c", 3), message("c", 4)]];
+    let unplaced = vec![unplaced(message("c", 0), EventStatus::Outlier)];
+    for events in repeated.into_iter().chain([unplaced]) {
+        let refused = store.append(Append { made_here: true, ..append(&room("one"), Some(2), events) }).await;
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+    }
+    assert_eq!(head(&store, &room("one")).await, Some(2));
+}
+
 /// Starts appends that wait for one another's heads, and returns when all of them are held.
 async fn start_held(
     memory: &MemoryStore,
     store: &Arc<dyn Store>,
-) -> Vec<tokio::task::JoinHandle<Result<axle_store::Appended, axle_store::StoreError>>> {
+) -> Vec<tokio::task::JoinHandle<Result<axle_store::Appended, StoreError>>> {
     memory.hold();
     let mut tasks = Vec::new();
     for position in 2..5 {

@@ -259,6 +259,7 @@ fn append(room_id: &RoomId, head: Option<RoomHead>, events: Vec<NewEvent>, txn: 
         announcements: Vec::new(),
         client_txns: txn.into_iter().collect(),
         lpdus_unasked: false,
+        made_here: false,
     }
 }
 

@@ -190,6 +190,7 @@ fn event(n: i64) -> Append {
         settled_lpdus: Vec::new(),
         client_txns: Vec::new(),
         lpdus_unasked: false,
+        made_here: false,
         announcements: Vec::new(),
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axle_store::{Direction, EventStatus, Store, StoreError};
+use axle_store::{Append, Direction, EventStatus, Store, StoreError};
 
 use super::fixtures::*;
 
@@ -131,4 +131,16 @@ pub(crate) async fn failed_append_spoils_no_other(store: Arc<dyn Store>) {
         let stored = store.event(&id(&format!("a{number}"))).await.unwrap();
         assert_eq!(stored.is_some(), number % 4 != 0);
     }
+}
+
+pub(crate) async fn made_here(store: Arc<dyn Store>) {
+    let room_id = make_room(&store, "one").await;
+    let events = vec![message("a", 2), state("topic", 3, "m.room.topic", "")];
+    let made = Append { made_here: true, ..append(&room_id, Some(1), events) };
+    let streams = store.append(made.clone()).await.unwrap().streams;
+    assert!(matches!(store.append(made).await, Err(StoreError::HeadMoved { .. })));
+    assert_eq!(store.event(&id("a")).await.unwrap().unwrap().stream, streams[0]);
+    // Found by whoever looks.
+    let again = put(&store, &room_id, vec![message("a", 4), message("b", 4)]).await;
+    assert_eq!(again.streams[0], streams[0]);
 }

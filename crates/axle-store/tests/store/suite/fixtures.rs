@@ -97,6 +97,7 @@ pub(crate) fn append(room_id: &RoomId, expected_head: Option<i64>, events: Vec<N
         announcements: Vec::new(),
         client_txns: Vec::new(),
         lpdus_unasked: false,
+        made_here: false,
     }
 }
 

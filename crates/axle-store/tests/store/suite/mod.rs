@@ -49,6 +49,7 @@ macro_rules! full_suite {
             $open;
             append: streams_grow, head_must_match, same_id_is_stored_once, same_id_twice_in_one_append,
                 waiting_event_is_moved, outlier_becomes_history, rejected_event_is_kept, empty_append,
+                made_here,
                 taken_position_is_refused, event_of_another_room_is_refused, failed_append_spoils_no_other;
             reading: timeline_both_ways, unplaced_in_order_of_arrival, unknown_things, events_by_id, load_room, load_room_of_unpositioned,
                 rooms_with_waiting;

@@ -87,11 +87,6 @@ impl RawRequest {
         Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
     }
 
-    /// The header.
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.parts.headers
-    }
-
     /// What came before the body.
     pub(crate) fn head(&self) -> &Parts {
         &self.parts

@@ -63,7 +63,6 @@ pub(crate) struct Inner {
 impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
         let limits = Limits::new(&state.config.limits);
-        let (passwords, uia) = (PasswordPool::default(), Sessions::default());
         Self(Arc::new(Inner {
             state,
             limits,

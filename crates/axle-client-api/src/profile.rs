@@ -22,6 +22,38 @@ pub(crate) fn check_displayname(name: Option<&str>) -> Result<(), MatrixError> {
     Ok(())
 }
 
+/// The longest name of a further field.
+const MAX_FIELD_NAME_BYTES: usize = 255;
+
+/// Refuses names that a further field cannot have ("Common Namespaced Identifier Grammar" in Matrix's specification).
+pub(crate) fn check_field_name(name: &str) -> Result<(), MatrixError> {
+    if name.len() > MAX_FIELD_NAME_BYTES {
+        let error = format!("The name of a field has at most {MAX_FIELD_NAME_BYTES} bytes.");
+        return Err(MatrixError::new(400, "M_KEY_TOO_LARGE", error));
+    }
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(MatrixError::invalid_param("The name of a field has only a-z, 0-9 and -_., and begins with a letter."))
+}
+
+/// The value of a further field, which is stored as JSON.
+pub(crate) fn stored_value(json: &str) -> ApiResult<Value> {
+    Ok(serde_json::from_str(json).map_err(|error| {
+        tracing::error!(%error, "a field of a profile cannot be read");
+        MatrixError::unknown("The server has a profile that it cannot read.")
+    })?)
+}
+
+/// Refuses who would change somebody else's profile.
+pub(crate) fn require_own(session: &Session, user_id: &str) -> Result<(), MatrixError> {
+    if session.user_id.as_str() == user_id {
+        return Ok(());
+    }
+    Err(MatrixError::forbidden("Profiles of other users are not yours."))
+}
+
 /// Changes the profile of who asks. Joined rooms are told afterwards, one after the other: a hub that does not answer
 /// keeps nobody waiting.
 pub(crate) async fn change(
@@ -30,9 +62,7 @@ pub(crate) async fn change(
     user_id: &str,
     change: impl FnOnce(&mut Profile) + Send,
 ) -> ApiResult<()> {
-    if session.user_id.as_str() != user_id {
-        return Err(MatrixError::forbidden("Profiles of other users are not yours.").into());
-    }
+    require_own(session, user_id)?;
     api.limits.changes.take(user_id)?;
     let mut profile = api.store.profile(&session.user_id).await?;
     let before = profile.clone();

@@ -1,4 +1,4 @@
-//! Local users and their profiles.
+//! Local users.
 
 use async_trait::async_trait;
 use axle_protocol::event::Hash;
@@ -19,15 +19,6 @@ pub struct User {
     pub deactivated: bool,
     /// Milliseconds since the Unix epoch.
     pub created_ts: i64,
-}
-
-/// What others see of a user.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Profile {
-    /// Display name.
-    pub displayname: Option<String>,
-    /// `mxc://` address.
-    pub avatar_url: Option<String>,
 }
 
 /// Lets people register.
@@ -105,12 +96,6 @@ pub trait Accounts {
 
     /// A deactivated account is out of its rooms.
     async fn departed(&self, user_id: &UserId) -> Result<(), StoreError>;
-
-    /// A profile; empty if nothing was set.
-    async fn profile(&self, user_id: &UserId) -> Result<Profile, StoreError>;
-
-    /// Sets a profile.
-    async fn put_profile(&self, user_id: &UserId, profile: Profile) -> Result<(), StoreError>;
 
     /// Creates or replaces a registration token.
     async fn put_registration_token(&self, token: RegistrationToken) -> Result<(), StoreError>;

@@ -23,13 +23,15 @@ mod operator;
 mod receipts;
 mod relations;
 mod reports;
+mod profiles;
 mod to_device;
+mod user_directory;
 
 pub mod memory;
 pub mod sqlite;
 
 pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
-pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Profile, RegistrationToken, User};
+pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, RegistrationToken, User};
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
@@ -56,7 +58,9 @@ pub use relations::{
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
+pub use profiles::{MAX_PROFILE_FIELDS_BYTES, Profile, ProfileField, Profiles};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
+pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
@@ -67,6 +71,8 @@ pub trait Store:
     + ServerKeys
     + Accounts
     + Devices
+    + Profiles
+    + UserDirectory
     + UserData
     + DeviceKeys
     + ToDeviceQueues
@@ -91,6 +97,8 @@ impl<T> Store for T where
         + ServerKeys
         + Accounts
         + Devices
+        + Profiles
+        + UserDirectory
         + UserData
         + DeviceKeys
         + ToDeviceQueues

@@ -24,6 +24,7 @@ pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<
             change_password: Enabled { enabled: true },
             thirdparty_id_changes: Enabled { enabled: false },
             get_login_token: Enabled { enabled: false },
+            profile_fields: Enabled { enabled: true },
             set_displayname: Enabled { enabled: true },
             set_avatar_url: Enabled { enabled: true },
             room_versions: RoomVersions { default: default.as_str(), available },
@@ -45,6 +46,8 @@ struct Capabilities {
     thirdparty_id_changes: Enabled,
     #[serde(rename = "m.get_login_token")]
     get_login_token: Enabled,
+    #[serde(rename = "m.profile_fields")]
+    profile_fields: Enabled,
     #[serde(rename = "m.set_displayname")]
     set_displayname: Enabled,
     #[serde(rename = "m.set_avatar_url")]

@@ -13,8 +13,12 @@ const VERSIONS: [&str; 3] = ["r0.6.0", "r0.6.1", "v1.1"];
 /// What there is beyond Matrix; docs/client-server-api.md describes it.
 const OWN_FEATURES: [&str; 2] = ["im.axle.hub_server", "im.axle.hub_faults"];
 
+/// What there is of later versions of Matrix: further fields of profiles (1.16).
+const EARLY_FEATURES: [&str; 1] = ["uk.tcpip.msc4133.stable"];
+
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(VERSIONS.map(String::from).into());
-    response.unstable_features = OWN_FEATURES.map(|feature| (feature.to_owned(), true)).into();
+    let features = OWN_FEATURES.into_iter().chain(EARLY_FEATURES);
+    response.unstable_features = features.map(|feature| (feature.to_owned(), true)).collect();
     Ok(response)
 }

@@ -321,6 +321,7 @@ async fn clients_learn_what_the_server_can() {
             "m.3pid_changes": {"enabled": false},
             "m.change_password": {"enabled": true},
             "m.get_login_token": {"enabled": false},
+            "m.profile_fields": {"enabled": true},
             "m.room_versions": {"default": "I.1", "available": {"I.1": "stable"}},
             "m.set_avatar_url": {"enabled": true},
             "m.set_displayname": {"enabled": true}

@@ -15,6 +15,7 @@ mod key_backup;
 mod keys;
 mod media;
 mod messages;
+mod profiles;
 mod push_rules;
 mod receipts;
 mod rooms;

@@ -5,7 +5,7 @@ use axle_protocol::{EventId, UserId};
 
 use super::MemoryStore;
 use super::data::Data;
-use crate::{Accounts, ClientTxnKey, ClientTxnState, Profile, RegistrationToken, StoreError, User};
+use crate::{Accounts, ClientTxnKey, ClientTxnState, RegistrationToken, StoreError, User};
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -51,6 +51,7 @@ impl Accounts for MemoryStore {
             data.remove_devices(&user_id, |_| true);
             data.account_data.remove(&user_id);
             data.profiles.remove(&user_id);
+            data.profile_fields.remove(&user_id);
             data.remove_cross_signing_keys(&user_id);
             data.departing.insert(user_id);
             Ok(true)
@@ -66,19 +67,6 @@ impl Accounts for MemoryStore {
         let user_id = user_id.clone();
         self.write(move |data| {
             data.departing.remove(&user_id);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn profile(&self, user_id: &UserId) -> Result<Profile, StoreError> {
-        Ok(self.lock().data.profiles.get(user_id).cloned().unwrap_or_default())
-    }
-
-    async fn put_profile(&self, user_id: &UserId, profile: Profile) -> Result<(), StoreError> {
-        let user_id = user_id.clone();
-        self.write(move |data| {
-            data.profiles.insert(user_id, profile);
             Ok(())
         })
         .await

@@ -43,6 +43,7 @@ pub(super) struct Data {
     /// Deactivated, and not out of their rooms yet.
     pub(super) departing: BTreeSet<UserId>,
     pub(super) profiles: HashMap<UserId, Profile>,
+    pub(super) profile_fields: HashMap<UserId, BTreeMap<String, String>>,
     pub(super) account_data: HashMap<UserId, BTreeMap<(Option<RoomId>, String), AccountData>>,
     pub(super) receipts: HashMap<RoomId, Vec<Receipt>>,
     pub(super) tokens: BTreeMap<String, Option<u32>>,

@@ -23,8 +23,10 @@ mod operator;
 mod receipts;
 mod relations;
 mod reports;
+mod profiles;
 mod state;
 mod to_device;
+mod user_directory;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -11,7 +11,7 @@ use super::SqliteStore;
 use super::devices;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
-use crate::{Accounts, ClientTxnKey, ClientTxnState, Profile, RegistrationToken, StoreError, User};
+use crate::{Accounts, ClientTxnKey, ClientTxnState, RegistrationToken, StoreError, User};
 
 /// How long the outcome of a client's transaction is kept. Clients repeat one within minutes.
 const TXN_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -20,7 +20,7 @@ const TXN_SWEEP: i64 = 256;
 /// So many sync filters of a user are kept, the newest.
 const MAX_FILTERS: i64 = 256;
 /// Tables of what a user keeps for themselves or shows of themselves, by `user_id`, beside their devices.
-const OWN_TABLES: [&str; 3] = ["account_data", "profile", "cross_signing_key"];
+const OWN_TABLES: [&str; 4] = ["account_data", "profile", "profile_field", "cross_signing_key"];
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -84,28 +84,6 @@ impl Accounts for SqliteStore {
         let user_id = user_id.clone();
         self.write(move |tx| {
             tx.conn.prepare_cached("DELETE FROM departing WHERE user_id = ?1")?.execute([user_id.as_str()])?;
-            Ok(())
-        })
-        .await
-    }
-
-    async fn profile(&self, user_id: &UserId) -> Result<Profile, StoreError> {
-        let user_id = user_id.clone();
-        let found = self.read(move |conn| {
-            let mut find = conn.prepare_cached("SELECT displayname, avatar_url FROM profile WHERE user_id = ?1")?;
-            one(&mut find, [user_id.as_str()], |row| Ok(Profile { displayname: row.get(0)?, avatar_url: row.get(1)? }))
-        });
-        Ok(found.await?.unwrap_or_default())
-    }
-
-    async fn put_profile(&self, user_id: &UserId, profile: Profile) -> Result<(), StoreError> {
-        let user_id = user_id.clone();
-        self.write(move |tx| {
-            tx.conn
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO profile (user_id, displayname, avatar_url) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![user_id.as_str(), profile.displayname, profile.avatar_url])?;
             Ok(())
         })
         .await

@@ -87,6 +87,12 @@ const INVARIANTS: &[&str] = &[
      FROM listed_room l LEFT JOIN current_state c
          ON c.room = l.room AND c.event_type = 'm.room.member' AND c.membership = 'join'
      GROUP BY l.room HAVING l.joined <> count(c.room)",
+    "SELECT 'room number ' || room || ' has ' || user_id || ' in the user directory and not in it, or the other way round'
+     FROM (SELECT room, user_id FROM searchable_member EXCEPT
+               SELECT room, state_key FROM current_state WHERE event_type = 'm.room.member' AND membership = 'join'
+           UNION ALL SELECT * FROM
+               (SELECT room, state_key FROM current_state WHERE event_type = 'm.room.member' AND membership = 'join'
+                EXCEPT SELECT room, user_id FROM searchable_member))",
     "SELECT 'room number ' || f.room || ' of a hub''s fault is not there' FROM hub_fault f
      WHERE NOT EXISTS (SELECT 1 FROM room r WHERE r.id = f.room)",
     "SELECT 'room number ' || d.room || ' or destination number ' || d.destination || ' of a delivery is not there'

@@ -21,6 +21,7 @@ mod log;
 mod media;
 mod operator;
 mod out_of_room;
+mod profiles;
 mod readers;
 mod receipts;
 mod relations;
@@ -29,6 +30,7 @@ mod rows;
 mod schema;
 mod state;
 mod to_device;
+mod user_directory;
 mod user_rooms;
 mod writer;
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, params};
 
 use super::directory;
 use super::rows::{self, RoomRow, integer};
+use super::user_directory;
 use super::writer::Tx;
 use crate::{EventStatus, NewEvent, StoreError, StoredEvent};
 
@@ -79,7 +80,7 @@ fn set_current(conn: &Connection, room: i64, event: &NewEvent, stream: i64, stat
         event.event_id.as_str(),
         event.membership.map(|membership| membership.as_str()),
     ])?;
-    Ok(())
+    if event.event_type == "m.room.member" { user_directory::note(conn, room, event, state_key) } else { Ok(()) }
 }
 
 /// `made`: the state it was made on and when, unless it is history.

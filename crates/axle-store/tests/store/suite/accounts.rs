@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use axle_store::{
-    AccountData, Append, ClientTxn, ClientTxnKey, Expected, Profile, RegistrationToken, Store, StoreError, User,
+    AccountData, Append, ClientTxn, ClientTxnKey, Expected, Profile, ProfileField, RegistrationToken, Store,
+    StoreError, User,
 };
 
 use super::fixtures::*;
@@ -64,6 +65,8 @@ pub(crate) async fn an_account_ends(store: Arc<dyn Store>) {
     store.put_device(device("a", "ONE", 1)).await.unwrap();
     let profile = Profile { displayname: Some("A".into()), avatar_url: None };
     store.put_profile(&user("a"), profile).await.unwrap();
+    let field = ProfileField { name: "m.tz".into(), json: "1".into() };
+    store.put_profile_field(&user("a"), field).await.unwrap();
     let data = AccountData { room_id: None, event_type: "t".into(), content: "{}".into(), stream: 0 };
     store.put_account_data(&user("a"), data, Expected::Anything).await.unwrap();
     assert!(store.deactivate_user(&user("a")).await.unwrap());
@@ -75,22 +78,13 @@ pub(crate) async fn an_account_ends(store: Arc<dyn Store>) {
     assert!(!store.put_device(device("a", "ONE", 2)).await.unwrap());
     assert!(store.devices(&user("a")).await.unwrap().is_empty());
     assert_eq!(store.profile(&user("a")).await.unwrap(), Profile::default());
+    assert!(store.profile_fields(&user("a")).await.unwrap().is_empty());
     assert_eq!(store.account_data(&user("a"), None, "t").await.unwrap(), None);
     let again = store.create_user(account("a"), None).await;
     assert!(matches!(again, Err(StoreError::Exists(_))), "{again:?}");
     assert_eq!(store.departing().await.unwrap(), [user("a")]);
     store.departed(&user("a")).await.unwrap();
     assert!(store.departing().await.unwrap().is_empty());
-}
-
-pub(crate) async fn profiles(store: Arc<dyn Store>) {
-    assert_eq!(store.profile(&user("a")).await.unwrap(), Profile::default());
-    let profile = Profile { displayname: Some("A".into()), avatar_url: None };
-    store.put_profile(&user("a"), profile.clone()).await.unwrap();
-    assert_eq!(store.profile(&user("a")).await.unwrap(), profile);
-    let profile = Profile { displayname: None, avatar_url: Some("mxc://x/y".into()) };
-    store.put_profile(&user("a"), profile.clone()).await.unwrap();
-    assert_eq!(store.profile(&user("a")).await.unwrap(), profile);
 }
 
 pub(crate) async fn filters(store: Arc<dyn Store>) {

@@ -16,6 +16,7 @@ pub(crate) mod lpdus;
 pub(crate) mod media;
 pub(crate) mod operator;
 pub(crate) mod out_of_room;
+pub(crate) mod profiles;
 pub(crate) mod reading;
 pub(crate) mod receipts;
 pub(crate) mod redaction;
@@ -23,6 +24,7 @@ pub(crate) mod relations;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod to_device;
+pub(crate) mod user_directory;
 
 /// Makes a test of each function for the stores that `$open` (an async function) makes: an `Arc<dyn Store>`, and
 /// something that cleans up when dropped.
@@ -69,8 +71,9 @@ macro_rules! full_suite {
             out_of_room: put_replace_remove;
             keys: kept_for_ever, responses_by_key_set;
             account_data: put_and_replace, changes, only_what_is_expected, of_a_room;
-            accounts: users, tokens, a_new_password_logs_others_out, an_account_ends, profiles, filters,
-                txn_ids_of_a_device;
+            accounts: users, tokens, a_new_password_logs_others_out, an_account_ends, filters, txn_ids_of_a_device;
+            profiles: name_and_avatar, further_fields;
+            user_directory: by_id_and_name, whom_one_may_know_of, a_redacted_name_is_not_found;
             devices: logged_in_and_out, named_and_seen, tokens_follow_each_other;
             device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;

@@ -1,0 +1,71 @@
+//! Finding users by their names.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use axle_protocol::UserId;
+use axle_protocol::auth::Membership;
+use serde_json::Value;
+
+use super::MemoryStore;
+use super::data::Room;
+use crate::{FoundUser, FoundUsers, StoreError, StoredEvent, UserDirectory};
+
+#[async_trait]
+impl UserDirectory for MemoryStore {
+    async fn search_users(
+        &self,
+        searcher: &UserId,
+        words: Vec<String>,
+        limit: usize,
+    ) -> Result<FoundUsers, StoreError> {
+        let inner = self.lock();
+        let mut users: BTreeMap<UserId, (i64, FoundUser)> = BTreeMap::new();
+        for room in inner.data.rooms.values().filter(|room| is_open(room) || is_in(room, searcher.as_str())) {
+            for (event_type, user_id) in room.state.keys() {
+                if event_type == "m.room.member" && user_id != searcher.as_str() && is_in(room, user_id) {
+                    let Some((id, (stream, user))) = found(room, user_id, &words) else { continue };
+                    if users.get(&id).is_none_or(|(known, _)| *known < stream) {
+                        users.insert(id, (stream, user));
+                    }
+                }
+            }
+        }
+        let limited = users.len() > limit;
+        let users = users.into_values().map(|(_, user)| user);
+        Ok(FoundUsers { users: users.take(limit).collect(), limited })
+    }
+}
+
+/// A member of a room, if they have such a name; by their id, with the place of the entry.
+fn found(room: &Room, user_id: &str, words: &[String]) -> Option<(UserId, (i64, FoundUser))> {
+    let event = state(room, "m.room.member", user_id)?;
+    let json: Value =
+        serde_json::from_str(&event.json).ok().filter(|_| event.redacted_by.is_none()).unwrap_or_default();
+    let text = |key: &str| json.pointer(&format!("/content/{key}")).and_then(Value::as_str).map(str::to_owned);
+    let displayname = text("displayname");
+    let names = format!("{user_id} {}", displayname.as_deref().unwrap_or_default()).to_lowercase();
+    let names: Vec<&str> = names.split(|letter: char| !letter.is_alphanumeric()).collect();
+    let has = |word: &String| names.iter().any(|name| name.starts_with(word.to_lowercase().as_str()));
+    if words.is_empty() || !words.iter().all(has) {
+        return None;
+    }
+    let user = FoundUser { user_id: UserId::parse(user_id).ok()?, displayname, avatar_url: text("avatar_url") };
+    Some((user.user_id.clone(), (event.stream, user)))
+}
+
+fn is_in(room: &Room, user_id: &str) -> bool {
+    let member = room.state.get(&("m.room.member".to_owned(), user_id.to_owned()));
+    member.is_some_and(|member| member.membership == Some(Membership::Join))
+}
+
+/// Whether anybody may join a room.
+fn is_open(room: &Room) -> bool {
+    let rules = state(room, "m.room.join_rules", "");
+    let rules = rules.and_then(|event| serde_json::from_str::<Value>(&event.json).ok()).unwrap_or_default();
+    rules.pointer("/content/join_rule").and_then(Value::as_str) == Some("public")
+}
+
+fn state<'a>(room: &'a Room, event_type: &str, state_key: &str) -> Option<&'a StoredEvent> {
+    room.events.get(&room.state.get(&(event_type.to_owned(), state_key.to_owned()))?.event_id)
+}

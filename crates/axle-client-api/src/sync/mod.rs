@@ -152,7 +152,8 @@ impl Sync<'_> {
             let (user_id, until) = (&self.session.user_id, self.news.until);
             others.extend(self.typing.iter().cloned());
             others.extend(self.api.store.rooms_with_receipts(user_id, since, until).await?);
-            others.retain(|room_id| rooms.iter().all(|room| room.room_id != *room_id));
+            let known: BTreeSet<&RoomId> = rooms.iter().map(|room| &room.room_id).collect();
+            others.retain(|room_id| !known.contains(room_id));
             for room_id in others {
                 rooms.extend(Current::of(self.api, self.session, &room_id).await?);
             }

@@ -31,8 +31,10 @@ enum LastJoined {
     Now,
     /// They left by the event at this position.
     Until(i64),
-    /// They never were, as far as is known; or they have left and forgotten it.
+    /// They never were, as far as is known.
     Never,
+    /// They have left it and forgotten it: as if they never had been there.
+    Forgotten,
 }
 
 impl Access {
@@ -42,7 +44,7 @@ impl Access {
         let membership = member.as_ref().and_then(membership);
         let last_joined = match (membership, member) {
             (Some(Membership::Join), _) => LastJoined::Now,
-            (_, Some(_)) if api.store.has_forgotten(user_id, room_id).await? => LastJoined::Never,
+            (_, Some(_)) if api.store.has_forgotten(user_id, room_id).await? => LastJoined::Forgotten,
             (_, Some(member)) => last_joined(api, user_id, room_id, member).await?,
             (_, None) => LastJoined::Never,
         };
@@ -76,7 +78,7 @@ impl Access {
 
     /// Whether the user is, or ever was, in the room.
     pub(crate) fn ever_joined(&self) -> bool {
-        self.last_joined != LastJoined::Never
+        matches!(self.last_joined, LastJoined::Now | LastJoined::Until(_))
     }
 
     /// Whether the user has left the room by an event after this position.
@@ -186,12 +188,16 @@ impl Access {
         let since = match self.last_joined {
             LastJoined::Now => true,
             LastJoined::Until(left) => left > before.position,
-            LastJoined::Never => false,
+            LastJoined::Never | LastJoined::Forgotten => false,
         };
-        let presence = |walk: Walk| Presence::of(walk.membership.unwrap_or(Membership::Leave), since);
+        let forgotten = self.last_joined == LastJoined::Forgotten;
+        let presence = |walk: Walk| {
+            let membership = walk.membership.filter(|_| !forgotten).unwrap_or(Membership::Leave);
+            Presence::of(membership, since)
+        };
         // What happened to one's own membership is always one's business.
         let own = StateKey::of(event).is_some_and(|key| key.is("m.room.member", self.user_id.as_str()));
-        if own || presence(before).joined {
+        if (own && !forgotten) || presence(before).joined {
             return true;
         }
         let parsed = Event::parse(event.json.as_bytes(), event.room_version);

@@ -6,6 +6,7 @@
 mod account_data;
 mod accounts;
 mod aliases;
+mod aggregations;
 mod config;
 mod departure;
 mod endpoint;
@@ -30,6 +31,7 @@ mod power;
 mod profile;
 mod push_rules;
 mod receipts;
+mod relations;
 mod render;
 mod reports;
 mod room_description;

@@ -68,7 +68,9 @@ pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> Api
         if chunk.len() < read {
             page.end = None;
         }
-        page.events.extend(visible(api, access, wanted, chunk).await?);
+        let mut chunk = visible(api, access, wanted.direction, chunk).await?;
+        chunk.retain(|event| wanted.filter.allows(event));
+        page.events.extend(chunk);
     }
     Ok(page)
 }
@@ -96,25 +98,24 @@ async fn chunk(api: &Api, wanted: &Wanted<'_>, at: i64, limit: usize) -> ApiResu
     Ok(api.store.timeline(wanted.room_id, Some(from), wanted.direction, limit).await?)
 }
 
-async fn visible(
+/// Those of these events that the user may see. They are events of the room in this order.
+pub(crate) async fn visible(
     api: &Api,
     access: &Access,
-    wanted: &Wanted<'_>,
-    mut chunk: Vec<StoredEvent>,
+    direction: Direction,
+    mut events: Vec<StoredEvent>,
 ) -> ApiResult<Vec<StoredEvent>> {
-    let backward = wanted.direction == Direction::Backward;
-    if backward {
-        chunk.reverse();
+    if direction == Direction::Forward {
+        return access.filter(api, events).await;
     }
-    let mut events = access.filter(api, chunk).await?;
-    events.retain(|event| wanted.filter.allows(event));
-    if backward {
-        events.reverse();
-    }
+    events.reverse();
+    let mut events = access.filter(api, events).await?;
+    events.reverse();
     Ok(events)
 }
 
-fn next(event: &StoredEvent, direction: Direction) -> i64 {
+/// The place after an event, in the direction of reading.
+pub(crate) fn next(event: &StoredEvent, direction: Direction) -> i64 {
     let position = event.position.unwrap_or_default();
     match direction {
         Direction::Forward => position.saturating_add(1),

@@ -12,6 +12,7 @@ use ruma::serde::Raw;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::aggregations::{self, Bundle};
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::{Api, now_ms};
@@ -29,23 +30,31 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     format: Format,
-    /// Whether state events say what they replaced.
-    previous: bool,
+    /// Whether state events say what they replaced, and events what relates to them.
+    history: bool,
     /// The position from which on the reader sees nothing.
     end: Option<i64>,
+    /// Whether what relates to one of the events is among them.
+    newest: bool,
 }
 
 impl View {
-    /// Events as they happened: state events say what they replaced. `end`: see [`Access::end`].
+    /// Events as they happened: state events say what they replaced, and events what relates to them. `end`: see [`Access::end`].
     ///
     /// [`Access::end`]: crate::visibility::Access::end
     pub(crate) fn timeline(format: Format, end: Option<i64>) -> Self {
-        Self { format, previous: true, end }
+        Self { format, history: true, end, newest: false }
+    }
+
+    /// The events are the newest of their room, and none of those is left out. New messages are told to everyone in a
+    /// room: most often this says without a look into the store that nothing relates to them.
+    pub(crate) fn of_newest(self, none_left_out: bool) -> Self {
+        Self { newest: none_left_out, ..self }
     }
 
     /// Events as they hold.
     pub(crate) fn state(format: Format, end: Option<i64>) -> Self {
-        Self { format, previous: false, end }
+        Self { format, history: false, end, newest: false }
     }
 }
 
@@ -58,7 +67,12 @@ pub(crate) async fn render<T>(
 ) -> ApiResult<Vec<Raw<T>>> {
     let txn_ids = txn_ids(api, session, events).await?;
     let redactions = redactions(api, events, view.end).await?;
-    let previous = if view.previous { previous_contents(api, events).await? } else { HashMap::new() };
+    let previous = if view.history { previous_contents(api, events).await? } else { HashMap::new() };
+    let bundles = if view.history && (!view.newest || events.iter().any(aggregations::names_relation)) {
+        aggregations::bundles(api, session, events, view.end).await?
+    } else {
+        HashMap::new()
+    };
     let now = now_ms();
     let render = |event: &StoredEvent| {
         let unsigned = Unsigned {
@@ -66,6 +80,7 @@ pub(crate) async fn render<T>(
             prev_content: previous.get(&event.event_id).map(|json| &**json),
             transaction_id: txn_ids.get(&event.event_id).map(String::as_str),
             redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
+            relations: bundles.get(&event.event_id),
         };
         Ok(Raw::from_json(render_one(event, view.format, &unsigned)?))
     };
@@ -76,6 +91,16 @@ pub(crate) async fn render<T>(
 pub(crate) async fn render_event<T>(api: &Api, session: &Session, event: StoredEvent, view: View) -> ApiResult<Raw<T>> {
     let rendered = render(api, session, &[event], view).await?.pop();
     rendered.ok_or_else(|| MatrixError::unknown("The event could not be rendered.").into())
+}
+
+/// An event that stands inside another one's `unsigned`, with its transaction id, if the session's device sent it.
+pub(crate) fn render_inside(
+    event: &StoredEvent,
+    transaction_id: Option<&str>,
+    relations: Option<&Bundle>,
+) -> ApiResult<Box<RawValue>> {
+    let age = Some(now_ms().saturating_sub(origin_server_ts(event)?));
+    render_one(event, Format::Full, &Unsigned { age, transaction_id, relations, ..Unsigned::default() })
 }
 
 /// The content of an event as clients see it.
@@ -154,6 +179,8 @@ struct Unsigned<'a> {
     redacted_because: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<&'a str>,
+    #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
+    relations: Option<&'a Bundle>,
 }
 
 fn render_one(event: &StoredEvent, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
@@ -191,6 +218,7 @@ fn parse(json: &str) -> ApiResult<Source<'_>> {
 }
 
 /// When an event was sent, as its sender says: milliseconds since the Unix epoch.
+/// When an event was made, in milliseconds since the Unix epoch, by its server's clock.
 pub(crate) fn origin_server_ts(event: &StoredEvent) -> ApiResult<i64> {
     Ok(parse(&event.json)?.origin_server_ts)
 }
@@ -204,7 +232,11 @@ fn redacts(content: &RawValue) -> Option<String> {
 }
 
 /// The transaction ids of those events that this session's device sent.
-async fn txn_ids(api: &Api, session: &Session, events: &[StoredEvent]) -> ApiResult<HashMap<EventId, String>> {
+pub(crate) async fn txn_ids(
+    api: &Api,
+    session: &Session,
+    events: &[StoredEvent],
+) -> ApiResult<HashMap<EventId, String>> {
     let own = |event: &&StoredEvent| parse(&event.json).is_ok_and(|source| source.sender == session.user_id.as_str());
     let own: Vec<EventId> = events.iter().filter(own).map(|event| event.event_id.clone()).collect();
     if own.is_empty() {

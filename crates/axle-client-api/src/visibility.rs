@@ -61,6 +61,11 @@ impl Access {
         }
     }
 
+    /// The room.
+    pub(crate) fn room_id(&self) -> &RoomId {
+        &self.room_id
+    }
+
     /// Whether the user is in the room.
     pub(crate) fn joined(&self) -> bool {
         self.membership == Some(Membership::Join)

@@ -23,6 +23,8 @@ pub(super) struct Part {
     pub(super) events: Vec<StoredEvent>,
     /// Whether something between the client's last answer and this one is left out.
     limited: bool,
+    /// Whether nothing from the first event on is hidden or filtered out.
+    whole: bool,
     /// Place in the room of the first event, shown or not.
     first: Option<(i64, i64)>,
     after: Option<i64>,
@@ -54,12 +56,14 @@ impl Part {
         };
         let read = sync.api.store.sync_room(room_id, after.unwrap_or(BEFORE_EVERYTHING), until, limit).await?;
         let first = read.timeline.first().and_then(|event| Some((event.position?, event.stream)));
+        let read_events = read.timeline.len();
         let mut events = match access {
             Some(access) => access.filter(sync.api, read.timeline).await?,
             None => read.timeline,
         };
         events.retain(|event| sync.timeline_filter.allows(event) && sync.timeline_filter.allows_room(room_id));
-        Ok(Self { events, limited: read.limited, first, after, until })
+        let whole = events.len() == read_events;
+        Ok(Self { events, limited: read.limited, whole, first, after, until })
     }
 
     /// The state that the client needs besides: all of it, or what changed between what it knows and the first event.
@@ -104,7 +108,7 @@ impl Part {
 
     /// As the client gets it.
     pub(super) async fn render(self, sync: &Sync<'_>, end: Option<i64>) -> ApiResult<Timeline> {
-        let view = View::timeline(Format::Sync, end);
+        let view = View::timeline(Format::Sync, end).of_newest(self.whole);
         let place = match self.first {
             Some((position, _)) => Token::Position(position),
             None => Token::Stream(self.after.unwrap_or(self.until)),

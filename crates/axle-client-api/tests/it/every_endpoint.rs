@@ -8,6 +8,7 @@ use crate::common::{Person, TestServer, server};
 /// Every endpoint that needs a token. `!room:example.org` is a room that the asker is not in.
 fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
     let rooms = format!("/_matrix/client/v3/rooms/{room}");
+    let young = format!("/_matrix/client/v1/rooms/{room}");
     let user = "/_matrix/client/v3/user/@alice:example.org/filter";
     let profile = "/_matrix/client/v3/profile/@alice:example.org";
     let data = "/_matrix/client/v3/user/@alice:example.org";
@@ -88,6 +89,9 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post(format!("{rooms}/upgrade")),
         post(format!("{rooms}/report/{event}")),
         get(format!("{rooms}/context/{event}")),
+        get(format!("{young}/relations/{event}")),
+        get(format!("{young}/relations/{event}/m.thread")),
+        get(format!("{young}/relations/{event}/m.thread/m.room.message")),
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),

@@ -18,6 +18,7 @@ mod messages;
 mod profiles;
 mod push_rules;
 mod receipts;
+mod relations;
 mod rooms;
 mod shared_secret;
 mod sync;

@@ -1,8 +1,11 @@
-//! Reading a room's events: one, its surroundings, pages of them.
+//! Reading a room's events: one, its surroundings, pages of them, what relates to one.
 
 mod context;
 mod event;
 mod messages;
+mod relations;
+mod relations_of_kind;
+mod relations_of_type;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +19,13 @@ use crate::state::Api;
 
 /// The routes of this subject.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
-    endpoints.authed(event::event).authed(context::context).authed(messages::messages)
+    endpoints
+        .authed(event::event)
+        .authed(context::context)
+        .authed(messages::messages)
+        .authed(relations::relations)
+        .authed(relations_of_kind::relations_of_kind)
+        .authed(relations_of_type::relations_of_type)
 }
 
 /// Which way a client reads.

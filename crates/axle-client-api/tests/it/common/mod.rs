@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration, router};
 use axle_media::MediaFolder;
@@ -19,6 +21,9 @@ use ruma::api::{IncomingResponse, IncomingResponseExt};
 use serde_json::{Value, json};
 
 use rooms::TestRooms;
+
+/// How many events were sent, over all tests.
+static SENT: AtomicU64 = AtomicU64::new(0);
 
 pub const SERVER: &str = "example.org";
 
@@ -218,6 +223,19 @@ impl Person {
         let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{text}");
         let answer = self.put(&path, json!({"msgtype": "m.text", "body": text})).await.ok();
         answer["event_id"].as_str().unwrap().into()
+    }
+
+    /// Sends an event; its id.
+    pub async fn send(&self, room: &RoomId, event_type: &str, content: Value) -> String {
+        // Each event is another request.
+        let txn = SENT.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/_matrix/client/v3/rooms/{room}/send/{event_type}/sent-{txn}");
+        self.put(&path, content).await.ok()["event_id"].as_str().unwrap().into()
+    }
+
+    /// Redacts an event.
+    pub async fn redact(&self, room: &RoomId, event: &str) {
+        self.put(&format!("/_matrix/client/v3/rooms/{room}/redact/{event}/r-{event}"), json!({})).await.ok();
     }
 
     pub async fn set_state(&self, room: &RoomId, event_type: &str, content: Value) -> String {

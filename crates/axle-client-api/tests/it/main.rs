@@ -25,4 +25,6 @@ mod sync;
 mod tokens;
 mod typing;
 mod unread;
+mod threads;
+mod timestamp;
 mod visibility;

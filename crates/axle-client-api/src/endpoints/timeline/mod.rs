@@ -6,6 +6,8 @@ mod messages;
 mod relations;
 mod relations_of_kind;
 mod relations_of_type;
+mod threads;
+mod timestamp_to_event;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +28,8 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(relations::relations)
         .authed(relations_of_kind::relations_of_kind)
         .authed(relations_of_type::relations_of_type)
+        .authed(threads::threads)
+        .authed(timestamp_to_event::timestamp_to_event)
 }
 
 /// Which way a client reads.

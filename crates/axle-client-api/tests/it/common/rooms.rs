@@ -63,6 +63,12 @@ impl TestRooms {
         template.into_pdu(RoomVersion::I1, &[], &[], &self.server, &self.key).unwrap()
     }
 
+    /// The same, made at this time.
+    pub fn event_at(&self, room_id: &RoomId, sent: Sent<'_>, origin_server_ts: i64) -> Event {
+        let template = Template { origin_server_ts, ..self.template(room_id, sent) };
+        template.into_pdu(RoomVersion::I1, &[], &[], &self.server, &self.key).unwrap()
+    }
+
     /// Puts a room into the store as a participant's: state without positions, then the join, then events.
     pub async fn arrive(&self, room_id: &RoomId, state: &[Event], events: &[Event]) {
         let outliers = state.iter().map(|event| new_event(event, None, EventStatus::Outlier));

@@ -63,6 +63,7 @@ pub use endpoint::ClientAddress;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use room_id::new_room_id;
 pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent};
+pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent, Thumbnailer};
 pub use state::ApiState;
 
 use state::Api;

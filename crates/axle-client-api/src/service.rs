@@ -1,9 +1,11 @@
 //! The doors between the endpoints of this crate and the rooms of the server.
 
+use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
 
 use async_trait::async_trait;
+use axle_media::{ThumbnailError, ThumbnailSize};
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use axle_store::ClientTxnKey;
 use serde_json::{Map, Value};
@@ -91,6 +93,14 @@ pub trait RoomService: Send + Sync + 'static {
     /// Fetches history from before this position from the hub, if there is any that is not here yet. Returns whether
     /// something came.
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError>;
+}
+
+/// Makes thumbnails. What it is given to look into comes from anybody.
+#[async_trait]
+pub trait Thumbnailer: Send + Sync + 'static {
+    /// A thumbnail of the picture in a file, as a PNG or JPEG of at most [`axle_media::MAX_THUMBNAIL_BYTES`]. It is called
+    /// for so many at once as the memory of a server allows.
+    async fn make(&self, picture: File, size: ThumbnailSize) -> Result<Vec<u8>, ThumbnailError>;
 }
 
 /// Wakes syncs.

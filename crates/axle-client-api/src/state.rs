@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_media::MediaFolder;
 use axle_store::Store;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::config::ClientApiConfig;
 use crate::fleeting::Clock;
@@ -17,6 +17,8 @@ use crate::password::PasswordPool;
 use crate::seen::Sightings;
 use crate::service::{Notifier, RoomService};
 use crate::typing::Typing;
+use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
+use crate::service::{Notifier, RoomService, Thumbnailer};
 use crate::uia::Sessions;
 use crate::unread::Counts;
 
@@ -27,6 +29,8 @@ pub struct ApiState {
     pub store: Arc<dyn Store>,
     /// Where the content of media is kept.
     pub media: MediaFolder,
+    /// What makes thumbnails of them.
+    pub thumbnailer: Arc<dyn Thumbnailer>,
     /// What changes rooms.
     pub rooms: Arc<dyn RoomService>,
     /// What wakes syncs.
@@ -58,6 +62,8 @@ pub(crate) struct Inner {
     /// Held for reading from when a file of media gets its name until the store knows it; for writing, to remove a file
     /// that the store does not know.
     pub(crate) keeping: RwLock<()>,
+    /// Whose turn it is to make a thumbnail.
+    pub(crate) thumbnailing: Arc<Semaphore>,
 }
 
 impl Api {
@@ -77,6 +83,10 @@ impl Api {
             uploading: Uploading::default(),
             keeping: RwLock::default(),
         }))
+        let (passwords, uia) = (PasswordPool::default(), Sessions::default());
+        let (uploaded, uploading, keeping) = (Notify::new(), Uploading::default(), RwLock::default());
+        let thumbnailing = Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE));
+        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded, uploading, keeping, thumbnailing }))
     }
 }
 

@@ -60,6 +60,16 @@ impl MediaFolder {
         }
     }
 
+    /// A file as the operating system has it, for another process; `None`: there is no such file.
+    pub async fn file(&self, hash: &ContentHash) -> Result<Option<File>, MediaError> {
+        let path = self.path(hash);
+        match tokio::fs::File::open(&path).await {
+            Ok(file) => Ok(Some(file.into_std().await)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(MediaError { path, error }),
+        }
+    }
+
     /// Removes a file, if it is there. The caller sees to it that nobody keeps the same content meanwhile.
     pub async fn remove(&self, hash: &ContentHash) -> Result<(), MediaError> {
         let path = self.path(hash);

@@ -14,6 +14,7 @@ pub mod process;
 pub mod rooms;
 mod server;
 mod system;
+pub mod thumbnails;
 
 pub use network::NetworkError;
 pub use server::{Server, StartError};

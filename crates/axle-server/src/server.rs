@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::network::{self, Network, NetworkError};
 use crate::rooms::Rooms;
 use crate::system::System;
+use crate::thumbnails::ThumbnailProcesses;
 
 /// A running server.
 pub struct Server {
@@ -184,6 +185,7 @@ impl Routers {
         let client = axle_client_api::router(ApiState {
             store: store.clone(),
             media,
+            thumbnailer: Arc::new(ThumbnailProcesses::new()),
             rooms: Arc::new(rooms.clone()),
             notifier: rooms.wakes(),
             config: client_config(config),

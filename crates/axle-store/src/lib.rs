@@ -50,7 +50,7 @@ pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
     StateEntry, StoredEvent, SyncRoom, UserRoom,
 };
-pub use media::{Media, MediaContent, MediaItem, MediaState, MediaUploaded};
+pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
 pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
 pub use relations::{

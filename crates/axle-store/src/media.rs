@@ -54,6 +54,24 @@ pub enum MediaUploaded {
     Unknown,
 }
 
+/// A thumbnail of some content, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MediaThumbnail {
+    /// It was made.
+    Made {
+        /// SHA-256 of the thumbnail: where it is kept.
+        hash: Hash,
+        /// Bytes in it.
+        size: u64,
+        /// Its type.
+        content_type: String,
+    },
+    /// The content is too large to make one.
+    TooLarge,
+    /// The content is no picture that can be read.
+    NoPicture,
+}
+
 /// Media of this server.
 #[async_trait]
 pub trait Media {
@@ -90,8 +108,14 @@ pub trait Media {
     /// A piece of media.
     async fn media(&self, media_id: &str) -> Result<Option<MediaItem>, StoreError>;
 
-    /// Whether this content is kept under any id.
-    async fn is_media_kept(&self, hash: &Hash) -> Result<bool, StoreError>;
+    /// The thumbnail of some content in the size of this name, if it was tried before.
+    async fn thumbnail(&self, of: &Hash, size: &str) -> Result<Option<MediaThumbnail>, StoreError>;
+
+    /// Keeps what came of a thumbnail, instead of what came before.
+    async fn put_thumbnail(&self, of: &Hash, size: &str, thumbnail: MediaThumbnail) -> Result<(), StoreError>;
+
+    /// Whether this content is kept under any id, or as a thumbnail.
+    async fn is_content_kept(&self, hash: &Hash) -> Result<bool, StoreError>;
 
     /// How many bytes a user has uploaded.
     async fn media_bytes(&self, uploader: &UserId) -> Result<u64, StoreError>;

@@ -32,6 +32,9 @@ enum Command {
     Bench(commands::bench::Args),
     /// Administer a server.
     Admin(commands::admin::Args),
+    /// Make a thumbnail of the picture on standard input: what a server starts for itself.
+    #[command(hide = true)]
+    Thumbnail(commands::thumbnail::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Event(args) => commands::event::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Admin(args) => commands::admin::run(args),
+        Command::Thumbnail(args) => commands::thumbnail::run(args),
     };
     outcome.unwrap_or_else(|error| {
         commands::report(&*error);

@@ -39,19 +39,21 @@ where
     match outcome {
         Ok(MediaUploaded::Kept) => api.uploaded.notify_waiters(),
         _ => {
-            if remove_unused(api, &stored.hash).await.is_err() {
-                tracing::warn!("the file of an upload that was not kept stays on the disk");
-            }
+            remove_unused(api, &stored.hash).await;
         }
     }
     Ok(outcome?)
 }
 
-/// Removes a file that nobody has.
-async fn remove_unused(api: &Api, hash: &ContentHash) -> ApiResult<()> {
+/// Removes a file, unless somebody has it.
+pub(super) async fn remove_unused(api: &Api, hash: &ContentHash) {
     let _alone = api.keeping.write().await;
-    if !api.store.is_media_kept(hash).await? {
-        api.media.remove(hash).await?;
+    let removed = match api.store.is_content_kept(hash).await {
+        Ok(false) => api.media.remove(hash).await.map_err(|error| error.to_string()),
+        Ok(true) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = removed {
+        tracing::warn!(error, "a file that nobody has stays on the disk");
     }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Media: taking uploads in, finding them, and giving them out.
+//! Media: taking uploads in, finding them, making thumbnails of them, and giving them out.
 
 mod find;
 mod headers;
@@ -6,6 +6,7 @@ mod keep;
 mod range;
 mod receive;
 mod serve;
+mod thumbnail;
 mod uploading;
 
 use axle_protocol::MatrixError;
@@ -19,6 +20,7 @@ pub(crate) use find::find;
 pub(crate) use keep::keep;
 pub(crate) use receive::receive;
 pub(crate) use serve::{Audience, serve};
+pub(crate) use thumbnail::{MAX_AT_ONCE as MAX_THUMBNAILS_AT_ONCE, thumbnail};
 pub(crate) use uploading::Uploading;
 
 /// Random bytes in a media id. Who does not know an address cannot guess it.

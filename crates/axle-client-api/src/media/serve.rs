@@ -74,10 +74,13 @@ pub(crate) async fn serve(
 
 async fn open(api: &Api, content: &MediaContent, bytes: Range<u64>) -> ApiResult<FileReader> {
     let reader = api.media.read(&content.hash, bytes).await?;
-    Ok(reader.ok_or_else(|| {
-        tracing::error!(hash = base64::encode_url(content.hash), "the file of an upload is missing");
-        MatrixError::unknown("The server has lost this file.")
-    })?)
+    Ok(reader.ok_or_else(|| lost(content))?)
+}
+
+/// The file of something that is kept is not there.
+pub(super) fn lost(content: &MediaContent) -> MatrixError {
+    tracing::error!(hash = base64::encode_url(content.hash), "the file of an upload is missing");
+    MatrixError::unknown("The server has lost this file.")
 }
 
 fn body(reader: FileReader, bytes: u64) -> Response {

@@ -116,6 +116,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get("/_matrix/client/v1/media/config".into()),
         get("/_matrix/client/v1/media/download/example.org/x".into()),
         get("/_matrix/client/v1/media/download/example.org/x/name.png".into()),
+        get("/_matrix/client/v1/media/thumbnail/example.org/x?width=9&height=9".into()),
         get("/_matrix/media/v3/config".into()),
         post("/_matrix/media/v3/upload".into()),
         post("/_matrix/media/v1/create".into()),
@@ -222,8 +223,6 @@ async fn what_is_not_there_is_not_recognised() {
         "/_matrix/client/v3/sync/x",
         "/_matrix/media/",
         "/_matrix/media/v3/nosuch",
-        "/_matrix/media/v3/thumbnail/example.org/x?width=1&height=1",
-        "/_matrix/client/v1/media/thumbnail/example.org/x?width=1&height=1",
         "/_matrix/client/v1/media/preview_url?url=http://example.org",
     ] {
         let answer = server.anonymous(Method::GET, path, None).await;
@@ -291,6 +290,9 @@ async fn garbage_is_refused_and_breaks_nothing() {
         "/_matrix/client/v1/media/download/example.org/%00",
         "/_matrix/client/v1/media/download/example.org/x?timeout_ms=-1",
         "/_matrix/media/v3/download/%20/..%2f..%2faxle.db",
+        "/_matrix/client/v1/media/thumbnail/example.org/%ff?width=1&height=1",
+        "/_matrix/client/v1/media/thumbnail/example.org/x?width=1&height=99999999999999999999",
+        "/_matrix/media/v3/thumbnail/%20/..%2f..%2faxle.db?width=1&height=1",
         "/_matrix/client/v3/rooms/!r0:example.org/state/%00/%00",
     ] {
         let answer = alice.get(path).await;

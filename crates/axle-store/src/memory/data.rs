@@ -11,8 +11,7 @@ use super::device_keys::KeyData;
 use super::key_backups::Backups;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey,
-    ToDevice, Tokens, User,
+    MediaThumbnail, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -61,6 +60,8 @@ pub(super) struct Data {
     pub(super) forgotten: BTreeSet<(String, RoomId)>,
     /// The oldest first.
     pub(super) reports: Vec<Report>,
+    /// By content and size.
+    pub(super) thumbnails: HashMap<(Hash, String), MediaThumbnail>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
 }

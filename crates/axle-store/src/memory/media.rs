@@ -6,7 +6,7 @@ use axle_protocol::event::Hash;
 
 use super::MemoryStore;
 use super::data::Data;
-use crate::{Media, MediaContent, MediaItem, MediaState, MediaUploaded, StoreError};
+use crate::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded, StoreError};
 
 #[async_trait]
 impl Media for MemoryStore {
@@ -75,8 +75,26 @@ impl Media for MemoryStore {
         Ok(self.lock().data.media.get(media_id).cloned())
     }
 
-    async fn is_media_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
-        Ok(self.lock().data.media.values().any(|item| content_of(item).is_some_and(|content| content.hash == *hash)))
+    async fn thumbnail(&self, of: &Hash, size: &str) -> Result<Option<MediaThumbnail>, StoreError> {
+        Ok(self.lock().data.thumbnails.get(&(*of, size.to_owned())).cloned())
+    }
+
+    async fn put_thumbnail(&self, of: &Hash, size: &str, thumbnail: MediaThumbnail) -> Result<(), StoreError> {
+        let key = (*of, size.to_owned());
+        self.write(move |data| {
+            data.thumbnails.insert(key, thumbnail);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn is_content_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
+        let locked = self.lock();
+        let data = &locked.data;
+        let is_it =
+            |thumbnail: &MediaThumbnail| matches!(thumbnail, MediaThumbnail::Made { hash: of, .. } if of == hash);
+        Ok(data.media.values().filter_map(content_of).any(|content| content.hash == *hash)
+            || data.thumbnails.values().any(is_it))
     }
 
     async fn media_bytes(&self, uploader: &UserId) -> Result<u64, StoreError> {

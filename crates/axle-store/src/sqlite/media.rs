@@ -8,8 +8,9 @@ use rusqlite::{Connection, Row, params};
 use super::SqliteStore;
 use super::error::damaged;
 use super::rows::{self, integer, one};
+use super::thumbnail;
 use super::writer::Tx;
-use crate::{Media, MediaContent, MediaItem, MediaState, MediaUploaded, StoreError};
+use crate::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded, StoreError};
 
 #[async_trait]
 impl Media for SqliteStore {
@@ -90,10 +91,21 @@ impl Media for SqliteStore {
         self.read(move |conn| find(conn, &media_id)).await
     }
 
-    async fn is_media_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
+    async fn thumbnail(&self, of: &Hash, size: &str) -> Result<Option<MediaThumbnail>, StoreError> {
+        let (of, size) = (*of, size.to_owned());
+        self.read(move |conn| thumbnail::find(conn, &of, &size)).await
+    }
+
+    async fn put_thumbnail(&self, of: &Hash, size: &str, thumbnail: MediaThumbnail) -> Result<(), StoreError> {
+        let (of, size) = (*of, size.to_owned());
+        self.write(move |tx| thumbnail::put(tx.conn, &of, &size, &thumbnail)).await
+    }
+
+    async fn is_content_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
         let hash = *hash;
         self.read(move |conn| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE hash = ?1)";
+            let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE hash = ?1)
+                       OR EXISTS (SELECT 1 FROM media_thumbnail WHERE hash = ?1)";
             Ok(integer(conn, sql, [hash])? == Some(1))
         })
         .await
@@ -174,6 +186,6 @@ fn bytes_of(conn: &Connection, uploader: &str) -> Result<u64, StoreError> {
     u64::try_from(sum.unwrap_or(0)).map_err(damaged)
 }
 
-fn in_column(size: u64) -> Result<i64, StoreError> {
+pub(super) fn in_column(size: u64) -> Result<i64, StoreError> {
     i64::try_from(size).map_err(|error| StoreError::Invalid(format!("a size of {size} bytes: {error}")))
 }

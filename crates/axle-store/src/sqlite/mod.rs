@@ -29,6 +29,7 @@ mod reports;
 mod rows;
 mod schema;
 mod state;
+mod thumbnail;
 mod to_device;
 mod user_directory;
 mod user_rooms;

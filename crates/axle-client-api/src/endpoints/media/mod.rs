@@ -1,8 +1,9 @@
-//! Media: uploads and downloads.
+//! Media: uploads, downloads and thumbnails.
 
 mod config;
 mod create;
 mod download;
+mod thumbnail;
 mod upload;
 mod upload_to;
 
@@ -19,4 +20,6 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed_raw(Method::PUT, &upload_to::PATHS, upload_to::upload_to)
         .authed_raw(Method::GET, &download::AUTHENTICATED_PATHS, download::authenticated)
         .open_raw(Method::GET, &download::OPEN_PATHS, download::open)
+        .authed_raw(Method::GET, &thumbnail::AUTHENTICATED_PATHS, thumbnail::authenticated)
+        .open_raw(Method::GET, &thumbnail::OPEN_PATHS, thumbnail::open)
 }

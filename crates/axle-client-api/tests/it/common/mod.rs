@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)]
 
 pub mod rooms;
+pub mod thumbnails;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use ruma::api::{IncomingResponse, IncomingResponseExt};
 use serde_json::{Value, json};
 
 use rooms::TestRooms;
+use thumbnails::Thumbnails;
 
 /// How many events were sent, over all tests.
 static SENT: AtomicU64 = AtomicU64::new(0);
@@ -32,6 +34,7 @@ pub struct TestServer {
     pub base: String,
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
+    pub thumbnails: Arc<Thumbnails>,
     pub http: reqwest::Client,
     /// Where the content of media is kept.
     pub media: PathBuf,
@@ -105,11 +108,13 @@ pub async fn server_with(config: ClientApiConfig) -> TestServer {
 /// A server on this store.
 pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestServer {
     let rooms = Arc::new(TestRooms::new(Arc::clone(&store), config.server_name.clone()));
+    let thumbnails = Arc::new(Thumbnails::default());
     let media_folder = tempfile::tempdir().unwrap();
     let media = media_folder.path().join("media");
     let app = router(ApiState {
         store: Arc::clone(&store),
         media: MediaFolder::open(&media).unwrap(),
+        thumbnailer: Arc::clone(&thumbnails) as _,
         rooms: Arc::clone(&rooms) as _,
         notifier: Arc::clone(&rooms) as _,
         config,
@@ -123,7 +128,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     // Nothing here speaks TLS, but the client wants to know how it would. It may be there from another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-    TestServer { base, store, rooms, http, media, _task: Task(task), _media: media_folder, _folder: None }
+    TestServer { base, store, rooms, thumbnails, http, media, _task: Task(task), _media: media_folder, _folder: None }
 }
 
 impl TestServer {

@@ -1,6 +1,7 @@
 //! Media: uploads, downloads, their limits, and what is left of uploads that come to nothing.
 
 mod kept;
+mod thumbnails;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

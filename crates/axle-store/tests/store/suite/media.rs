@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axle_store::{MediaContent, MediaItem, MediaState, MediaUploaded, Store, StoreError};
+use axle_store::{MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded, Store, StoreError};
 
 use super::fixtures::*;
 
@@ -19,8 +19,8 @@ pub(crate) async fn uploads(store: Arc<dyn Store>) {
     assert_eq!(store.media("one").await.unwrap(), item("one", "a", MediaState::Uploaded(content(7))));
     assert_eq!(store.media("two").await.unwrap(), item("two", "a", MediaState::Uploaded(nameless)));
     assert_eq!(store.media("three").await.unwrap(), None);
-    assert!(store.is_media_kept(&[3; 32]).await.unwrap());
-    assert!(!store.is_media_kept(&[4; 32]).await.unwrap());
+    assert!(store.is_content_kept(&[3; 32]).await.unwrap());
+    assert!(!store.is_content_kept(&[4; 32]).await.unwrap());
     let taken = store.put_media("one", &user("b"), 6, content(8), None).await;
     assert!(matches!(taken, Err(StoreError::Exists(_))), "{taken:?}");
     let taken = store.reserve_media("one", &user("b"), 6, 7, 9).await;
@@ -60,4 +60,22 @@ pub(crate) async fn reservations(store: Arc<dyn Store>) {
     assert!(reserve("four", "a", 16).await.unwrap(), "what is uploaded is not reserved");
     assert!(reserve("five", "a", 1000).await.unwrap());
     assert!(store.media("three").await.unwrap().is_some(), "what is uploaded does not expire");
+}
+
+pub(crate) async fn thumbnails(store: Arc<dyn Store>) {
+    let made = |hash| MediaThumbnail::Made { hash: [hash; 32], size: 7, content_type: "image/png".into() };
+    let put = async |of: u8, size: &str, thumbnail| store.put_thumbnail(&[of; 32], size, thumbnail).await.unwrap();
+    let get = async |of: u8, size: &str| store.thumbnail(&[of; 32], size).await.unwrap();
+    assert_eq!(get(1, "a").await, None);
+    put(1, "a", made(2)).await;
+    put(1, "b", MediaThumbnail::TooLarge).await;
+    put(3, "a", MediaThumbnail::NoPicture).await;
+    assert_eq!(get(1, "a").await, Some(made(2)));
+    assert_eq!(get(1, "b").await, Some(MediaThumbnail::TooLarge));
+    assert_eq!(get(3, "a").await, Some(MediaThumbnail::NoPicture));
+    assert!(store.is_content_kept(&[2; 32]).await.unwrap());
+    assert!(!store.is_content_kept(&[1; 32]).await.unwrap(), "only its thumbnail is known");
+    put(1, "a", made(4)).await;
+    assert_eq!(get(1, "a").await, Some(made(4)));
+    assert!(!store.is_content_kept(&[2; 32]).await.unwrap());
 }

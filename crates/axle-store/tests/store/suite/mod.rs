@@ -83,7 +83,7 @@ macro_rules! full_suite {
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
-            media: uploads, quotas, reservations;
+            media: uploads, quotas, reservations, thumbnails;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }

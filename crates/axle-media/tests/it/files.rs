@@ -1,7 +1,5 @@
 //! Files in a folder: whole or not there, also when the process ends in between.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

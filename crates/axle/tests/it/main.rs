@@ -1,0 +1,5 @@
+//! Parts of the binary.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod thumbnail;

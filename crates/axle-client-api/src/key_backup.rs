@@ -144,12 +144,6 @@ pub(crate) async fn put(api: &Api, user_id: &UserId, of: &str, keys: Vec<BackupK
     }
 }
 
-/// Reads keys, by room and session.
-pub(crate) async fn get(api: &Api, user_id: &UserId, of: &str, which: WhichKeys) -> ApiResult<Vec<BackupKey>> {
-    let keys = api.store.backup_keys(user_id, version(of)?, which).await?;
-    Ok(keys.ok_or_else(no_backup)?)
-}
-
 /// Removes keys; those that are not there are as good as removed.
 pub(crate) async fn remove(api: &Api, user_id: &UserId, of: &str, which: WhichKeys) -> ApiResult<Changed> {
     api.limits.changes.take(user_id.as_str())?;

@@ -147,12 +147,15 @@ pub trait KeyBackups {
         most_bytes: u64,
     ) -> Result<PutBackupKeys, StoreError>;
 
-    /// Keys of a backup, by room and session; `None`: there is no such backup.
+    /// Keys of a backup, by room and session: at most `limit`, those after this room and session. `None`: there is no
+    /// such backup.
     async fn backup_keys(
         &self,
         user_id: &UserId,
         version: i64,
         which: WhichKeys,
+        after: Option<(String, String)>,
+        limit: usize,
     ) -> Result<Option<Vec<BackupKey>>, StoreError>;
 
     /// Removes keys from a backup; the backup as it is now, or `None`: there is no such backup.

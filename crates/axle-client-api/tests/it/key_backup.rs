@@ -233,6 +233,14 @@ async fn thousands_of_keys_fit_in_a_request() {
     assert_eq!(alice.put(&path, rooms.clone()).await.ok()["count"], 8_000);
     rooms["rooms"].as_object_mut().unwrap().remove("!one:example.org");
     assert_eq!(alice.get(&path).await.ok(), rooms);
+    // Rooms and pages end in the same and in different places.
+    rooms["rooms"]["!one:example.org"] = in_rooms(&[("", &ids[..500])])["rooms"][""].clone();
+    rooms["rooms"]["!three:example.org"] = in_rooms(&[("", &ids[..1])])["rooms"][""].clone();
+    rooms["rooms"]["!\"\\:example.org"] = in_rooms(&[("", &["\"", "\\", "ü"])])["rooms"][""].clone();
+    alice.put(&path, rooms.clone()).await.ok();
+    assert_eq!(alice.get(&path).await.ok(), rooms);
+    let of_two = alice.get(&path.replace("keys?", "keys/!two:example.org?")).await.ok();
+    assert_eq!(of_two, rooms["rooms"]["!two:example.org"]);
 }
 
 #[tokio::test]

@@ -97,10 +97,16 @@ impl KeyBackups for MemoryStore {
         user_id: &UserId,
         version: i64,
         which: WhichKeys,
+        after: Option<(String, String)>,
+        limit: usize,
     ) -> Result<Option<Vec<BackupKey>>, StoreError> {
         let inner = self.lock();
         let backup = inner.data.key_backups.get(user_id).and_then(|backups| backups.by_version.get(&version));
-        Ok(backup.map(|(_, keys)| keys.values().filter(|key| is_one(&which, key)).cloned().collect()))
+        let is_later = |place: &(String, String)| after.as_ref().is_none_or(|after| place > after);
+        Ok(backup.map(|(_, keys)| {
+            let keys = keys.iter().filter(|(place, key)| is_later(place) && is_one(&which, key));
+            keys.take(limit).map(|(_, key)| key.clone()).collect()
+        }))
     }
 
     async fn remove_backup_keys(

@@ -87,17 +87,23 @@ impl KeyBackups for SqliteStore {
         user_id: &UserId,
         version: i64,
         which: WhichKeys,
+        after: Option<(String, String)>,
+        limit: usize,
     ) -> Result<Option<Vec<BackupKey>>, StoreError> {
         let user_id = user_id.clone();
+        // No room has an empty id.
+        let after = after.unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(move |conn| {
             let Some(kept) = find(conn, &user_id, Some(version))? else { return Ok(None) };
             let sql = format!(
                 "SELECT room_id, session_id, is_verified, first_message_index, forwarded_count, json FROM backup_key
-                 WHERE {} ORDER BY room_id, session_id",
+                 WHERE {} AND (room_id, session_id) > (?4, ?5) ORDER BY room_id, session_id LIMIT ?6",
                 condition(&which)
             );
             let (room_id, session_id) = which.place();
-            all(&mut conn.prepare_cached(&sql)?, params![kept.id, room_id, session_id], read_key).map(Some)
+            let key = params![kept.id, room_id, session_id, after.0, after.1, limit];
+            all(&mut conn.prepare_cached(&sql)?, key, read_key).map(Some)
         })
         .await
     }

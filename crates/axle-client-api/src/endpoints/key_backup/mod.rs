@@ -9,11 +9,14 @@ mod room_put;
 mod session_delete;
 mod session_get;
 mod session_put;
+mod stream;
 mod version_create;
 mod version_current;
 mod version_delete;
 mod version_get;
 mod version_put;
+
+use http::Method;
 
 use crate::endpoint::Endpoints;
 use crate::key_backup::MAX_UPLOAD_BYTES;
@@ -27,10 +30,10 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(version_put::version_put)
         .authed(version_delete::version_delete)
         .authed_up_to(MAX_UPLOAD_BYTES, keys_put::keys_put)
-        .authed(keys_get::keys_get)
+        .authed_raw(Method::GET, &keys_get::PATHS, keys_get::keys_get)
         .authed(keys_delete::keys_delete)
         .authed_up_to(MAX_UPLOAD_BYTES, room_put::room_put)
-        .authed(room_get::room_get)
+        .authed_raw(Method::GET, &room_get::PATHS, room_get::room_get)
         .authed(room_delete::room_delete)
         .authed(session_put::session_put)
         .authed(session_get::session_get)

@@ -17,7 +17,11 @@ pub(crate) async fn session_get(
     request: Request,
 ) -> ApiResult<JsonResponse<Box<RawValue>>> {
     let which = WhichKeys::Session(request.room_id.into(), request.session_id);
-    let key = key_backup::get(&api, &session.user_id, &request.version, which).await?.pop();
-    let key = key.ok_or_else(|| MatrixError::not_found("There is no key of this session in the backup."))?;
+    let version = key_backup::version(&request.version)?;
+    let keys = api.store.backup_keys(&session.user_id, version, which, None, 1).await?;
+    let key = keys
+        .ok_or_else(key_backup::no_backup)?
+        .pop()
+        .ok_or_else(|| MatrixError::not_found("There is no key of this session in the backup."))?;
     Ok(JsonResponse(key_backup::raw(key.json)?))
 }

@@ -29,7 +29,7 @@ async fn put(store: &Arc<dyn Store>, version: i64, keys: Vec<BackupKey>) -> KeyB
 }
 
 async fn keys(store: &Arc<dyn Store>, version: i64, which: WhichKeys) -> Option<Vec<BackupKey>> {
-    store.backup_keys(&user("alice"), version, which).await.unwrap()
+    store.backup_keys(&user("alice"), version, which, None, 100).await.unwrap()
 }
 
 async fn current(store: &Arc<dyn Store>) -> Option<i64> {
@@ -110,6 +110,16 @@ pub(crate) async fn some_keys_go(store: Arc<dyn Store>) {
     assert_eq!(keys(&store, version, WhichKeys::All).await.unwrap(), all);
     assert_eq!(keys(&store, version, WhichKeys::Room("two".into())).await.unwrap(), &all[2..]);
     assert_eq!(keys(&store, version, WhichKeys::Room("three".into())).await.unwrap(), []);
+    for (after, limit, expected) in
+        [(("one", "a"), 2, &all[1..3]), (("one", "x"), 9, &all[2..]), (("two", "b"), 9, &[])]
+    {
+        let after = Some((after.0.to_owned(), after.1.to_owned()));
+        let found = store.backup_keys(&alice, version, WhichKeys::All, after, limit).await.unwrap().unwrap();
+        assert_eq!(found, expected);
+    }
+    let after = Some(("one".to_owned(), "a".to_owned()));
+    let of_one = store.backup_keys(&alice, version, WhichKeys::Room("one".into()), after, 9).await.unwrap().unwrap();
+    assert_eq!(of_one, &all[1..2]);
     let later = create(&store, "alice").await.unwrap();
     put(&store, later, all.clone()).await;
     for (which, left, changes) in [

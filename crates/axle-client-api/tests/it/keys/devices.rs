@@ -95,3 +95,55 @@ async fn who_shares_a_room_hears_of_changes() {
     assert_eq!(super::query(&alice, &bob).await["device_keys"][bob.user_id.as_str()], json!({}));
     assert_eq!(lists(&carol.sync(&next(&strangers)).await), (json!([]), json!([])));
 }
+
+#[tokio::test]
+async fn one_time_keys_are_claimed_in_the_order_of_their_uploads() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    // Of one upload in the order of their ids.
+    for ids in [["C", "B"], ["A", "D"]] {
+        let keys = ids.map(|id| (format!("signed_curve25519:{id}"), json!({"key": id})));
+        let keys: serde_json::Map<String, Value> = keys.into_iter().collect();
+        alice.post(&format!("{KEYS}/upload"), json!({"one_time_keys": keys})).await.ok();
+    }
+    let other = json!({"one_time_keys": {"curve25519:X": "plain"}});
+    let counts = alice.post(&format!("{KEYS}/upload"), other).await.ok();
+    assert_eq!(counts["one_time_key_counts"], json!({"curve25519": 1, "signed_curve25519": 4}));
+    let claim = json!({"one_time_keys": {alice.user_id.as_str(): {&alice.device_id: "signed_curve25519"}}});
+    for (expected, left) in [("B", 3), ("C", 2), ("A", 1), ("D", 0)] {
+        let claimed = bob.post(&format!("{KEYS}/claim"), claim.clone()).await.ok();
+        let key = json!({format!("signed_curve25519:{expected}"): {"key": expected}});
+        assert_eq!(claimed["one_time_keys"][alice.user_id.as_str()][&alice.device_id], key);
+        let counts = alice.sync("").await["device_one_time_keys_count"].clone();
+        assert_eq!(counts, json!({"curve25519": 1, "signed_curve25519": left}));
+    }
+    // Nothing is left, and nothing is said of devices and users that are not there.
+    let mut nobody = claim.clone();
+    nobody["one_time_keys"]["@nobody:example.org"] = json!({"X": "signed_curve25519"});
+    let claimed = bob.post(&format!("{KEYS}/claim"), nobody).await.ok();
+    assert_eq!(claimed, json!({"failures": {}, "one_time_keys": {}}));
+}
+
+#[tokio::test]
+async fn a_fallback_key_is_unused_until_it_is_claimed_and_when_it_is_replaced() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let upload = async |id: &str, algorithm: &str| {
+        let keys = json!({format!("{algorithm}:{id}"): {"key": id, "fallback": true}});
+        alice.post(&format!("{KEYS}/upload"), json!({"fallback_keys": keys})).await.ok();
+    };
+    let unused = async || alice.sync("").await["device_unused_fallback_key_types"].clone();
+    let claim = json!({"one_time_keys": {alice.user_id.as_str(): {&alice.device_id: "signed_curve25519"}}});
+    upload("1", "signed_curve25519").await;
+    upload("1", "x.other").await;
+    assert_eq!(unused().await, json!(["signed_curve25519", "x.other"]));
+    bob.post(&format!("{KEYS}/claim"), claim.clone()).await.ok();
+    assert_eq!(unused().await, json!(["x.other"]));
+    upload("1", "signed_curve25519").await;
+    assert_eq!(unused().await, json!(["x.other"]), "the same key again is still used");
+    upload("2", "signed_curve25519").await;
+    assert_eq!(unused().await, json!(["signed_curve25519", "x.other"]));
+    let claimed = bob.post(&format!("{KEYS}/claim"), claim).await.ok();
+    let key = json!({"signed_curve25519:2": {"key": "2", "fallback": true}});
+    assert_eq!(claimed["one_time_keys"][alice.user_id.as_str()][&alice.device_id], key);
+}

@@ -5,8 +5,8 @@
 
 mod account_data;
 mod accounts;
-mod aliases;
 mod aggregations;
+mod aliases;
 mod config;
 mod departure;
 mod endpoint;
@@ -62,7 +62,6 @@ pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use room_id::new_room_id;
-pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent};
 pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent, Thumbnailer};
 pub use state::ApiState;
 

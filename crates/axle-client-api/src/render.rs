@@ -218,7 +218,6 @@ fn parse(json: &str) -> ApiResult<Source<'_>> {
 }
 
 /// When an event was sent, as its sender says: milliseconds since the Unix epoch.
-/// When an event was made, in milliseconds since the Unix epoch, by its server's clock.
 pub(crate) fn origin_server_ts(event: &StoredEvent) -> ApiResult<i64> {
     Ok(parse(&event.json)?.origin_server_ts)
 }

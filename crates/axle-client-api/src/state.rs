@@ -11,14 +11,12 @@ use tokio::sync::{Notify, RwLock, Semaphore};
 use crate::config::ClientApiConfig;
 use crate::fleeting::Clock;
 use crate::limiter::Limits;
-use crate::media::Uploading;
+use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
 use crate::nonces::Nonces;
 use crate::password::PasswordPool;
 use crate::seen::Sightings;
-use crate::service::{Notifier, RoomService};
-use crate::typing::Typing;
-use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
 use crate::service::{Notifier, RoomService, Thumbnailer};
+use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
 
@@ -82,11 +80,8 @@ impl Api {
             unread: Counts::default(),
             uploading: Uploading::default(),
             keeping: RwLock::default(),
+            thumbnailing: Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE)),
         }))
-        let (passwords, uia) = (PasswordPool::default(), Sessions::default());
-        let (uploaded, uploading, keeping) = (Notify::new(), Uploading::default(), RwLock::default());
-        let thumbnailing = Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE));
-        Self(Arc::new(Inner { state, limits, passwords, uia, uploaded, uploading, keeping, thumbnailing }))
     }
 }
 

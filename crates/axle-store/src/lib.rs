@@ -20,10 +20,10 @@ mod keys;
 mod log;
 mod media;
 mod operator;
+mod profiles;
 mod receipts;
 mod relations;
 mod reports;
-mod profiles;
 mod to_device;
 mod user_directory;
 
@@ -52,13 +52,13 @@ pub use log::{
 };
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
+pub use profiles::{MAX_PROFILE_FIELDS_BYTES, Profile, ProfileField, Profiles};
 pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
 pub use relations::{
     Aggregation, MAX_EDITS, MAX_REFERENCES, MAX_RELATED, MAX_RELATION_DEPTH, REFERENCE, REPLACE, Relation,
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
-pub use profiles::{MAX_PROFILE_FIELDS_BYTES, Profile, ProfileField, Profiles};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 

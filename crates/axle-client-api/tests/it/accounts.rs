@@ -38,7 +38,8 @@ async fn open_registration_goes_through_one_stage() {
     // Some clients ask first how far they are.
     let asking = json!({"username": "alice", "password": "correct horse", "auth": {"session": session}});
     let asked = register(&server, asking).await;
-    assert_eq!((asked.status, &asked.body["flows"]), (401, &first.body["flows"]));
+    assert_eq!(asked.status, 401);
+    assert_eq!(asked.body["flows"], first.body["flows"]);
     assert_eq!(asked.body.get("errcode"), None);
     let auth = json!({"type": "m.login.dummy", "session": session});
     let body = json!({"username": "alice", "password": "correct horse", "auth": auth, "device_id": "PHONE"});

@@ -11,7 +11,8 @@ use super::device_keys::KeyData;
 use super::key_backups::Backups;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    MediaThumbnail, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, Tokens, User,
+    MediaThumbnail, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent,
+    StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.

@@ -30,8 +30,11 @@ pub(crate) struct Request {
     device_keys: Option<Box<RawValue>>,
     #[serde(default)]
     one_time_keys: BTreeMap<String, Box<RawValue>>,
-    #[serde(default, alias = "org.matrix.msc2732.fallback_keys")]
+    #[serde(default)]
     fallback_keys: BTreeMap<String, Box<RawValue>>,
+    /// Under the name from before the specification had them; some clients send both.
+    #[serde(default, rename = "org.matrix.msc2732.fallback_keys")]
+    unstable_fallback_keys: BTreeMap<String, Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -53,12 +56,14 @@ struct DeviceKeys {
 }
 
 pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Response>> {
+    let mut fallback_keys = request.unstable_fallback_keys;
+    fallback_keys.extend(request.fallback_keys);
     let upload = KeyUpload {
         user_id: session.user_id.clone(),
         device_id: session.device_id.clone(),
         device_keys: request.device_keys.map(|keys| device_keys(&session, &keys)).transpose()?,
         one_time_keys: request.one_time_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
-        fallback_keys: request.fallback_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
+        fallback_keys: fallback_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
     };
     if upload.fallback_keys.len() > MAX_FALLBACK_KEYS {
         return Err(MatrixError::invalid_param(format!("There are at most {MAX_FALLBACK_KEYS} fallback keys.")).into());

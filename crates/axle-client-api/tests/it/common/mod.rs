@@ -8,9 +8,8 @@ pub mod thumbnails;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration, router};
 use axle_media::MediaFolder;

@@ -40,6 +40,7 @@ async fn one_time_keys_are_given_out_once() {
     let upload = json!({
         "one_time_keys": {"signed_curve25519:B": {"key": "1"}},
         "fallback_keys": {"signed_curve25519:F": {"key": "2", "fallback": true}},
+        "org.matrix.msc2732.fallback_keys": {"signed_curve25519:F": {"key": "2", "fallback": true}},
     });
     let counts = alice.post(&format!("{KEYS}/upload"), upload.clone()).await.ok();
     assert_eq!(counts, json!({"one_time_key_counts": {"signed_curve25519": 1}}));

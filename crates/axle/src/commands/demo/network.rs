@@ -60,7 +60,7 @@ impl Network {
                     overrides: overrides.clone(),
                     ..FederationConfig::default()
                 },
-                registration: RegistrationConfig { mode: RegistrationMode::Open },
+                registration: RegistrationConfig { mode: RegistrationMode::Open, ..RegistrationConfig::default() },
                 ..Config::default()
             };
             std::fs::write(home.join("axle.toml"), toml::to_string_pretty(&config)?)?;

@@ -53,6 +53,7 @@ impl Accounts for MemoryStore {
             data.profiles.remove(&user_id);
             data.profile_fields.remove(&user_id);
             data.remove_cross_signing_keys(&user_id);
+            data.key_backups.remove(&user_id);
             data.departing.insert(user_id);
             Ok(true)
         })

@@ -20,7 +20,7 @@ const TXN_SWEEP: i64 = 256;
 /// So many sync filters of a user are kept, the newest.
 const MAX_FILTERS: i64 = 256;
 /// Tables of what a user keeps for themselves or shows of themselves, by `user_id`, beside their devices.
-const OWN_TABLES: [&str; 4] = ["account_data", "profile", "profile_field", "cross_signing_key"];
+const OWN_TABLES: [&str; 5] = ["account_data", "profile", "profile_field", "cross_signing_key", "key_backup"];
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -191,6 +191,9 @@ fn deactivate(tx: &mut Tx<'_>, user_id: &UserId) -> Result<bool, StoreError> {
         return Ok(false);
     }
     devices::remove(tx, user_id, None)?;
+    tx.conn
+        .prepare_cached("DELETE FROM backup_key WHERE backup IN (SELECT id FROM key_backup WHERE user_id = ?1)")?
+        .execute([user_id.as_str()])?;
     for table in OWN_TABLES {
         tx.conn.prepare_cached(&format!("DELETE FROM {table} WHERE user_id = ?1"))?.execute([user_id.as_str()])?;
     }

@@ -389,6 +389,7 @@ fn a_leave_that_was_not_sent_back_is_no_problem() {
             [id],
         )
         .unwrap();
+        run(conn, "DELETE FROM searchable_member WHERE user_id = '@bob:one.test'");
     });
     let (report, status) = verify(copy.path());
     assert_eq!((&report["problems"], status), (&json!([]), 0));

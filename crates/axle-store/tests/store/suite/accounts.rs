@@ -69,7 +69,9 @@ pub(crate) async fn an_account_ends(store: Arc<dyn Store>) {
     store.put_profile_field(&user("a"), field).await.unwrap();
     let data = AccountData { room_id: None, event_type: "t".into(), content: "{}".into(), stream: 0 };
     store.put_account_data(&user("a"), data, Expected::Anything).await.unwrap();
+    store.create_key_backup(&user("a"), "m.test", "{}", 10).await.unwrap();
     assert!(store.deactivate_user(&user("a")).await.unwrap());
+    assert!(store.key_backup(&user("a"), None).await.unwrap().is_none());
     assert!(!store.deactivate_user(&user("a")).await.unwrap(), "once only");
     assert!(!store.deactivate_user(&user("nobody")).await.unwrap());
     let ended = store.user(&user("a")).await.unwrap().unwrap();

@@ -20,6 +20,20 @@ pub(super) fn python(name: &str, requirements: &str) -> PathBuf {
     folder.join("bin/python")
 }
 
+/// A folder with these packages of npm's and a script that uses them.
+pub(super) fn node(name: &str, package: &str, lock: &str, script: (&str, &str)) -> PathBuf {
+    let folder = installed(name, lock, |folder| {
+        std::fs::write(folder.join("package.json"), package).unwrap();
+        std::fs::write(folder.join("package-lock.json"), lock).unwrap();
+        let mut npm = Command::new("npm");
+        succeed(npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder));
+    });
+    // Modules are looked for beside the script, and the script may be newer than they are.
+    let (file, content) = script;
+    std::fs::write(folder.join(file), content).unwrap();
+    folder.join(file)
+}
+
 /// A folder that something was installed in, for this content of its list of packages.
 fn installed(name: &str, list: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ mod install;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Network, Server};
+use crate::support::{Network, Server, Setup};
 
 /// Runs a client's script: it prints its steps, and fails at the first thing that is not as it should be.
 fn run(mut command: Command, servers: &[&Server]) {
@@ -30,4 +30,17 @@ fn matrix_nio() {
     let mut command = Command::new(install::python("nio", include_str!("requirements.txt")));
     command.arg(script("matrix_nio.py"));
     run(command, &[hub, one]);
+}
+
+/// matrix-js-sdk with the cryptography in Rust: what Element does after the first login and on a second device.
+#[test]
+fn matrix_js_sdk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::new(Setup::alone(folder.path(), "hub.test"));
+    server.start();
+    let (package, lock) = (include_str!("js/package.json"), include_str!("js/package-lock.json"));
+    let script = ("matrix_js_sdk.mjs", include_str!("js/matrix_js_sdk.mjs"));
+    let mut command = Command::new("node");
+    command.arg(install::node("js", package, lock, script));
+    run(command, &[&server]);
 }

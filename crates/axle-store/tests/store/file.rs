@@ -415,7 +415,10 @@ async fn relations_of_an_older_database_are_found() {
     put(&store, &room_id, events).await;
     drop(store);
     // As it was before there were relations.
-    folder.tamper("DROP TABLE relation; DROP TABLE thread; PRAGMA user_version = 4");
+    folder.tamper(
+        "DROP TABLE relation; DROP TABLE thread; DROP TABLE key_backup; DROP TABLE key_backup_last;
+         DROP TABLE backup_key; DROP TABLE media_thumbnail; DROP INDEX media_by_hash; PRAGMA user_version = 7",
+    );
     let store = folder.open();
     let query = RelationQuery {
         target: id("a"),

@@ -12,6 +12,7 @@ use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{Store, StoreError};
 use axum::{Router, middleware};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
 use crate::config::{Config, RegistrationMode};
@@ -30,6 +31,8 @@ pub struct Server {
     network: Option<Network>,
     listeners: Vec<(Api, Running)>,
     certificates: Arc<Certificates>,
+    /// Deactivated accounts leave their rooms.
+    departures: JoinHandle<()>,
     stop: watch::Sender<bool>,
     // Last: the lock of the folder is given back when everything else is gone.
     _folder: DataFolder,
@@ -119,8 +122,8 @@ impl Server {
         // After the socket: whoever sees the server answer may go on with `axle admin`.
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
-        tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
-        Ok(Self { rooms, network, listeners, certificates, stop, _folder: folder })
+        let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
+        Ok(Self { rooms, network, listeners, certificates, departures, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -140,6 +143,9 @@ impl Server {
         for (_, listener) in self.listeners {
             listener.finished().await;
         }
+        // Who has not left all rooms yet goes on leaving them after the next start.
+        self.departures.abort();
+        let _ = self.departures.await;
         self.rooms.close().await;
         if let Some(network) = self.network {
             network.stop().await;

@@ -74,7 +74,7 @@ pub(crate) async fn invitee_content(api: &Api, target: &UserId) -> ApiResult<Map
 }
 
 async fn current(api: &Api, room_id: &RoomId, target: &UserId) -> ApiResult<Option<Membership>> {
-    let member = api.store.state_event(room_id, "m.room.member", target.as_str()).await?;
+    let member = visibility::member_event(api, target, room_id).await?;
     Ok(member.as_ref().and_then(visibility::membership))
 }
 

@@ -2,6 +2,7 @@
 
 use axle_protocol::RoomId;
 use axle_store::{Direction, StoredEvent};
+use ruma::UInt;
 
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
@@ -34,6 +35,19 @@ pub(crate) struct Page {
     pub(crate) events: Vec<StoredEvent>,
     /// Where the next page begins; `None`: there is no more.
     pub(crate) end: Option<i64>,
+}
+
+/// Which way a client reads.
+pub(crate) fn direction(dir: ruma::api::Direction) -> Direction {
+    match dir {
+        ruma::api::Direction::Backward => Direction::Backward,
+        ruma::api::Direction::Forward => Direction::Forward,
+    }
+}
+
+/// How many things a client asks for, at least one.
+pub(crate) fn limit(asked: Option<UInt>, default: usize, max: usize) -> usize {
+    asked.map_or(default, |asked| usize::try_from(u64::from(asked)).unwrap_or(max)).clamp(1, max)
 }
 
 /// Reads a page of what a user may see. At the beginning of what is here, more is fetched from the hub.

@@ -9,6 +9,7 @@ use crate::error::ApiResult;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
+use crate::visibility::member_event;
 
 /// The longest display name.
 const MAX_DISPLAYNAME_BYTES: usize = 256;
@@ -95,7 +96,7 @@ async fn tell_rooms(api: Api, user_id: UserId) {
 }
 
 async fn tell_room(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<()> {
-    let Some(member) = api.store.state_event(room_id, "m.room.member", user_id.as_str()).await? else {
+    let Some(member) = member_event(api, user_id, room_id).await? else {
         return Ok(());
     };
     let event: Value = serde_json::from_str(&member.json).unwrap_or_default();

@@ -35,6 +35,32 @@ pub(crate) struct Asked {
     pub(crate) recurse: bool,
 }
 
+/// Answers a request of ruma's, one of the three that differ in what kind of relations they ask for.
+macro_rules! answer {
+    ($api:expr, $session:expr, $request:expr, $rel_type:expr, $event_type:expr) => {{
+        let request = $request;
+        let asked = $crate::relations::Asked {
+            rel_type: $rel_type,
+            event_type: $event_type,
+            room_id: request.room_id,
+            event_id: request.event_id,
+            direction: $crate::page::direction(request.dir),
+            from: request.from,
+            to: request.to,
+            limit: request.limit,
+            recurse: request.recurse,
+        };
+        let found = $crate::relations::read(&$api, &$session, asked).await?;
+        let mut response = Response::new(found.chunk);
+        response.next_batch = found.next_batch;
+        response.prev_batch = found.prev_batch;
+        response.recursion_depth = found.recursion_depth;
+        Ok(response)
+    }};
+}
+
+pub(crate) use answer;
+
 /// A page.
 pub(crate) struct Found<T> {
     pub(crate) chunk: Vec<Raw<T>>,
@@ -71,7 +97,7 @@ pub(crate) async fn read<T>(api: &Api, session: &Session, asked: Asked) -> ApiRe
         recurse: asked.recurse,
         direction: asked.direction,
         from,
-        limit: limit(asked.limit, DEFAULT_LIMIT, MAX_LIMIT),
+        limit: page::limit(asked.limit, DEFAULT_LIMIT, MAX_LIMIT),
     };
     let (events, next) = pages(api, &access, query, to).await?;
     Ok(Found {
@@ -80,11 +106,6 @@ pub(crate) async fn read<T>(api: &Api, session: &Session, asked: Asked) -> ApiRe
         prev_batch: asked.from,
         recursion_depth: asked.recurse.then(|| MAX_RELATION_DEPTH.into()),
     })
-}
-
-/// How many things a client asks for, at least one.
-pub(crate) fn limit(asked: Option<UInt>, default: usize, max: usize) -> usize {
-    asked.map_or(default, |asked| usize::try_from(u64::from(asked)).unwrap_or(max)).clamp(1, max)
 }
 
 /// Reads on until there are enough; where the next page begins, if there is more.

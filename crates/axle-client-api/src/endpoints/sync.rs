@@ -11,7 +11,7 @@ use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
 use crate::session::{self, Session};
 use crate::state::Api;
-use crate::sync::extensions::to_device;
+use crate::sync::extensions::{e2ee, to_device};
 use crate::sync::{self, News, SyncResponse};
 use crate::token::Moment;
 
@@ -41,7 +41,7 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         let news = News::between(since, until, request.full_state);
         let response = sync::read(&api, &session, &filter, news).await?;
         if !response.is_empty() || since.is_none() || timeout_at(deadline, changed).await.is_err() {
-            return Ok(JsonResponse(response));
+            return Ok(JsonResponse(response.with_own_keys(e2ee::own_keys(&api, &session).await?)));
         }
         // Whoever logged out meanwhile is told nothing more.
         session::check(&api, &session).await?;

@@ -24,7 +24,7 @@ pub(super) struct Current {
 impl Current {
     /// Looks it up.
     pub(super) async fn of(api: &Api, session: &Session, room_id: &RoomId) -> ApiResult<Option<Self>> {
-        let member = api.store.state_event(room_id, "m.room.member", session.user_id.as_str()).await?;
+        let member = visibility::member_event(api, &session.user_id, room_id).await?;
         Ok(member.map(|member| Self { room_id: member.room_id, event_id: member.event_id, stream: member.stream }))
     }
 }

@@ -25,6 +25,7 @@ use crate::session::Session;
 use crate::state::Api;
 use crate::token::Moment;
 use crate::unread::Reader;
+use crate::visibility::member_event;
 
 use extensions::account_data::{self, Changes};
 use extensions::{e2ee, typing};
@@ -126,9 +127,8 @@ pub(crate) async fn read(
     for entry in elsewhere.into_iter().filter(|entry| wanted(&entry.room_id)) {
         sync.read_elsewhere(&mut rooms, entry).await?;
     }
-    let own_keys = e2ee::own_keys(api, session).await?;
     let next_batch = Moment { stream: until, fleeting: news.fleeting_until }.to_string();
-    let mut response = SyncResponse::new(next_batch, rooms, to_device, device_lists, own_keys);
+    let mut response = SyncResponse::new(next_batch, rooms, to_device, device_lists);
     let wanted = |event_type: &str| allows_type(&filter.account_data, event_type);
     response.account_data.events = account_data::render(&sync.account_data.global, wanted)?;
     Ok(response)
@@ -241,8 +241,7 @@ impl Sync<'_> {
 
     /// Whether the room itself knows better by now.
     async fn overtaken(&self, entry: &OutOfRoom) -> ApiResult<bool> {
-        let user_id = self.session.user_id.as_str();
-        let member = self.api.store.state_event(&entry.room_id, "m.room.member", user_id).await?;
+        let member = member_event(self.api, &self.session.user_id, &entry.room_id).await?;
         Ok(member.is_some_and(|member| member.stream > entry.stream))
     }
 

@@ -129,13 +129,7 @@ impl<T> Default for Events<T> {
 }
 
 impl SyncResponse {
-    pub(crate) fn new(
-        next_batch: String,
-        rooms: Rooms,
-        to_device: ToDevice,
-        device_lists: DeviceLists,
-        own_keys: OwnKeys,
-    ) -> Self {
+    pub(crate) fn new(next_batch: String, rooms: Rooms, to_device: ToDevice, device_lists: DeviceLists) -> Self {
         Self {
             next_batch,
             rooms,
@@ -143,8 +137,17 @@ impl SyncResponse {
             presence: Empty::default(),
             to_device,
             device_lists,
+            device_one_time_keys_count: BTreeMap::new(),
+            device_unused_fallback_key_types: Vec::new(),
+        }
+    }
+
+    /// Tells what the device has left. It is no news by itself: only what is answered has to have it.
+    pub(crate) fn with_own_keys(self, own_keys: OwnKeys) -> Self {
+        Self {
             device_one_time_keys_count: own_keys.one_time_keys_count,
             device_unused_fallback_key_types: own_keys.unused_fallback_key_types,
+            ..self
         }
     }
 

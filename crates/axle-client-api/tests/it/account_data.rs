@@ -4,16 +4,12 @@ use axle_protocol::RoomId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{Person, server, until_waiting};
+use crate::common::{Person, next, server, until_waiting};
 
 const DIRECT: &str = "/_matrix/client/v3/user/@alice:example.org/account_data/m.direct";
 
 fn in_room(room: &RoomId, rest: &str) -> String {
     format!("/_matrix/client/v3/user/@alice:example.org/rooms/{room}/{rest}")
-}
-
-fn next(sync: &Value) -> String {
-    format!("since={}", sync["next_batch"].as_str().unwrap())
 }
 
 /// (type, content) of a section's account data, without the push rules.

@@ -4,25 +4,14 @@ use axle_protocol::RoomId;
 use ruma::api::client::sync::sync_events::v3::Response;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Person, TestServer, as_ruma, server, until_waiting};
+use crate::common::{Answer, Person, as_ruma, next, server, two_in_a_room, until_waiting};
 
 fn of<'a>(sync: &'a Value, room: &RoomId) -> &'a Value {
     &sync["rooms"]["join"][room.as_str()]
 }
 
-fn next(sync: &Value) -> String {
-    format!("since={}", sync["next_batch"].as_str().unwrap())
-}
-
 fn in_room(room: &RoomId, rest: &str) -> String {
     format!("/_matrix/client/v3/rooms/{room}/{rest}")
-}
-
-async fn two_in_a_room(server: &TestServer) -> (Person, Person, RoomId) {
-    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
-    let room = alice.create_room(json!({"preset": "public_chat"})).await;
-    bob.join(&room).await.ok();
-    (alice, bob, room)
 }
 
 async fn read(person: &Person, room: &RoomId, kind: &str, event: &str, body: Value) -> Answer {

@@ -10,15 +10,11 @@ use ruma::api::client::sync::sync_events::v3::Response;
 use serde_json::{Value, json};
 
 use crate::common::rooms::Sent;
-use crate::common::{Person, TestServer, as_ruma, bodies, server, types};
+use crate::common::{as_ruma, bodies, next, server, two_in_a_room, types};
 
 /// The room's part of an answer.
 fn of<'a>(sync: &'a Value, section: &str, room: &RoomId) -> &'a Value {
     &sync["rooms"][section][room.as_str()]
-}
-
-fn next(sync: &Value) -> String {
-    format!("since={}", sync["next_batch"].as_str().unwrap())
 }
 
 /// (type, state key) of events, sorted.
@@ -29,13 +25,6 @@ fn keys(events: &Value) -> Vec<(String, String)> {
     let mut keys: Vec<_> = events.as_array().unwrap().iter().map(key).collect();
     keys.sort();
     keys
-}
-
-async fn two_in_a_room(server: &TestServer) -> (Person, Person, RoomId) {
-    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
-    let room = alice.create_room(json!({"preset": "public_chat"})).await;
-    bob.join(&room).await.ok();
-    (alice, bob, room)
 }
 
 /// Replaces what differs from run to run.

@@ -4,18 +4,7 @@ use axle_protocol::RoomId;
 use ruma::api::client::sync::sync_events::v3::Response;
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Person, TestServer, as_ruma, server, until_waiting};
-
-fn next(sync: &Value) -> String {
-    format!("since={}", sync["next_batch"].as_str().unwrap())
-}
-
-async fn two_in_a_room(server: &TestServer) -> (Person, Person, RoomId) {
-    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
-    let room = alice.create_room(json!({"preset": "public_chat"})).await;
-    bob.join(&room).await.ok();
-    (alice, bob, room)
-}
+use crate::common::{Answer, Person, as_ruma, next, server, two_in_a_room, until_waiting};
 
 async fn set(person: &Person, room: &RoomId, body: Value) -> Answer {
     person.put(&format!("/_matrix/client/v3/rooms/{room}/typing/{}", person.user_id), body).await

@@ -4,21 +4,10 @@ use axle_protocol::RoomId;
 use ruma::api::client::sync::sync_events::v3::Response;
 use serde_json::{Value, json};
 
-use crate::common::{Person, TestServer, as_ruma, server};
+use crate::common::{Person, as_ruma, next, server, two_in_a_room};
 
 /// Asks for counts by thread.
 const THREADS: &str = r#"filter={"room":{"timeline":{"unread_thread_notifications":true}}}"#;
-
-fn next(sync: &Value) -> String {
-    format!("since={}", sync["next_batch"].as_str().unwrap())
-}
-
-async fn two_in_a_room(server: &TestServer) -> (Person, Person, RoomId) {
-    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
-    let room = alice.create_room(json!({"preset": "public_chat"})).await;
-    bob.join(&room).await.ok();
-    (alice, bob, room)
-}
 
 /// Sends a message; its event id.
 async fn send(person: &Person, room: &RoomId, txn: &str, content: Value) -> String {

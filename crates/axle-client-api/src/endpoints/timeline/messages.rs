@@ -4,7 +4,7 @@ use axle_protocol::RoomId;
 use axle_store::Direction;
 use ruma::api::client::message::get_message_events::v3::{Request, Response};
 
-use super::{direction, members_of_senders};
+use super::members_of_senders;
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
@@ -23,7 +23,7 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
     let access = Access::of(&api, &session.user_id, &room_id).await?;
     access.require_some(&api).await?;
     let filter = EventFilter::new(request.filter);
-    let direction = direction(request.dir);
+    let direction = page::direction(request.dir);
     let from = match &request.from {
         Some(token) => Token::parse(token)?.position(&api, &room_id).await?,
         None => edge(&api, &room_id, direction).await?,
@@ -32,7 +32,7 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
         Some(token) => Some(Token::parse(token)?.position(&api, &room_id).await?),
         None => None,
     };
-    let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MAX_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = page::limit(Some(request.limit), MAX_LIMIT, MAX_LIMIT);
     // Who left need not page through what came after.
     let end = access.end(&api).await?;
     let bounded = match end {

@@ -12,7 +12,7 @@ mod timestamp_to_event;
 use std::collections::BTreeSet;
 
 use axle_protocol::RoomId;
-use axle_store::{Direction, StoredEvent};
+use axle_store::StoredEvent;
 
 use crate::endpoint::Endpoints;
 use crate::error::ApiResult;
@@ -30,14 +30,6 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(relations_of_type::relations_of_type)
         .authed(threads::threads)
         .authed(timestamp_to_event::timestamp_to_event)
-}
-
-/// Which way a client reads.
-fn direction(dir: ruma::api::Direction) -> Direction {
-    match dir {
-        ruma::api::Direction::Backward => Direction::Backward,
-        ruma::api::Direction::Forward => Direction::Forward,
-    }
 }
 
 /// The member events of those who sent these events.

@@ -8,7 +8,7 @@ use ruma::api::client::threads::get_threads::v1::{IncludeThreads, Request, Respo
 
 use crate::error::ApiResult;
 use crate::ids;
-use crate::relations::limit;
+use crate::page;
 use crate::render::{Format, View, render, sender};
 use crate::session::Session;
 use crate::state::Api;
@@ -30,7 +30,7 @@ pub(crate) async fn threads(api: Api, session: Session, request: Request) -> Api
         Some(token) => Token::parse(token)?.position(&api, &room_id).await?,
         None => i64::MAX,
     };
-    let limit = limit(request.limit, DEFAULT_LIMIT, MAX_LIMIT);
+    let limit = page::limit(request.limit, DEFAULT_LIMIT, MAX_LIMIT);
     let end = access.end(&api).await?;
     let reading = Reading { api: &api, session: &session, access: &access, include: request.include, end };
     let mut roots = Vec::new();

@@ -9,7 +9,6 @@ use axle_store::{Direction, StoredEvent};
 use ruma::api::client::room::get_event_by_timestamp::v1::{Request, Response};
 use ruma::{MilliSecondsSinceUnixEpoch, UInt};
 
-use super::direction;
 use crate::error::ApiResult;
 use crate::ids;
 use crate::page;
@@ -30,7 +29,7 @@ pub(crate) async fn timestamp_to_event(api: Api, session: Session, request: Requ
     let access = Access::of(&api, &session.user_id, &room_id).await?;
     access.require_some(&api).await?;
     let ts = i64::try_from(u64::from(request.ts.0)).unwrap_or(i64::MAX);
-    let search = Search { api: &api, access: &access, ts, direction: direction(request.dir) };
+    let search = Search { api: &api, access: &access, ts, direction: page::direction(request.dir) };
     let Some((found, event)) = search.closest().await? else {
         return Err(MatrixError::not_found("There is no such event in this room.").into());
     };

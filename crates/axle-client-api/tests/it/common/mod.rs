@@ -262,6 +262,19 @@ impl Person {
     }
 }
 
+/// Where the sync after this one begins, for its query.
+pub fn next(sync: &Value) -> String {
+    format!("since={}", sync["next_batch"].as_str().unwrap())
+}
+
+/// Alice, Bob, and a public room of Alice's that both are in.
+pub async fn two_in_a_room(server: &TestServer) -> (Person, Person, RoomId) {
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    (alice, bob, room)
+}
+
 /// Waits until a sync waits for news, in the other task.
 pub async fn until_waiting(server: &TestServer) {
     let deadline = Instant::now() + Duration::from_secs(30);

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{KEYS, device_keys, next, publish, query};
-use crate::common::server;
+use super::{KEYS, device_keys, publish, query};
+use crate::common::{next, server};
 
 #[tokio::test]
 async fn device_keys_are_published_with_the_name_of_the_device() {

@@ -27,7 +27,3 @@ async fn publish(person: &Person, key: &str) {
 async fn query(person: &Person, of: &Person) -> Value {
     person.post(&format!("{KEYS}/query"), json!({"device_keys": {of.user_id.as_str(): []}})).await.ok()
 }
-
-fn next(sync: &Value) -> String {
-    format!("since={}", sync["next_batch"].as_str().unwrap())
-}

@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::next;
-use crate::common::{Person, server};
+use crate::common::{Person, next, server};
 
 async fn send(from: &Person, txn: &str, to: &Person, device: &str, text: &str) {
     let path = format!("/_matrix/client/v3/sendToDevice/m.test/{txn}");

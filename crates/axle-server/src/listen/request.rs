@@ -56,12 +56,13 @@ pub(super) async fn answer(
     let span = tracing::info_span!("request", id, api = shared.api.as_str(), %method, path = request.uri().path());
     async {
         let is_late = arrival == Arrival::Late;
-        let closes = is_late && request.version() < Version::HTTP_2;
+        let reuses_connection = request.version() < Version::HTTP_2;
         let mut response = match is_late && request.uri().path() != HEALTH {
             true => stopping(),
             false => guarded(shared, peer, request).await,
         };
-        if closes {
+        // A connection that came in time is closed, too, as soon as the server stops: its client must not count on it.
+        if reuses_connection && (is_late || *shared.stop.borrow()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         // Every id is an ASCII number.

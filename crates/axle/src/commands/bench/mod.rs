@@ -3,11 +3,13 @@
 //! Servers, load generators and receiving peers are processes of their own, so that the CPU of a server is its own.
 //! Figures are medians of several rounds, with the least and the most, beside a floor measured in the same run.
 
+mod client;
 mod floor;
 mod hub;
 mod machine;
 mod network;
 mod peers;
+mod process;
 mod report;
 mod stats;
 
@@ -25,6 +27,8 @@ pub(crate) struct Args {
 enum What {
     /// What a message costs a hub: CPU, by transaction size, destinations, history, rooms and members; memory.
     Hub(hub::HubArgs),
+    /// What clients cost: messages, syncs, history, joins and logins, beside Synapse in the same run.
+    Client(client::ClientArgs),
     /// The receiving and sending servers of a benchmark. Commands on standard input, JSON lines on standard output.
     #[command(hide = true)]
     Peers(peers::PeersArgs),
@@ -33,6 +37,7 @@ enum What {
 pub(crate) fn run(args: Args) -> Outcome {
     match args.what {
         What::Hub(args) => hub::run(args),
+        What::Client(args) => client::run(args),
         What::Peers(args) => peers::run(args),
     }
 }

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use axle_protocol::{RoomId, ServerName};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
-use super::machine;
 use super::peers::{Answer, Command as Order};
+use super::process::{Process, free_address};
 
 /// How long a server may take to be ready.
 const START_PATIENCE: Duration = Duration::from_secs(30);
@@ -53,17 +53,6 @@ impl Certificates {
     }
 }
 
-/// A process that is stopped when it is dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A process that plays servers.
 pub(super) struct Peers {
     _process: Process,
@@ -89,7 +78,7 @@ impl Peers {
             .spawn()?;
         let input = child.stdin.take().ok_or("no input")?;
         let output = BufReader::new(child.stdout.take().ok_or("no output")?);
-        let mut peers = Self { _process: Process(child), input, output, names: Vec::new(), port: 0 };
+        let mut peers = Self { _process: Process::new(child), input, output, names: Vec::new(), port: 0 };
         let hello = peers.answer()?;
         peers.names = hello.names;
         peers.port = hello.port.ok_or("the peers named no port")?;
@@ -147,19 +136,19 @@ impl Hub {
         let http = reqwest::blocking::Client::builder().timeout(START_PATIENCE).build()?;
         let client = format!("http://{client}");
         let mut hub =
-            Self { process: Process(child), _data: data, name, federation, client, http, token: String::new() };
+            Self { process: Process::new(child), _data: data, name, federation, client, http, token: String::new() };
         hub.wait_until_healthy()?;
         Ok(hub)
     }
 
     /// CPU used since the start.
     pub(super) fn cpu(&self) -> Result<Duration> {
-        Ok(machine::cpu_time(self.process.0.id())?)
+        Ok(self.process.cpu()?)
     }
 
     /// Resident memory, in MiB.
     pub(super) fn resident_mib(&self) -> Result<f64> {
-        Ok(machine::resident_mib(self.process.0.id())?)
+        Ok(self.process.resident_mib()?)
     }
 
     /// How peers find it.
@@ -218,7 +207,7 @@ impl Hub {
         let started = Instant::now();
         let url = format!("{}/_axle/health", self.client);
         while !self.http.get(&url).send().is_ok_and(|answer| answer.status().is_success()) {
-            if let Some(status) = self.process.0.try_wait()? {
+            if let Some(status) = self.process.ended()? {
                 let log = fs::read_to_string(self._data.path().join("axle.log")).unwrap_or_default();
                 return Err(format!("the hub ended with {status}:\n{log}").into());
             }
@@ -261,8 +250,4 @@ fn configuration(
         certificates.path("key.pem"),
         certificates.path("ca.pem"),
     )
-}
-
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

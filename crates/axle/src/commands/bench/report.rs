@@ -101,7 +101,7 @@ impl Spread {
 
 /// What one more adds, between the fewest and the most; its spread is the widest that the rounds allow.
 fn slope(points: &[Point]) -> Figure {
-    let (Some(few), Some(many)) = (points.first(), points.last()) else { return Figure::of(Vec::new()) };
+    let [few, .., many] = points else { return Figure::of(Vec::new()) };
     let more = many.n.saturating_sub(few.n).max(1) as f64;
     let (few, many) = (few.measured.cpu_us, many.measured.cpu_us);
     let between = [(few.max, many.min), (few.median, many.median), (few.min, many.max)];
@@ -122,7 +122,7 @@ impl Report {
             format!(
                 "each further destination   {} us an event{}",
                 spread.extra_destination_us,
-                judged(self.extra_destination_us, AT_MOST_A_DESTINATION_US)
+                judged_if_measured(spread.extra_destination_us, AT_MOST_A_DESTINATION_US)
             ),
             format!(
                 "resident after start       {:.1} MiB{}",
@@ -150,6 +150,10 @@ impl Report {
     }
 }
 
+fn judged_if_measured(figure: Figure, at_most: f64) -> String {
+    if figure.rounds == 0 { "   (not measured)".to_owned() } else { judged(figure.median, at_most) }
+}
+
 fn judged(value: f64, at_most: f64) -> String {
     let verdict = if value <= at_most { "reached" } else { "missed" };
     format!("   (at most {at_most}: {verdict})")
@@ -169,6 +173,7 @@ mod tests {
         let slope = slope(&points);
         assert_eq!((slope.min, slope.median, slope.max, slope.rounds), (4.8, 5.0, 6.2, 3));
         assert_eq!(points[0].measured.times_the_floor.median, 2.0);
+        assert_eq!(judged_if_measured(self::slope(&[]), 15.0), "   (not measured)");
         assert_eq!(judged(2.0, 2.0), "   (at most 2: reached)");
         assert_eq!(judged(2.1, 2.0), "   (at most 2: missed)");
     }

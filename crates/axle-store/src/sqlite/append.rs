@@ -236,12 +236,13 @@ impl Appending<'_> {
         Ok(())
     }
 
-    fn update_room(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+    fn update_room(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
         let room = &mut self.room;
         room.head = room.head.max(self.placed.iter().map(|placed| placed.position).max());
         room.events += i64::try_from(self.placed.len()).unwrap_or(i64::MAX);
         if tx.effects.stream > self.cursor {
             room.newest_stream = tx.effects.stream;
+            tx.effects.rooms.push((room.id, room.newest_stream));
         }
         if self.tells_itself() {
             return Ok(());

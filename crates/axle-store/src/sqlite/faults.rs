@@ -56,6 +56,7 @@ fn put(tx: &mut Tx<'_>, fault: &HubFault) -> Result<(), StoreError> {
         .execute(params![room.id, i64::try_from(MAX_FAULTS_PER_ROOM).unwrap_or(i64::MAX)])?;
     // It is news of the room.
     tx.conn.prepare_cached("UPDATE room SET newest_stream = ?2 WHERE id = ?1")?.execute([room.id, stream])?;
+    tx.effects.rooms.push((room.id, stream));
     // The row may be gone one day; its stream position must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
     Ok(())

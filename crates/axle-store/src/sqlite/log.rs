@@ -173,7 +173,8 @@ impl RoomLog for SqliteStore {
 
     async fn user_rooms_changed(&self, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
         let user_id = user_id.clone();
-        self.read(move |conn| user_rooms::changed(conn, &user_id, after)).await
+        let recent = self.inner.shared.recent().after(after, user_rooms::FEW_ROOMS);
+        self.read(move |conn| user_rooms::changed(conn, &user_id, after, recent)).await
     }
 
     async fn joined_among(&self, user_id: &UserId, rooms: Vec<RoomId>) -> Result<Vec<RoomId>, StoreError> {

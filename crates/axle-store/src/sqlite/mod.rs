@@ -24,6 +24,7 @@ mod out_of_room;
 mod profiles;
 mod readers;
 mod receipts;
+mod recent;
 mod relations;
 mod reports;
 mod rows;
@@ -50,6 +51,7 @@ use event_index::{EventIndex, View};
 use fresh::Fresh;
 use later::{Later, Responses};
 use readers::Readers;
+use recent::Recent;
 use writer::{Tx, Writer};
 
 /// Prepared statements kept by each connection.
@@ -123,6 +125,9 @@ struct Shared {
     destinations: Mutex<Destinations>,
     events: EventIndex,
     fresh: Mutex<Fresh>,
+    /// Where something happened in a room, and where somebody read.
+    recent: Mutex<Recent>,
+    recent_receipts: Mutex<Recent>,
     later: Mutex<LaterState>,
 }
 
@@ -151,12 +156,15 @@ impl SqliteStore {
         }
         let stream = append::last_stream(&conn)?;
         let destinations = Destinations::load(&conn, stream)?;
+        let recent = || Mutex::new(if options.read_only { Recent::blind() } else { Recent::from(stream) });
         let shared = Arc::new(Shared {
             stream: AtomicI64::new(stream),
             write_failed: AtomicBool::new(false),
             destinations: Mutex::new(destinations),
             events: EventIndex::default(),
             fresh: Mutex::default(),
+            recent: recent(),
+            recent_receipts: recent(),
             later: Mutex::default(),
         });
         shared.events.load(&conn, event_index::indexed_to(&conn)?)?;
@@ -227,6 +235,14 @@ impl Shared {
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent_receipts(&self) -> MutexGuard<'_, Recent> {
+        self.recent_receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn later_state(&self) -> MutexGuard<'_, LaterState> {

@@ -4,9 +4,8 @@ use async_trait::async_trait;
 use axle_protocol::{RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
-use super::append::last_stream;
 use super::error::damaged;
-use super::user_rooms::FEW_STREAMS;
+use super::user_rooms::FEW_ROOMS;
 use super::writer::Tx;
 use super::{SqliteStore, rows};
 use crate::{Receipt, ReceiptType, Receipts, RoomReceipts, StoreError};
@@ -54,7 +53,8 @@ impl Receipts for SqliteStore {
 
     async fn rooms_with_receipts(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError> {
         let user_id = user_id.clone();
-        self.read(move |conn| rooms_with(conn, &user_id, after, until)).await
+        let recent = self.inner.shared.recent_receipts().after(after, FEW_ROOMS);
+        self.read(move |conn| rooms_with(conn, &user_id, after, until, recent)).await
     }
 }
 
@@ -84,28 +84,34 @@ fn put(tx: &mut Tx<'_>, room_id: &RoomId, receipt: &Receipt) -> Result<Option<i6
             receipt.ts,
             stream
         ])?;
+    tx.effects.receipts.push((room.id, stream));
     // No event has this stream position; it must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
     Ok(Some(stream))
 }
 
-/// Who missed little looks at what happened; who missed much, at each room of theirs.
-fn rooms_with(conn: &Connection, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError> {
-    let few = last_stream(conn)?.saturating_sub(after) <= FEW_STREAMS;
-    let sql = if few {
-        "SELECT DISTINCT r.room_id FROM receipt p INDEXED BY receipt_in_stream
-         CROSS JOIN current_state c ON c.room = p.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
-             AND c.membership = 'join'
-         CROSS JOIN room r ON r.id = p.room
-         WHERE p.stream > ?2 AND p.stream <= ?3 AND (p.type = 0 OR p.user_id = ?1)"
-    } else {
-        "SELECT r.room_id FROM current_state c CROSS JOIN room r ON r.id = c.room
+/// Those of the user's rooms in which somebody read lately. `recent`: the rooms in which somebody did, if they are known.
+fn rooms_with(
+    conn: &Connection,
+    user_id: &UserId,
+    after: i64,
+    until: i64,
+    recent: Option<Vec<i64>>,
+) -> Result<Vec<RoomId>, StoreError> {
+    let of_user = "SELECT r.room_id FROM current_state c CROSS JOIN room r ON r.id = c.room
          WHERE c.event_type = 'm.room.member' AND c.state_key = ?1 AND c.membership = 'join' AND EXISTS
              (SELECT 1 FROM receipt p INDEXED BY receipt_by_room
-              WHERE p.room = c.room AND p.stream > ?2 AND p.stream <= ?3 AND (p.type = 0 OR p.user_id = ?1))"
+              WHERE p.room = c.room AND p.stream > ?2 AND p.stream <= ?3 AND (p.type = 0 OR p.user_id = ?1))";
+    let Some(recent) = recent else {
+        let mut find = conn.prepare_cached(of_user)?;
+        return rows::all(&mut find, params![user_id.as_str(), after, until], |row| rows::id(row, 0));
     };
-    let mut find = conn.prepare_cached(sql)?;
-    rows::all(&mut find, params![user_id.as_str(), after, until], |row| rows::id(row, 0))
+    let mut find = conn.prepare_cached(&format!("{of_user} AND c.room = ?4"))?;
+    let mut rooms = Vec::new();
+    for room in recent {
+        rooms.extend(rows::one(&mut find, params![user_id.as_str(), after, until, room], |row| rows::id(row, 0))?);
+    }
+    Ok(rooms)
 }
 
 fn read(row: &Row<'_>) -> Result<Receipt, StoreError> {

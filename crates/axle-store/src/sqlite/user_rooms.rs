@@ -3,13 +3,11 @@
 use axle_protocol::{RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
-use super::append::last_stream;
 use super::rows;
 use crate::{StoreError, UserRoom};
 
-/// A sync that missed at most so many stream positions looks at what happened; one that missed more looks at each room
-/// of the user.
-pub(super) const FEW_STREAMS: i64 = 512;
+/// Where something happened in at most so many rooms, each of them is looked at; else each room of the user.
+pub(super) const FEW_ROOMS: usize = 512;
 
 const COLUMNS: &str = "r.room_id, c.membership, c.event_id, e.stream, e.position, r.newest_stream";
 
@@ -18,19 +16,26 @@ pub(super) fn all_of(conn: &Connection, user_id: &UserId) -> Result<Vec<UserRoom
     newer_by_user(conn, user_id, -1)
 }
 
-/// Those with events beyond a stream position.
-pub(super) fn changed(conn: &Connection, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
-    if last_stream(conn)?.saturating_sub(after) > FEW_STREAMS {
-        return newer_by_user(conn, user_id, after);
-    }
+/// Those with events beyond a stream position. `recent`: the rooms in which something happened since, if they are known.
+pub(super) fn changed(
+    conn: &Connection,
+    user_id: &UserId,
+    after: i64,
+    recent: Option<Vec<i64>>,
+) -> Result<Vec<UserRoom>, StoreError> {
+    let Some(recent) = recent else { return newer_by_user(conn, user_id, after) };
     let sql = format!(
-        "SELECT {COLUMNS} FROM (SELECT room FROM event NOT INDEXED WHERE stream > ?2
-               UNION SELECT room FROM hub_fault WHERE stream > ?2) n
-         CROSS JOIN current_state c ON c.room = n.room AND c.event_type = 'm.room.member' AND c.state_key = ?1
-         CROSS JOIN room_now r ON r.id = n.room
-         CROSS JOIN event e ON e.stream = c.event"
+        "SELECT {COLUMNS} FROM current_state c
+         CROSS JOIN room_now r ON r.id = c.room AND r.newest_stream > ?2
+         CROSS JOIN event e ON e.stream = c.event
+         WHERE c.room = ?3 AND c.event_type = 'm.room.member' AND c.state_key = ?1"
     );
-    rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after], read)
+    let mut find = conn.prepare_cached(&sql)?;
+    let mut rooms = Vec::new();
+    for room in recent {
+        rooms.extend(rows::one(&mut find, params![user_id.as_str(), after, room], read)?);
+    }
+    Ok(rooms)
 }
 
 /// Of some rooms, those that the user is in.

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::event_index::{EventIndex, Merged, Merger, View, id_key, lpdu_key};
 use super::later::Later;
+use super::recent::Recent;
 use crate::{NewEvent, PendingEvent, StoreError};
 
 /// At most so many writes share a transaction.
@@ -47,6 +48,9 @@ pub(super) struct Effects {
     pub(super) deliveries: Vec<(i64, i64)>,
     /// The events that are to be delivered to anybody, in stream order.
     pub(super) fresh: Vec<PendingEvent>,
+    /// Rooms in which something happened, and in which somebody read: room, stream position.
+    pub(super) rooms: Vec<(i64, i64)>,
+    pub(super) receipts: Vec<(i64, i64)>,
     /// Rooms whose events somebody gets no longer.
     pub(super) stopped: Vec<RoomId>,
     /// What was added to the index of events: key, stream position.
@@ -305,6 +309,10 @@ impl Worker {
             fresh.add(effects.fresh.drain(..));
             effects.stopped.iter().for_each(|room_id| fresh.forget(room_id));
         }
+        let add =
+            |recent: &mut Recent, rooms: &[(i64, i64)]| rooms.iter().for_each(|(room, at)| recent.add(*room, *at));
+        add(&mut self.shared.recent(), &effects.rooms);
+        add(&mut self.shared.recent_receipts(), &effects.receipts);
         self.shared.destinations().committed(&effects);
         self.shared.stream.store(effects.stream, Ordering::Release);
     }

@@ -47,7 +47,7 @@ impl Homeserver {
         let config = folder.path().join("axle.toml");
         let text = format!(
             "server_name = \"bench.test\"\ndata = {:?}\n[client]\nlisten = [\"{client}\"]\n\
-             [federation]\nlisten = [\"{federation}\"]\n[registration]\nmode = \"open\"\n\
+             [federation]\nlisten = [\"{federation}\"]\nplain_http = true\n[registration]\nmode = \"open\"\n\
              [rate_limits]\nenabled = false\n[log]\nfilter = \"warn\"\n",
             folder.path().join("data")
         );

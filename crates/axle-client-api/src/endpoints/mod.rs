@@ -30,6 +30,7 @@ mod state_event_get;
 mod state_get;
 mod state_put;
 mod sync;
+mod third_party_ids;
 mod thirdparty_protocols;
 mod timeline;
 mod turn_server;
@@ -47,7 +48,7 @@ use crate::state::Api;
 pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(general(Endpoints::default()));
     let endpoints = profile::routes(devices::routes(account::routes(endpoints)));
-    let endpoints = push_rules::routes(account_data::routes(endpoints));
+    let endpoints = push_rules::routes(account_data::routes(third_party_ids::routes(endpoints)));
     let endpoints = typing::routes(receipts::routes(endpoints));
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = key_backup::routes(keys::routes(endpoints));

@@ -114,8 +114,42 @@ async fn a_registration_token_is_used_up() {
         answer.fails(401, "M_FORBIDDEN");
         assert!(answer.body["flows"].is_array());
     }
+    let validity =
+        |token: &str| format!("/_matrix/client/v1/register/m.login.registration_token/validity?token={token}");
+    let ask = async |token: &str| server.anonymous(Method::GET, &validity(token), None).await.ok();
+    assert_eq!((ask("welcome").await, ask("guess").await), (json!({"valid": true}), json!({"valid": false})));
     register(&server, body("alice", "welcome")).await.ok();
+    assert_eq!(ask("welcome").await, json!({"valid": false}), "used up");
     register(&server, body("bob", "welcome")).await.fails(401, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn where_nobody_needs_a_registration_token_none_is_judged() {
+    let path = "/_matrix/client/v1/register/m.login.registration_token/validity?token=welcome";
+    server().await.anonymous(Method::GET, path, None).await.fails(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn accounts_have_no_addresses() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let email = json!({"client_secret": "secret", "email": "a@example.org", "send_attempt": 1});
+    let msisdn = json!({"client_secret": "secret", "country": "GB", "phone_number": "1", "send_attempt": 1});
+    for occasion in ["account/3pid", "account/password", "register"] {
+        for (medium, body) in [("email", &email), ("msisdn", &msisdn)] {
+            let path = format!("/_matrix/client/v3/{occasion}/{medium}/requestToken");
+            server.anonymous(Method::POST, &path, Some(body)).await.fails(403, "M_THREEPID_DENIED");
+        }
+    }
+    let add = json!({"client_secret": "secret", "sid": "1"});
+    alice.post("/_matrix/client/v3/account/3pid/add", add).await.fails(403, "M_THREEPID_DENIED");
+    let bind = json!({"client_secret": "secret", "sid": "1", "id_server": "id.example.org", "id_access_token": "x"});
+    alice.post("/_matrix/client/v3/account/3pid/bind", bind).await.fails(403, "M_THREEPID_DENIED");
+    let address = json!({"medium": "email", "address": "a@example.org"});
+    for path in ["delete", "unbind"] {
+        let gone = alice.post(&format!("/_matrix/client/v3/account/3pid/{path}"), address.clone()).await.ok();
+        assert_eq!(gone, json!({"id_server_unbind_result": "no-support"}));
+    }
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ mod password;
 mod refresh;
 mod register;
 mod register_available;
+mod registration_token;
 mod shared_secret;
-mod threepids;
 mod whoami;
 
 use crate::endpoint::Endpoints;
@@ -23,10 +23,10 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .open(refresh::refresh)
         .open(register::register)
         .open(register_available::register_available)
+        .open(registration_token::registration_token)
         .authed(logout::logout)
         .authed(logout_all::logout_all)
         .authed(whoami::whoami)
         .authed(password::password)
         .authed(deactivate::deactivate)
-        .authed(threepids::threepids)
 }

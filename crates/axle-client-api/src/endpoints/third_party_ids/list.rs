@@ -15,6 +15,6 @@ pub(crate) struct Response {
 }
 
 /// No account has a mail address or a telephone number here.
-pub(crate) async fn threepids(_: Api, _: Session, _: Request) -> ApiResult<JsonResponse<Response>> {
+pub(crate) async fn list(_: Api, _: Session, _: Request) -> ApiResult<JsonResponse<Response>> {
     Ok(JsonResponse(Response { threepids: [] }))
 }

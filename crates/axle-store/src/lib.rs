@@ -21,9 +21,11 @@ mod log;
 mod media;
 mod operator;
 mod profiles;
+mod pushers;
 mod receipts;
 mod relations;
 mod reports;
+mod search;
 mod to_device;
 mod user_directory;
 
@@ -53,12 +55,14 @@ pub use log::{
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
 pub use operator::{Operator, RoomSummary};
 pub use profiles::{MAX_PROFILE_FIELDS_BYTES, Profile, ProfileField, Profiles};
+pub use pushers::{MAX_PUSHERS_PER_USER, NewPusher, PushProgress, Pusher, Pushers, PutPusher};
 pub use receipts::{Receipt, ReceiptType, Receipts, RoomReceipts};
 pub use relations::{
     Aggregation, MAX_EDITS, MAX_REFERENCES, MAX_RELATED, MAX_RELATION_DEPTH, REFERENCE, REPLACE, Relation,
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
+pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
@@ -80,6 +84,8 @@ pub trait Store:
     + HubFaults
     + Media
     + Receipts
+    + Pushers
+    + MessageSearch
     + RoomDirectory
     + ForgottenRooms
     + Reports
@@ -106,6 +112,8 @@ impl<T> Store for T where
         + HubFaults
         + Media
         + Receipts
+        + Pushers
+        + MessageSearch
         + RoomDirectory
         + ForgottenRooms
         + Reports

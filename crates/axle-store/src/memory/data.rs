@@ -11,8 +11,8 @@ use super::device_keys::KeyData;
 use super::key_backups::Backups;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    MediaThumbnail, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Receipt, Relation, Report, RoomAlias, StoredEvent,
-    StoredKey, ToDevice, Tokens, User,
+    MediaThumbnail, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, Relation, Report, RoomAlias,
+    StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -65,6 +65,11 @@ pub(super) struct Data {
     pub(super) thumbnails: HashMap<(Hash, String), MediaThumbnail>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
+    /// In the order in which they were set.
+    pub(super) pushers: Vec<Pusher>,
+    pub(super) last_pusher: i64,
+    /// Up to which stream position events are found by their texts.
+    pub(super) searchable_to: i64,
 }
 
 /// What nobody waits for, until something durable is written.

@@ -92,6 +92,7 @@ impl Data {
         self.txns.retain(|key, _| !gone(&key.user_id, &key.device_id));
         self.to_device_txns.retain(|key| !gone(&key.user_id, &key.device_id));
         self.to_device.retain(|(user, device), _| !gone(user, device));
+        self.pushers.retain(|pusher| !gone(&pusher.set.user_id, &pusher.set.device_id));
         self.remove_keys(user_id, gone);
     }
 

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, params};
 
 use super::event_index::{Found, find, find_lpdu};
-use super::relations;
 use super::rows::{self, RoomRow, integer, status_code};
 use super::state::{self, Place};
 use super::writer::Tx;
+use super::{relations, search};
 use crate::{Append, Appended, DeliveryChange, EventStatus, NewEvent, PendingEvent, StoreError};
 
 /// `delivery.until` of an interval without an end.
@@ -379,6 +379,7 @@ fn redact(tx: &mut Tx<'_>, room: i64, target: &axle_protocol::EventId, redaction
                 .prepare_cached("UPDATE event SET redacted_by = ?2 WHERE stream = ?1 AND redacted_by IS NULL")?
                 .execute(params![known.stream, by])?;
             relations::forget(tx.conn, known.stream)?;
+            search::forget(tx.conn, known.stream)?;
         }
         Some(_) => {}
     }

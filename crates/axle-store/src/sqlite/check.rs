@@ -104,6 +104,10 @@ const INVARIANTS: &[&str] = &[
      GROUP BY b.id
      HAVING count(k.id) <> b.keys
          OR coalesce(sum(length(CAST(k.room_id || k.session_id || k.json AS BLOB))), 0) <> b.bytes",
+    "SELECT 'event ' || e.event_id || ' is redacted, and can be searched for'
+     FROM message_search_docsize d JOIN event e ON e.stream = d.id WHERE e.redacted_by IS NOT NULL",
+    "SELECT 'a pusher is of the device ' || p.device_id || ' of ' || p.user_id || ', which is not there' FROM pusher p
+     WHERE NOT EXISTS (SELECT 1 FROM device d WHERE d.user_id = p.user_id AND d.device_id = p.device_id)",
     "SELECT 'backup number ' || k.backup || ' of keys is not there' FROM backup_key k
      WHERE NOT EXISTS (SELECT 1 FROM key_backup b WHERE b.id = k.backup) GROUP BY k.backup",
 ];

@@ -232,7 +232,7 @@ fn event(conn: &Connection, view: &View, event_id: &EventId) -> Result<Option<St
 }
 
 /// An event from [`EVENT_COLUMNS`] and its room's id and version.
-fn with_room(row: &Row<'_>) -> Result<StoredEvent, StoreError> {
+pub(super) fn with_room(row: &Row<'_>) -> Result<StoredEvent, StoreError> {
     let room_id = rows::id(row, 6)?;
     rows::event(row, &room_id, rows::version(row.get_ref(7)?.as_str().map_err(super::error::damaged)?)?)
 }

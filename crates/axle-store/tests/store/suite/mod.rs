@@ -17,10 +17,12 @@ pub(crate) mod media;
 pub(crate) mod operator;
 pub(crate) mod out_of_room;
 pub(crate) mod profiles;
+pub(crate) mod pushers;
 pub(crate) mod reading;
 pub(crate) mod receipts;
 pub(crate) mod redaction;
 pub(crate) mod relations;
+pub(crate) mod search;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod to_device;
@@ -81,6 +83,9 @@ macro_rules! full_suite {
                 forgotten_until_joined_again, reports_are_kept_and_bounded;
             key_backups: versions_are_given_out_once, the_better_key_stays, some_keys_go, a_user_has_so_many;
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
+            pushers: set_replaced_and_removed, one_key_of_several_users, a_device_takes_its_pushers_with_it,
+                a_user_has_so_many_pushers;
+            search: by_words_and_room, by_what_it_is_in, nothing_redacted, in_pages;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
             media: uploads, quotas, reservations, thumbnails;

@@ -11,6 +11,7 @@ pub mod resolve;
 pub mod sender;
 mod service;
 pub mod tls;
+mod web;
 
 pub use clock::{Clock, system_clock};
 pub use connect::ConnectError;
@@ -18,6 +19,7 @@ pub use service::{
     FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,
     TransactionOutcome,
 };
+pub use web::{WebAnswer, WebClient, WebError};
 
 /// How we introduce ourselves.
 pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

@@ -17,14 +17,14 @@ const MAX_ADDRESSES: usize = 16;
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Asks DNS, and sorts out what must not be connected to.
-pub(super) struct Dns {
+pub(crate) struct Dns {
     resolver: TokioResolver,
     policy: AddressPolicy,
 }
 
 impl Dns {
     /// Uses the system's name servers, or `server` instead.
-    pub(super) fn new(server: Option<SocketAddr>, policy: AddressPolicy) -> Result<Self, ResolveError> {
+    pub(crate) fn new(server: Option<SocketAddr>, policy: AddressPolicy) -> Result<Self, ResolveError> {
         let failed = |error: hickory_resolver::net::NetError| ResolveError::Setup(error.to_string());
         let (config, options) = match server {
             Some(server) => (single_server(server), None),
@@ -44,7 +44,7 @@ impl Dns {
     }
 
     /// The permitted addresses of these hosts, in their order.
-    pub(super) async fn addresses(&self, hosts: &[(String, u16)]) -> Result<Vec<SocketAddr>, ResolveError> {
+    pub(crate) async fn addresses(&self, hosts: &[(String, u16)]) -> Result<Vec<SocketAddr>, ResolveError> {
         let mut found = Vec::new();
         let mut error = None;
         for (host, port) in hosts {

@@ -22,7 +22,7 @@ pub use well_known::{MAX_REDIRECTS, MAX_WELL_KNOWN_BYTES, WELL_KNOWN_TIMEOUT};
 
 use cache::Entry;
 use decision::{Question, Resolution};
-use dns::Dns;
+pub(crate) use dns::Dns;
 use well_known::WellKnown;
 
 /// Hosts whose `.well-known` answer is remembered.

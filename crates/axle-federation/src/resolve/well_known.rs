@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 
 use axle_protocol::ServerName;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HOST, LOCATION, USER_AGENT};
+use http::header::{CACHE_CONTROL, LOCATION};
 use http::uri::Scheme;
 use http::{HeaderMap, Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_util::rt::TokioIo;
 
 use super::cache::Entry;
 use super::dns::Dns;
-use crate::connect;
+use crate::web::{self, WebAnswer, WebError};
 
 /// The largest answer that is read.
 pub const MAX_WELL_KNOWN_BYTES: usize = 51_200;
@@ -22,8 +20,6 @@ pub const MAX_WELL_KNOWN_BYTES: usize = 51_200;
 pub const MAX_REDIRECTS: usize = 10;
 /// The whole exchange, with all redirects.
 pub const WELL_KNOWN_TIMEOUT: Duration = Duration::from_secs(20);
-/// Each connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Fetches and judges `.well-known` answers.
 pub(super) struct WellKnown {
@@ -35,11 +31,7 @@ pub(super) struct WellKnown {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Resolve(#[from] super::ResolveError),
-    #[error(transparent)]
-    Connect(#[from] connect::ConnectError),
-    #[error(transparent)]
-    Http(#[from] hyper::Error),
+    Web(#[from] WebError),
     #[error("{0}")]
     Answer(String),
 }
@@ -79,7 +71,9 @@ impl WellKnown {
             if !seen.insert(uri.to_string()) {
                 return Err(bad("the redirects go in a circle"));
             }
-            let (status, headers, body) = self.request(dns, &uri).await?;
+            let request = Request::get(web::path(&uri));
+            let answer = web::exchange(dns, &self.tls, &uri, request, Bytes::new(), MAX_WELL_KNOWN_BYTES).await?;
+            let WebAnswer { status, headers, body } = answer;
             if status == StatusCode::OK {
                 return Ok((delegation(&body).ok_or_else(|| bad("no valid m.server"))?, headers));
             }
@@ -90,36 +84,6 @@ impl WellKnown {
             };
         }
         Err(bad("too many redirects"))
-    }
-
-    async fn request(&self, dns: &Dns, uri: &Uri) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
-        let bad = |text: &str| Failure::Answer(text.to_owned());
-        let authority = uri.authority().ok_or_else(|| bad("a URL without host"))?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let addresses = dns.addresses(&[(host.to_owned(), authority.port_u16().unwrap_or(443))]).await?;
-        let stream = connect::tcp(&addresses, CONNECT_TIMEOUT).await?;
-        let stream = connect::tls(stream, host, self.tls.clone(), CONNECT_TIMEOUT).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let driver = AbortOnDrop(tokio::spawn(async move {
-            // Errors of the connection reach the request.
-            let _ = connection.await;
-        }));
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let request = Request::get(path).header(HOST, authority.as_str()).header(USER_AGENT, crate::USER_AGENT);
-        let request = request.body(Empty::<Bytes>::new()).map_err(|_| bad("not a valid request"))?;
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, MAX_WELL_KNOWN_BYTES).collect().await.map_err(|error| bad(&error.to_string()))?;
-        drop(driver);
-        Ok((head.status, head.headers, body.to_bytes()))
-    }
-}
-
-/// Ends the connection with the request, also when that times out.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

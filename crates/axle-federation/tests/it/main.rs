@@ -11,3 +11,4 @@ mod resolve;
 mod sender;
 mod support;
 mod tls;
+mod web;

@@ -20,6 +20,8 @@ pub struct ClientApiConfig {
     pub default_room_version: RoomVersion,
     /// Where clients reach this API, for `/.well-known/matrix/client`; `None` serves no such document.
     pub public_base_url: Option<String>,
+    /// Whether push gateways on this machine may be spoken to by plain HTTP.
+    pub local_push_gateways: bool,
     /// How often things may be asked for.
     pub limits: RateLimits,
     /// Media.
@@ -36,6 +38,7 @@ impl ClientApiConfig {
             access_token_lifetime: Duration::from_secs(3600),
             default_room_version: RoomVersion::I1,
             public_base_url: None,
+            local_push_gateways: false,
             limits: RateLimits::default(),
             media: MediaConfig::default(),
         }

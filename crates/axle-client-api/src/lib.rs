@@ -29,7 +29,9 @@ mod page;
 mod password;
 mod power;
 mod profile;
+mod push;
 mod push_rules;
+mod pushers;
 mod receipts;
 mod relations;
 mod render;
@@ -37,6 +39,7 @@ mod reports;
 mod room_description;
 mod room_id;
 mod room_list;
+mod search;
 mod seen;
 mod service;
 mod session;
@@ -50,6 +53,7 @@ mod uia;
 mod unread;
 mod upgrade;
 mod visibility;
+mod work;
 
 use axum::Router;
 use axum::routing::any;
@@ -62,8 +66,9 @@ pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use room_id::new_room_id;
-pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent, Thumbnailer};
+pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
 pub use state::ApiState;
+pub use work::Work;
 
 use state::Api;
 
@@ -71,9 +76,12 @@ use state::Api;
 /// what is served under `/_synapse` for tools that know Synapse.
 ///
 /// Every answer carries the CORS headers that the specification asks for; what is not there answers `M_UNRECOGNIZED`.
-/// The router has no fallback of its own, so that it can be merged with others.
-pub fn router(state: ApiState) -> Router {
-    endpoints::routes()
+/// The router has no fallback of its own, so that it can be merged with others. The [`Work`] is to be run as long as it is
+/// served.
+pub fn router(state: ApiState) -> (Router, Work) {
+    let api = Api::new(state);
+    let work = Work::new(api.clone());
+    let router = endpoints::routes()
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
         .route("/_matrix/client/{*path}", any(endpoint::unrecognized))
@@ -81,7 +89,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/_matrix/media/", any(endpoint::unrecognized))
         .route("/_matrix/media/{*path}", any(endpoint::unrecognized))
         .layer(cors())
-        .with_state(Api::new(state))
+        .with_state(api);
+    (router, work)
 }
 
 fn cors() -> CorsLayer {

@@ -282,6 +282,11 @@ fn broken(error: serde_json::Error) -> MatrixError {
     MatrixError::unknown("The server has an event that it cannot read.")
 }
 
+/// The type of an event.
+pub(crate) fn event_type(event: &StoredEvent) -> ApiResult<String> {
+    Ok(parse(&event.json)?.event_type.into_owned())
+}
+
 /// Who sent an event.
 pub(crate) fn sender(event: &StoredEvent) -> Option<String> {
     parse(&event.json).ok().map(|source| source.sender.into_owned())

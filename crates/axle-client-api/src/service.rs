@@ -103,6 +103,14 @@ pub trait Thumbnailer: Send + Sync + 'static {
     async fn make(&self, picture: File, size: ThumbnailSize) -> Result<Vec<u8>, ThumbnailError>;
 }
 
+/// Tells push gateways. Their URLs come from users.
+#[async_trait]
+pub trait PushGateway: Send + Sync + 'static {
+    /// Posts a notification, JSON, to the URL of a gateway; returns the body of its answer, if that has the status 200. An
+    /// error is what an operator wants to read of why it could not be told.
+    async fn notify(&self, url: &str, notification: Vec<u8>) -> Result<Vec<u8>, String>;
+}
+
 /// Wakes syncs.
 pub trait Notifier: Send + Sync + 'static {
     /// A future that ends when something may have happened for this user after the moment of this call. Call it

@@ -14,8 +14,10 @@ use crate::limiter::Limits;
 use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
 use crate::nonces::Nonces;
 use crate::password::PasswordPool;
+use crate::push::Pushing;
+use crate::search::Index;
 use crate::seen::Sightings;
-use crate::service::{Notifier, RoomService, Thumbnailer};
+use crate::service::{Notifier, PushGateway, RoomService, Thumbnailer};
 use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
@@ -33,6 +35,8 @@ pub struct ApiState {
     pub rooms: Arc<dyn RoomService>,
     /// What wakes syncs.
     pub notifier: Arc<dyn Notifier>,
+    /// What tells push gateways.
+    pub gateway: Arc<dyn PushGateway>,
     /// Settings.
     pub config: ClientApiConfig,
 }
@@ -55,6 +59,10 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
     pub(crate) unread: Counts,
+    /// The tasks of pushers.
+    pub(crate) pushing: Pushing,
+    /// How far messages can be searched.
+    pub(crate) index: Index,
     /// Who uploads at this moment.
     pub(crate) uploading: Uploading,
     /// Held for reading from when a file of media gets its name until the store knows it; for writing, to remove a file
@@ -78,6 +86,8 @@ impl Api {
             clock: Clock::default(),
             typing: Typing::default(),
             unread: Counts::default(),
+            pushing: Pushing::default(),
+            index: Index::default(),
             uploading: Uploading::default(),
             keeping: RwLock::default(),
             thumbnailing: Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE)),

@@ -31,7 +31,7 @@ use crate::visibility;
 use crate::{ids, push_rules};
 
 /// Events of a room that are gone through at once, the newest.
-const MAX_EVENTS: usize = 200;
+pub(crate) const MAX_EVENTS: usize = 200;
 /// Counts that are kept, of one user in one room each.
 const MAX_KEPT: NonZeroUsize = NonZeroUsize::new(50_000).unwrap();
 /// Members of a room that are counted for the conditions of rules; a room with more counts as having so many.
@@ -47,6 +47,13 @@ pub(crate) struct Count {
     highlight_count: u64,
     /// Events that notify the user.
     notification_count: u64,
+}
+
+impl Count {
+    /// Events that notify the user.
+    pub(crate) fn notifications(self) -> u64 {
+        self.notification_count
+    }
 }
 
 /// What is unread in a room, by thread; `None` is the main timeline.
@@ -141,15 +148,63 @@ impl<'a> Reader<'a> {
             news = self.news(room_id, BEFORE_EVERYTHING, until).await?;
         }
         if !news.is_empty() {
-            let rules = self.rules.get_or_try_init(|| push_rules::of(self.api, self.user_id)).await?;
-            let context = self.context(room_id, member).await?;
-            let counting = Counting { reader: self, rules, context, read: Read::new(own) };
+            let judging = self.judging(room_id, member, own).await?;
             for event in news {
-                counting.add(&mut unread, event).await?;
+                if self.enters(&event).await? {
+                    unread = Unread::default();
+                }
+                if let Some(notifying) = judging.unread(event).await? {
+                    unread.add(notifying.thread, notifying.actions.iter().any(Action::is_highlight));
+                }
             }
         }
         self.api.unread.lock().put(key, Kept { receipts, until, unread: unread.clone() });
         Ok(unread)
+    }
+
+    /// Of the newest [`MAX_EVENTS`] events of such a room with `after < stream <= until`, those that notify the user,
+    /// oldest first; what they have read only if `with_read` says so.
+    pub(crate) async fn notifying(
+        &self,
+        room_id: &RoomId,
+        member: &StoredEvent,
+        own: &[Receipt],
+        (after, until): (i64, i64),
+        with_read: bool,
+    ) -> ApiResult<Vec<Notifying>> {
+        let news = self.news(room_id, after, until).await?;
+        if news.is_empty() {
+            return Ok(Vec::new());
+        }
+        let judging = self.judging(room_id, member, own).await?;
+        let mut found = Vec::new();
+        for event in news {
+            if self.enters(&event).await? {
+                found.clear();
+            }
+            found.extend(if with_read { judging.any(event).await? } else { judging.unread(event).await? });
+        }
+        Ok(found)
+    }
+
+    /// Whether an invite notifies the user whom it is for.
+    pub(crate) async fn invite(&self, invite: StoredEvent) -> ApiResult<Option<Notifying>> {
+        let judging = self.judging(&invite.room_id, &invite, &[]).await?;
+        let Some(news) = News::new(invite) else { return Ok(None) };
+        let actions = judging.actions(&news).await?;
+        Ok(actions.map(|actions| Notifying { event: news.event, thread: None, actions, read: false }))
+    }
+
+    /// The user's rules, about a room.
+    async fn judging<'b>(
+        &'b self,
+        room_id: &RoomId,
+        member: &StoredEvent,
+        own: &'b [Receipt],
+    ) -> ApiResult<Judging<'b>> {
+        let rules = self.rules.get_or_try_init(|| push_rules::of(self.api, self.user_id)).await?;
+        let context = self.context(room_id, member).await?;
+        Ok(Judging { api: self.api, rules, context, read: Read::new(own) })
     }
 
     async fn news(&self, room_id: &RoomId, after: i64, until: i64) -> ApiResult<Vec<News>> {
@@ -194,6 +249,17 @@ fn power_levels(content: RoomPowerLevelsEventContent) -> PushConditionPowerLevel
     // In this server's room versions, creators have no power but what the event gives them.
     let rules = RoomPowerLevelsRules::new(&AuthorizationRules::V11, []);
     PushConditionPowerLevelsCtx::new(content.users, content.users_default, content.notifications, rules)
+}
+
+/// An event that notifies a user.
+pub(crate) struct Notifying {
+    pub(crate) event: StoredEvent,
+    /// The first event of the thread that it is in; `None`: it is in the main timeline.
+    thread: Option<EventId>,
+    /// What is to be done.
+    pub(crate) actions: Vec<Action>,
+    /// Whether the user has read it.
+    pub(crate) read: bool,
 }
 
 /// An event that may have to be read.
@@ -242,38 +308,44 @@ impl<'a> Read<'a> {
     }
 }
 
-struct Counting<'a> {
-    reader: &'a Reader<'a>,
+/// What a user's rules say of the events of a room.
+struct Judging<'a> {
+    api: &'a Api,
     rules: &'a Ruleset,
     context: PushConditionRoomCtx,
     read: Read<'a>,
 }
 
-impl Counting<'_> {
-    async fn add(&self, unread: &mut Unread, news: News) -> ApiResult<()> {
-        if self.reader.enters(&news).await? {
-            *unread = Unread::default();
-        }
-        let Some(position) = news.event.position.filter(|_| news.event.redacted_by.is_none()) else { return Ok(()) };
+impl Judging<'_> {
+    /// An event that is not read, if it notifies.
+    async fn unread(&self, news: News) -> ApiResult<Option<Notifying>> {
         // Rules cost more than a look at what is read, where that says it already.
-        let thread = thread::place_at_sight(&news.event);
-        if position <= self.read.everything
-            || thread.as_ref().is_some_and(|thread| self.read.has(thread.as_ref(), position))
-        {
-            return Ok(());
+        let at_sight = |position| {
+            let thread = thread::place_at_sight(&news.event);
+            thread.is_some_and(|thread| self.read.has(thread.as_ref(), position))
+        };
+        if news.event.position.is_some_and(|position| position <= self.read.everything || at_sight(position)) {
+            return Ok(None);
         }
+        Ok(self.any(news).await?.filter(|notifying| !notifying.read))
+    }
+
+    /// An event, if it notifies.
+    async fn any(&self, news: News) -> ApiResult<Option<Notifying>> {
+        let Some(position) = news.event.position.filter(|_| news.event.redacted_by.is_none()) else { return Ok(None) };
+        let Some(actions) = self.actions(&news).await? else { return Ok(None) };
+        let thread = match thread::place_at_sight(&news.event) {
+            Some(thread) => thread,
+            None => thread::place(self.api, &news.event).await?.thread,
+        };
+        let read = self.read.has(thread.as_ref(), position);
+        Ok(Some(Notifying { event: news.event, thread, actions, read }))
+    }
+
+    /// What is to be done about an event that notifies.
+    async fn actions(&self, news: &News) -> ApiResult<Option<Vec<Action>>> {
         let raw = Raw::new(&news.json).map_err(|error| MatrixError::unknown(error.to_string()))?;
         let actions = self.rules.get_actions(&raw, &self.context).await;
-        if !actions.iter().any(Action::should_notify) {
-            return Ok(());
-        }
-        let thread = match thread {
-            Some(thread) => thread,
-            None => thread::place(self.reader.api, &news.event).await?.thread,
-        };
-        if !self.read.has(thread.as_ref(), position) {
-            unread.add(thread, actions.iter().any(Action::is_highlight));
-        }
-        Ok(())
+        Ok(actions.iter().any(Action::should_notify).then(|| actions.to_vec()))
     }
 }

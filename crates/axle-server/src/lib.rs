@@ -11,6 +11,7 @@ pub mod listen;
 pub mod metrics;
 mod network;
 pub mod process;
+mod push_gateway;
 pub mod rooms;
 mod server;
 mod system;

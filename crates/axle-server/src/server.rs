@@ -21,6 +21,7 @@ use crate::key_file::{KeyFileError, SigningKeys};
 use crate::listen::{Api, Bound, Certificates, Running, Service, label};
 use crate::metrics::Metrics;
 use crate::network::{self, Network, NetworkError};
+use crate::push_gateway::WebGateway;
 use crate::rooms::Rooms;
 use crate::system::System;
 use crate::thumbnails::ThumbnailProcesses;
@@ -31,6 +32,8 @@ pub struct Server {
     network: Option<Network>,
     listeners: Vec<(Api, Running)>,
     certificates: Arc<Certificates>,
+    /// What the client-server API does beside answering.
+    client_work: JoinHandle<()>,
     /// Deactivated accounts leave their rooms.
     departures: JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -121,9 +124,10 @@ impl Server {
         }
         // After the socket: whoever sees the server answer may go on with `axle admin`.
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
+        let client_work = tokio::spawn(routers.client_work.run(stopped));
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
         let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
-        Ok(Self { rooms, network, listeners, certificates, departures, stop, _folder: folder })
+        Ok(Self { rooms, network, listeners, certificates, client_work, departures, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -142,6 +146,9 @@ impl Server {
         self.stop.send_replace(true);
         for (_, listener) in self.listeners {
             listener.finished().await;
+        }
+        if let Err(error) = self.client_work.await {
+            tracing::error!(%error, "the work beside the client-server API broke off");
         }
         // Who has not left all rooms yet goes on leaving them after the next start.
         self.departures.abort();
@@ -175,6 +182,7 @@ async fn open_media(path: PathBuf) -> Result<MediaFolder, StartError> {
 /// The endpoints of each kind of listener.
 struct Routers {
     client: Router,
+    client_work: axle_client_api::Work,
     federation: Router,
 }
 
@@ -188,12 +196,13 @@ impl Routers {
         metrics: &Arc<Metrics>,
         stop: &watch::Receiver<bool>,
     ) -> Self {
-        let client = axle_client_api::router(ApiState {
+        let (client, client_work) = axle_client_api::router(ApiState {
             store: store.clone(),
             media,
             thumbnailer: Arc::new(ThumbnailProcesses::new()),
             rooms: Arc::new(rooms.clone()),
             notifier: rooms.wakes(),
+            gateway: Arc::new(WebGateway::new(config)),
             config: client_config(config),
         });
         let shared = config.client.serve_federation;
@@ -212,7 +221,11 @@ impl Routers {
         let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
         let plain = System { well_known: None, ..system.clone() };
-        Self { client: labelled(system.router().merge(client)), federation: labelled(plain.router().merge(federation)) }
+        Self {
+            client: labelled(system.router().merge(client)),
+            client_work,
+            federation: labelled(plain.router().merge(federation)),
+        }
     }
 }
 
@@ -231,6 +244,7 @@ fn client_config(config: &Config) -> ClientApiConfig {
         quota_bytes_per_user: config.media.quota_bytes_per_user,
         stall_timeout: config.limits.body_timeout(),
     };
+    client.local_push_gateways = config.has_local_gateways();
     client.public_base_url = config.client.public_url.clone();
     if !config.rate_limits.enabled {
         client.limits = RateLimits::off();

@@ -35,6 +35,10 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/account/3pid/unbind".into()),
         get("/_matrix/client/v3/thirdparty/protocols".into()),
         get("/_matrix/client/v3/voip/turnServer".into()),
+        get("/_matrix/client/v3/pushers".into()),
+        post("/_matrix/client/v3/pushers/set".into()),
+        get("/_matrix/client/v3/notifications".into()),
+        post("/_matrix/client/v3/search".into()),
         get("/_matrix/client/v3/pushrules/".into()),
         get("/_matrix/client/v3/pushrules/global/".into()),
         get(rule.into()),
@@ -296,6 +300,8 @@ async fn garbage_is_refused_and_breaks_nothing() {
         "/_matrix/client/v1/media/thumbnail/example.org/x?width=1&height=99999999999999999999",
         "/_matrix/media/v3/thumbnail/%20/..%2f..%2faxle.db?width=1&height=1",
         "/_matrix/client/v3/rooms/!r0:example.org/state/%00/%00",
+        "/_matrix/client/v3/notifications?from=x",
+        "/_matrix/client/v3/notifications?limit=-1",
     ] {
         let answer = alice.get(path).await;
         assert!(answer.status.is_client_error(), "{path}: {} {}", answer.status, answer.body);

@@ -45,6 +45,8 @@ pub struct Config {
     pub rooms: RoomsConfig,
     /// Media.
     pub media: MediaConfig,
+    /// Push gateways.
+    pub push: PushConfig,
     /// Limits of connections.
     pub limits: LimitsConfig,
     /// Limits of request rates.
@@ -134,6 +136,14 @@ pub struct RoomsConfig {
     pub default_version: RoomVersion,
 }
 
+/// `[push]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PushConfig {
+    /// Private networks in which there are push gateways.
+    pub allowed_networks: Vec<Network>,
+}
+
 /// `[media]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -201,6 +211,12 @@ pub enum LogFormat {
 }
 
 impl Config {
+    /// Whether push gateways on this machine may be reached, and then by plain HTTP as well.
+    pub fn has_local_gateways(&self) -> bool {
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        self.push.allowed_networks.iter().any(|network| loopback.iter().any(|address| network.contains(*address)))
+    }
+
     /// Whether other servers can reach this one.
     pub fn serves_federation(&self) -> bool {
         self.client.serve_federation || !self.federation.listen.is_empty()
@@ -239,6 +255,7 @@ impl Default for Config {
             registration: RegistrationConfig::default(),
             rooms: RoomsConfig::default(),
             media: MediaConfig::default(),
+            push: PushConfig::default(),
             limits: LimitsConfig::default(),
             rate_limits: RateLimitsConfig::default(),
             metrics: MetricsConfig::default(),

@@ -221,6 +221,13 @@ pub const OPTIONS: &[OptionInfo] = &[
         "1073741824",
         "How many bytes all uploads of one user may have. Without it there is no limit but the disk.",
     ),
+    option(
+        "push.allowed_networks",
+        Kind::List,
+        r#"["10.7.0.0/16"]"#,
+        "Push gateways are reached at public addresses only, and in these networks. Their URLs come from users. With \
+         loopback among them, gateways on this machine may have `http` URLs; others always need `https`.",
+    ),
     option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
     option(
         "limits.max_connections_per_address",

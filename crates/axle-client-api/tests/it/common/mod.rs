@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub)]
 
+pub mod gateway;
 pub mod rooms;
 pub mod thumbnails;
 
@@ -19,7 +20,9 @@ use axle_store::sqlite::{Options, SqliteStore, Synchronous};
 use reqwest::{Method, StatusCode};
 use ruma::api::{IncomingResponse, IncomingResponseExt};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
+use gateway::Gateway;
 use rooms::TestRooms;
 use thumbnails::Thumbnails;
 
@@ -34,10 +37,13 @@ pub struct TestServer {
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
     pub thumbnails: Arc<Thumbnails>,
+    pub gateway: Arc<Gateway>,
     pub http: reqwest::Client,
     /// Where the content of media is kept.
     pub media: PathBuf,
     _task: Task,
+    /// What is done beside answering.
+    work: Option<Work>,
     _media: tempfile::TempDir,
     _folder: Option<tempfile::TempDir>,
 }
@@ -48,6 +54,11 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+struct Work {
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 /// An answer, read to its end.
@@ -110,12 +121,14 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     let thumbnails = Arc::new(Thumbnails::default());
     let media_folder = tempfile::tempdir().unwrap();
     let media = media_folder.path().join("media");
-    let app = router(ApiState {
+    let gateway = Arc::new(Gateway::default());
+    let (app, work) = router(ApiState {
         store: Arc::clone(&store),
         media: MediaFolder::open(&media).unwrap(),
         thumbnailer: Arc::clone(&thumbnails) as _,
         rooms: Arc::clone(&rooms) as _,
         notifier: Arc::clone(&rooms) as _,
+        gateway: Arc::clone(&gateway) as _,
         config,
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -124,13 +137,34 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         let app = app.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, app).await.unwrap();
     });
+    let (stop, stopped) = watch::channel(false);
+    let work = Some(Work { stop, task: tokio::spawn(work.run(stopped)) });
     // Nothing here speaks TLS, but the client wants to know how it would. It may be there from another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-    TestServer { base, store, rooms, thumbnails, http, media, _task: Task(task), _media: media_folder, _folder: None }
+    TestServer {
+        base,
+        store,
+        rooms,
+        thumbnails,
+        gateway,
+        http,
+        media,
+        _task: Task(task),
+        work,
+        _media: media_folder,
+        _folder: None,
+    }
 }
 
 impl TestServer {
+    /// Ends what is done beside answering.
+    pub async fn stop_work(&mut self) {
+        let Work { stop, task } = self.work.take().unwrap();
+        stop.send_replace(true);
+        task.await.unwrap();
+    }
+
     /// Registers somebody and logs them in.
     pub async fn person(&self, name: &str) -> Person {
         let body = json!({

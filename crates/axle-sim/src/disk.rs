@@ -347,5 +347,5 @@ impl RoomLog {
 
 /// An event as an item of a queue.
 pub fn item(source: Source, event: &Event) -> Item {
-    Item { source, event_id: event.event_id().clone(), json: Arc::from(event.json()) }
+    Item { source, event_id: Some(event.event_id().clone()), json: Arc::from(event.json()) }
 }

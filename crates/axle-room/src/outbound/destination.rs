@@ -7,7 +7,9 @@ use axle_protocol::ServerName;
 use axle_protocol::limits::MAX_PDUS_PER_TRANSACTION;
 
 use super::backoff::Backoff;
-use super::{Cursor, ERRORS_BEFORE_HALVING, Item, MAX_TRANSACTION_BYTES, Output, REFUSALS_BEFORE_HALVING, Response};
+use super::{
+    Cursor, ERRORS_BEFORE_HALVING, Item, MAX_TRANSACTION_BYTES, Output, REFUSALS_BEFORE_HALVING, Response, Source,
+};
 
 /// How many items are read at a time.
 const LOAD_LIMIT: usize = 2 * MAX_PDUS_PER_TRANSACTION;
@@ -94,7 +96,8 @@ impl Destination {
         self.flight.is_none() && self.ready.is_empty() && !self.loading && !self.more
     }
 
-    /// Whether the other server could not be reached the last time: then [`Destination::handle_alive`] matters.
+    /// Whether the other server could not be reached the last time: then [`Destination::handle_alive`] matters, and what
+    /// is of use now only is of none.
     pub fn is_unreachable(&self) -> bool {
         self.unreachable
     }
@@ -128,6 +131,7 @@ impl Destination {
             Response::Ok { failed } => self.delivered(&flight, failed),
             Response::Unreachable(error) => {
                 self.attempted(&error);
+                self.ready.retain(|item| item.source != Source::Fleeting);
                 self.retry(flight, None, now);
             }
             Response::Refused { status, errcode, error, retry_after_ms } => {
@@ -209,11 +213,13 @@ impl Destination {
 
     fn delivered(&mut self, flight: &Flight, failed: Vec<(String, String)>) {
         self.outputs.push_back(Output::Attempted(None));
-        let alone = flight.items.len() == 1;
+        let is_event = |item: &&Item| !item.source.is_edu();
+        let alone = flight.items.iter().filter(is_event).count() == 1;
         for (id, reason) in failed {
             // A hub may name an LPDU by the id of what it would have made of it: then only a lone one is known.
-            let by_id = flight.items.iter().find(|item| item.event_id.as_str() == id);
-            if let Some(item) = by_id.or(flight.items.first().filter(|_| alone)) {
+            let is_it = |item: &&Item| item.event_id.as_ref().is_some_and(|event_id| event_id.as_str() == id);
+            let by_id = flight.items.iter().find(is_it);
+            if let Some(item) = by_id.or(flight.items.iter().find(is_event).filter(|_| alone)) {
                 self.outputs.push_back(Output::Failed { item: item.clone(), reason });
             }
         }
@@ -259,8 +265,16 @@ impl Destination {
         self.wait(flight, delay, now);
     }
 
-    fn wait(&mut self, flight: Flight, delay: u64, now: u64) {
-        self.flight = Some(flight);
+    fn wait(&mut self, mut flight: Flight, delay: u64, now: u64) {
+        if flight.items.iter().any(|item| item.source == Source::Fleeting) {
+            flight.items = flight.items.iter().filter(|item| item.source != Source::Fleeting).cloned().collect();
+        }
+        if flight.items.is_empty() {
+            // Nothing is left to be tried again; what comes next waits all the same.
+            self.probing = false;
+        } else {
+            self.flight = Some(flight);
+        }
         self.retry_at = Some(now + delay);
         self.outputs.push_back(Output::SetTimer(now + delay));
     }

@@ -22,22 +22,28 @@ pub const REFUSALS_BEFORE_HALVING: u32 = 2;
 /// How many times the other server may fail (500) at the same transaction before its events are suspected.
 pub const ERRORS_BEFORE_HALVING: u32 = 4;
 
-/// Which queue an event is from, and its place there.
+/// Which queue something is from, and its place there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A finished event of a room that we are the hub of: its stream position.
     Event(i64),
     /// An LPDU of one of our users, for the room's hub: its queue id.
     Lpdu(i64),
+    /// An EDU that is kept until it is delivered: its queue id.
+    Edu(i64),
+    /// An EDU that is of use now or never: it is tried once.
+    Fleeting,
 }
 
-/// A place in both queues.
+/// A place in all queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cursor {
     /// The last stream position.
     pub event: i64,
     /// The last queue id of an LPDU.
     pub lpdu: i64,
+    /// The last queue id of an EDU.
+    pub edu: i64,
 }
 
 impl Cursor {
@@ -46,17 +52,26 @@ impl Cursor {
         match source {
             Source::Event(stream) => self.event = self.event.max(stream),
             Source::Lpdu(id) => self.lpdu = self.lpdu.max(id),
+            Source::Edu(id) => self.edu = self.edu.max(id),
+            Source::Fleeting => {}
         }
     }
 }
 
-/// An event, or LPDU, to be delivered.
+impl Source {
+    /// Whether it stands for an EDU rather than an event.
+    pub fn is_edu(self) -> bool {
+        matches!(self, Self::Edu(_) | Self::Fleeting)
+    }
+}
+
+/// An event, LPDU or EDU to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     /// Where it is from.
     pub source: Source,
-    /// Its id; of an LPDU, the id that it has as such.
-    pub event_id: EventId,
+    /// Its id; of an LPDU, the id that it has as such. EDUs have none.
+    pub event_id: Option<EventId>,
     /// The exact bytes.
     pub json: Arc<str>,
 }
@@ -94,12 +109,13 @@ pub enum Output {
         /// At most so many.
         limit: usize,
     },
-    /// Send a transaction and answer with [`Destination::handle_response`]. A repeated one has the same id and items.
+    /// Send a transaction and answer with [`Destination::handle_response`]. A repeated one has the same id and items,
+    /// without those that were to be tried once.
     /// One without items is sent, too: it shows whether the other server refuses an event or anything.
     Transmit {
         /// `:txnId`.
         txn_id: Arc<str>,
-        /// `pdus`.
+        /// `pdus` and `edus`.
         items: Arc<[Item]>,
     },
     /// Everything up to this place was delivered, or set aside.

@@ -9,7 +9,7 @@ use crate::world::name;
 
 fn item(stream: i64) -> Item {
     let id = EventId::parse(format!("$e{stream}")).unwrap();
-    Item { source: Source::Event(stream), event_id: id, json: Arc::from("{}") }
+    Item { source: Source::Event(stream), event_id: Some(id), json: Arc::from("{}") }
 }
 
 fn refused(status: u16, errcode: &str) -> Response {
@@ -118,7 +118,8 @@ impl Rig {
 fn stream(item: &Item) -> i64 {
     match item.source {
         Source::Event(stream) => stream,
-        Source::Lpdu(id) => id,
+        Source::Lpdu(id) | Source::Edu(id) => id,
+        Source::Fleeting => 0,
     }
 }
 
@@ -272,7 +273,80 @@ fn lpdus_and_events_share_the_queue() {
     assert!(matches!(destination.poll_output(), Some(Output::Transmit { items, .. }) if items.len() == 2));
     destination.handle_response(ok(), 0);
     let outputs: Vec<_> = std::iter::from_fn(|| destination.poll_output()).collect();
-    assert!(outputs.contains(&Output::Acknowledge(Cursor { event: 3, lpdu: 7 })));
+    assert!(outputs.contains(&Output::Acknowledge(Cursor { event: 3, lpdu: 7, edu: 0 })));
+}
+
+fn edu(source: Source) -> Item {
+    Item { source, event_id: None, json: Arc::from("{}") }
+}
+
+/// What the destination sends next, and what it wants to be written down.
+fn sent(destination: &mut Destination) -> (Vec<Source>, Option<Cursor>) {
+    let (mut sent, mut done) = (Vec::new(), None);
+    while let Some(output) = destination.poll_output() {
+        match output {
+            Output::Transmit { items, .. } => sent.extend(items.iter().map(|item| item.source)),
+            Output::Acknowledge(cursor) => done = Some(cursor),
+            _ => {}
+        }
+    }
+    (sent, done)
+}
+
+#[test]
+fn kept_edus_are_sent_again_and_fleeting_ones_are_not() {
+    let mut destination = Destination::new(name("one.example"), "boot", 1);
+    destination.handle_wake();
+    destination.handle_loaded(vec![edu(Source::Edu(4)), edu(Source::Fleeting), item(3)]);
+    assert_eq!(sent(&mut destination).0, [Source::Edu(4), Source::Fleeting, Source::Event(3)]);
+    destination.handle_response(Response::Unreachable("down".into()), 0);
+    assert!(sent(&mut destination).0.is_empty() && destination.is_unreachable());
+    destination.handle_timeout(MAX_DELAY_MS * 2);
+    assert_eq!(sent(&mut destination).0, [Source::Edu(4), Source::Event(3)]);
+    destination.handle_response(ok(), 0);
+    assert_eq!(sent(&mut destination).1, Some(Cursor { event: 3, lpdu: 0, edu: 4 }));
+}
+
+#[test]
+fn a_transaction_of_what_is_fleeting_is_tried_once_and_the_next_waits() {
+    let mut destination = Destination::new(name("one.example"), "boot", 1);
+    destination.handle_wake();
+    destination.handle_loaded(vec![edu(Source::Fleeting)]);
+    assert_eq!(sent(&mut destination).0, [Source::Fleeting]);
+    destination.handle_response(Response::Unreachable("down".into()), 0);
+    assert!(sent(&mut destination).0.is_empty() && destination.is_idle());
+    destination.handle_wake();
+    destination.handle_loaded(vec![item(3)]);
+    assert!(sent(&mut destination).0.is_empty(), "the server was down a moment ago");
+    destination.handle_timeout(MAX_DELAY_MS * 2);
+    assert_eq!(sent(&mut destination).0, [Source::Event(3)]);
+}
+
+#[test]
+fn an_edu_that_is_refused_alone_is_set_aside() {
+    let mut destination = Destination::new(name("one.example"), "boot", 1);
+    destination.handle_wake();
+    destination.handle_loaded(vec![edu(Source::Edu(4)), item(3)]);
+    let (mut now, mut parked, mut arrived) = (0, Vec::new(), Vec::new());
+    while !destination.is_idle() {
+        now += MAX_DELAY_MS * 2;
+        destination.handle_timeout(now);
+        while let Some(output) = destination.poll_output() {
+            match output {
+                Output::Transmit { items, .. } if items.iter().any(|item| item.source.is_edu()) => {
+                    destination.handle_response(refused(400, "M_BAD_JSON"), now);
+                }
+                Output::Transmit { items, .. } => {
+                    arrived.extend(items.iter().map(|item| item.source));
+                    destination.handle_response(ok(), now);
+                }
+                Output::Park { item, .. } => parked.push(item.source),
+                Output::Load { .. } => destination.handle_loaded(Vec::new()),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((parked, arrived), (vec![Source::Edu(4)], vec![Source::Event(3)]));
 }
 
 /// What happens to one request.

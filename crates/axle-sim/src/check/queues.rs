@@ -49,11 +49,12 @@ impl Queues {
         txn_id: &Arc<str>,
         items: &[Item],
     ) -> Option<String> {
-        for item in items.iter().filter(|item| matches!(item.source, Source::Event(_))) {
-            self.received.entry(item.event_id.clone()).or_default().insert(to.clone());
+        let events = items.iter().filter(|item| matches!(item.source, Source::Event(_)));
+        for event_id in events.filter_map(|item| item.event_id.as_ref()) {
+            self.received.entry(event_id.clone()).or_default().insert(to.clone());
         }
         let sent = self.sent.entry((node.id, node.epoch, to.clone())).or_default();
-        let ids: Vec<EventId> = items.iter().map(|item| item.event_id.clone()).collect();
+        let ids: Vec<EventId> = items.iter().filter_map(|item| item.event_id.clone()).collect();
         let first = sent.transactions.entry(Arc::clone(txn_id)).or_insert_with(|| ids.clone());
         if *first != ids {
             return Some(format!("s{}: {txn_id} to {to} holds something else when repeated", node.id));
@@ -92,6 +93,8 @@ fn place(source: Source) -> (u8, i64) {
     match source {
         Source::Event(stream) => (0, stream),
         Source::Lpdu(id) => (1, id),
+        Source::Edu(id) => (2, id),
+        Source::Fleeting => (3, 0),
     }
 }
 

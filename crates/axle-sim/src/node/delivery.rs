@@ -75,12 +75,13 @@ impl Node {
                 self.enqueue(ctx, Write::Acknowledge(name.clone(), cursor.event), vec![]);
             }
             Output::Failed { item, reason } => {
-                ctx.out.push(Out::Trace(format!("s{}: {} is refused: {reason}", self.id, item.event_id)));
+                ctx.out.push(Out::Trace(format!("s{}: {:?} is refused: {reason}", self.id, item.event_id)));
                 self.lpdu_refused(ctx, &item);
             }
             Output::Park { item, .. } => {
-                ctx.out.push(Out::Fact(Fact::Parked(name.clone(), item.event_id.clone())));
-                self.enqueue(ctx, Write::Park(name.clone(), item.event_id), vec![]);
+                let Some(event_id) = item.event_id else { return };
+                ctx.out.push(Out::Fact(Fact::Parked(name.clone(), event_id.clone())));
+                self.enqueue(ctx, Write::Park(name.clone(), event_id), vec![]);
             }
             Output::SetTimer(at) => ctx.out.push(Out::Timer(at, Timer::Destination(name.clone()))),
             Output::Load { .. } | Output::Attempted(_) => {}

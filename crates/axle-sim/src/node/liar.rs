@@ -102,9 +102,9 @@ impl Node {
         if liar.victim.as_ref() != Some(name) {
             return items;
         }
-        items.retain(|item| liar.withheld.as_ref() != Some(&item.event_id));
+        items.retain(|item| liar.withheld.is_none() || liar.withheld != item.event_id);
         for item in &mut items {
-            if let Some(json) = liar.instead.get(&item.event_id) {
+            if let Some(json) = item.event_id.as_ref().and_then(|event_id| liar.instead.get(event_id)) {
                 item.json = Arc::clone(json);
             }
         }

@@ -10,8 +10,10 @@ mod account_data;
 mod accounts;
 mod delivery;
 mod device_keys;
+mod device_lists;
 mod devices;
 mod directory;
+mod edus;
 mod error;
 mod faults;
 mod forgotten;
@@ -41,8 +43,10 @@ pub use device_keys::{
     ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
     UserKeys, WantedKey,
 };
+pub use device_lists::{DeviceLists, MAX_REMOTE_LISTS, RemoteDevices, ToldDevices, UntoldDevices};
 pub use devices::{Device, Devices, LastSeen, Tokens};
 pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, RoomDescription, RoomDirectory};
+pub use edus::{EduQueues, MAX_EDUS_PER_DESTINATION, NewEdu, PendingEdu};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use forgotten::ForgottenRooms;
@@ -64,6 +68,7 @@ pub use relations::{
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
+pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
@@ -79,6 +84,8 @@ pub trait Store:
     + UserDirectory
     + UserData
     + DeviceKeys
+    + DeviceLists
+    + EduQueues
     + ToDeviceQueues
     + KeyBackups
     + HubFaults
@@ -107,6 +114,8 @@ impl<T> Store for T where
         + UserDirectory
         + UserData
         + DeviceKeys
+        + DeviceLists
+        + EduQueues
         + ToDeviceQueues
         + KeyBackups
         + HubFaults

@@ -1,9 +1,12 @@
 //! Messages from device to device ("Send-to-Device messaging" in Matrix's specification).
 
 use async_trait::async_trait;
-use axle_protocol::UserId;
+use axle_protocol::{ServerName, UserId};
 
-use crate::{ClientTxnKey, StoreError};
+use crate::{ClientTxnKey, NewEdu, StoreError};
+
+/// Messages that wait for a device at which those of other servers are dropped.
+pub const MAX_RECEIVED_TO_DEVICE: usize = 5_000;
 
 /// A message for devices of a local user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,15 @@ pub struct NewToDevice {
     pub device_id: Option<String>,
     /// The event as it is handed out.
     pub json: String,
+}
+
+/// What another server sent at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceivedToDevice {
+    /// What the other server calls it: it may send it again. `None`: it said nothing.
+    pub message_id: Option<String>,
+    /// The messages.
+    pub messages: Vec<NewToDevice>,
 }
 
 /// A message that waits for its device.
@@ -28,9 +40,18 @@ pub struct ToDevice {
 /// Queues of messages, one a device.
 #[async_trait]
 pub trait ToDeviceQueues {
-    /// Queues messages for those of the devices that exist. `false`: this transaction was done before; nothing was
-    /// queued.
-    async fn send_to_device(&self, txn: ClientTxnKey, messages: Vec<NewToDevice>) -> Result<bool, StoreError>;
+    /// Queues messages for those of the devices that exist, and EDUs for devices elsewhere. `false`: this transaction was
+    /// done before; nothing was queued.
+    async fn send_to_device(
+        &self,
+        txn: ClientTxnKey,
+        messages: Vec<NewToDevice>,
+        edus: Vec<NewEdu>,
+    ) -> Result<bool, StoreError>;
+
+    /// Queues messages of another server for those of the devices that exist and have not too many waiting; none that
+    /// it sent before, unless that was long ago.
+    async fn receive_to_device(&self, origin: &ServerName, received: Vec<ReceivedToDevice>) -> Result<(), StoreError>;
 
     /// The oldest messages of a device with `stream <= until`, in order, at most `limit`.
     async fn to_device(

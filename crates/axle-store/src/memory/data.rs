@@ -8,10 +8,11 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
 use super::device_keys::KeyData;
+use super::device_lists::ListData;
 use super::key_backups::Backups;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    MediaThumbnail, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, Relation, Report, RoomAlias,
+    MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, Relation, Report, RoomAlias,
     StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
@@ -54,6 +55,12 @@ pub(super) struct Data {
     /// By device, the oldest message first.
     pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,
     pub(super) to_device_txns: HashSet<ClientTxnKey>,
+    /// Ids of what came from each server.
+    pub(super) to_device_seen: HashMap<ServerName, Vec<String>>,
+    /// By place in the queues.
+    pub(super) edus: BTreeMap<i64, NewEdu>,
+    pub(super) last_edu: i64,
+    pub(super) device_lists: ListData,
     pub(super) media: BTreeMap<String, MediaItem>,
     pub(super) aliases: BTreeMap<String, RoomAlias>,
     pub(super) listed: BTreeSet<RoomId>,

@@ -222,7 +222,21 @@ impl Data {
 
     fn keys_changed(&mut self, user_id: UserId, reader: Option<UserId>) {
         let stream = self.next_stream();
+        if reader.is_none() {
+            self.device_lists.changed(&user_id, stream);
+        }
         self.e2ee.changes.insert((user_id, reader), stream);
+    }
+
+    /// The keys of another server's user changed.
+    pub(super) fn remote_keys_changed(&mut self, user_id: UserId) {
+        let stream = self.next_stream();
+        self.e2ee.changes.insert((user_id, None), stream);
+    }
+
+    /// When a user's keys last changed for everyone.
+    pub(super) fn keys_changed_at(&self, user_id: &UserId) -> Option<i64> {
+        self.e2ee.changes.get(&(user_id.clone(), None)).copied()
     }
 
     fn share_a_room(&self, one: &UserId, other: &UserId) -> bool {

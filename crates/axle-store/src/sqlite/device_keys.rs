@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use axle_protocol::UserId;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::SqliteStore;
 use super::error::damaged;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
+use super::{SqliteStore, device_lists};
 use crate::{
     ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, PublishedDevice, StoreError,
     UserKeys, WantedKey,
@@ -291,15 +291,26 @@ fn put_signature(tx: &mut Tx<'_>, signature: &KeySignature) -> Result<(), StoreE
     changed(tx, target_user, if target_user == signer { EVERYONE } else { signer })
 }
 
-/// Marks what a user publishes as changed now.
+/// Marks what a local user publishes as changed now. What everyone may see, other servers are to be told.
 fn changed(tx: &mut Tx<'_>, user_id: &str, reader: &str) -> Result<(), StoreError> {
+    let stream = mark(tx, user_id, reader)?;
+    if reader == EVERYONE { device_lists::to_be_told(tx, user_id, stream) } else { Ok(()) }
+}
+
+/// Marks what another server's user publishes as changed now.
+pub(super) fn mark_changed(tx: &mut Tx<'_>, user_id: &str) -> Result<(), StoreError> {
+    mark(tx, user_id, EVERYONE)?;
+    Ok(())
+}
+
+fn mark(tx: &mut Tx<'_>, user_id: &str, reader: &str) -> Result<i64, StoreError> {
     let stream = tx.next_stream();
     tx.conn
         .prepare_cached("INSERT OR REPLACE INTO key_change (user_id, reader, stream) VALUES (?1, ?2, ?3)")?
         .execute(params![user_id, reader, stream])?;
     // The row is replaced one day; its stream position must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
-    Ok(())
+    Ok(stream)
 }
 
 fn usage(text: &str) -> Result<KeyUsage, StoreError> {

@@ -6,8 +6,10 @@ pub(crate) mod append;
 pub(crate) mod concurrency;
 pub(crate) mod delivery;
 pub(crate) mod device_keys;
+pub(crate) mod device_lists;
 pub(crate) mod devices;
 pub(crate) mod directory;
+pub(crate) mod edus;
 pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod key_backups;
@@ -86,6 +88,10 @@ macro_rules! full_suite {
             pushers: set_replaced_and_removed, one_key_of_several_users, a_device_takes_its_pushers_with_it,
                 a_user_has_so_many_pushers;
             search: by_words_and_room, by_what_it_is_in, nothing_redacted, in_pages;
+            device_lists: changes_are_told_once, good_while_a_room_is_shared, updates_are_news;
+            edus: in_order_until_acknowledged, the_newest_of_a_subject, no_more_than_so_many;
+            to_device: queued_once_and_removed, a_device_takes_its_messages_with_it,
+                what_goes_elsewhere_is_queued_with_it, received_once_and_not_without_end;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
             media: uploads, quotas, reservations, thumbnails;

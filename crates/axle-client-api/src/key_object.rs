@@ -1,13 +1,13 @@
 //! Signed JSON objects that clients publish as keys.
 
 use axle_protocol::{MatrixError, UserId, VerifyKey, canonical_json};
-use axle_store::KeySignature;
+use axle_store::{CrossSigningKey, KeySignature, KeyUsage};
 use serde_json::{Map, Value, json};
 
 use crate::error::ApiResult;
 
 /// The largest key that is kept, signatures included.
-pub(crate) const MAX_KEY_BYTES: usize = 16 * 1024;
+pub const MAX_KEY_BYTES: usize = 16 * 1024;
 
 /// A key object.
 pub(crate) type Object = Map<String, Value>;
@@ -29,13 +29,29 @@ pub(crate) fn stored(json: &str) -> ApiResult<Object> {
 }
 
 /// The ed25519 key that names an object of one key: the part of its id after the colon, which has to be the key itself.
-pub(crate) fn only_key(object: &Object) -> Result<String, MatrixError> {
+fn only_key(object: &Object) -> Result<String, MatrixError> {
     let keys = object.get("keys").and_then(Value::as_object).filter(|keys| keys.len() == 1);
     let key = keys
         .and_then(|keys| keys.iter().next())
         .and_then(|(id, key)| Some((id.strip_prefix("ed25519:")?, key.as_str()?)));
     let key = key.filter(|(id, key)| id == key && VerifyKey::from_base64(key).is_some()).map(|(_, key)| key.to_owned());
     key.ok_or_else(|| MatrixError::invalid_param("A cross-signing key has one ed25519 key, named by itself."))
+}
+
+/// The cross-signing key of a user that an object is. It has to say whose it is and what for.
+pub fn cross_signing_key(
+    user_id: &UserId,
+    usage: KeyUsage,
+    object: &Map<String, Value>,
+) -> Result<CrossSigningKey, MatrixError> {
+    if object.get("user_id").and_then(Value::as_str) != Some(user_id.as_str()) {
+        return Err(MatrixError::invalid_param("This is another user's key."));
+    }
+    let usages = object.get("usage").and_then(Value::as_array);
+    if !usages.is_some_and(|usages| usages.iter().any(|found| found.as_str() == Some(usage.as_str()))) {
+        return Err(MatrixError::invalid_param(format!("This key is not for {}.", usage.as_str())));
+    }
+    Ok(CrossSigningKey { usage, public_key: only_key(object)?, json: canonical_json::object_to_string(object) })
 }
 
 /// The signatures of a user on an object, by key id.

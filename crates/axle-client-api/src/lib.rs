@@ -30,6 +30,7 @@ mod password;
 mod power;
 mod profile;
 mod push;
+mod published;
 mod push_rules;
 mod pushers;
 mod receipts;
@@ -41,6 +42,7 @@ mod room_id;
 mod room_list;
 mod search;
 mod seen;
+mod servers;
 mod service;
 mod session;
 mod spaces;
@@ -55,6 +57,7 @@ mod upgrade;
 mod visibility;
 mod work;
 
+use axle_protocol::{RoomId, UserId};
 use axum::Router;
 use axum::routing::any;
 use http::{HeaderName, Method, header};
@@ -64,13 +67,38 @@ pub use accounts::{CreateUserError, create_user};
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
+pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
+pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
 pub use room_id::new_room_id;
 pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
+pub use servers::{MessageElsewhere, OtherServers};
+pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent, Thumbnailer};
 pub use state::ApiState;
 pub use work::Work;
 
 use state::Api;
+
+/// The client-server API, and what other servers have to say to it. Cheap to clone.
+#[derive(Clone)]
+pub struct ClientApi(Api);
+
+impl ClientApi {
+    /// An API on these foundations.
+    pub fn new(state: ApiState) -> Self {
+        Self(Api::new(state))
+    }
+
+    /// The same as [`router`].
+    pub fn router(&self) -> Router {
+        routes().with_state(self.0.clone())
+    }
+
+    /// A user of another server, who is known to be in the room, types there, or does not any more.
+    pub async fn typing_elsewhere(&self, room_id: &RoomId, user_id: &UserId, typing: bool) {
+        typing::set_elsewhere(&self.0, room_id, user_id, typing).await;
+    }
+}
 
 /// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, and
 /// what is served under `/_synapse` for tools that know Synapse.
@@ -82,6 +110,13 @@ pub fn router(state: ApiState) -> (Router, Work) {
     let api = Api::new(state);
     let work = Work::new(api.clone());
     let router = endpoints::routes()
+/// The router has no fallback of its own, so that it can be merged with others.
+pub fn router(state: ApiState) -> Router {
+    ClientApi::new(state).router()
+}
+
+fn routes() -> Router<Api> {
+    endpoints::routes()
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
         .route("/_matrix/client/{*path}", any(endpoint::unrecognized))

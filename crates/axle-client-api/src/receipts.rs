@@ -69,9 +69,12 @@ impl<'a> Reading<'a> {
             ts: now_ms(),
             stream: 0,
         };
-        if self.api.store.put_receipt(&self.room_id, receipt).await?.is_some() {
+        if self.api.store.put_receipt(&self.room_id, receipt.clone()).await?.is_some() {
             match receipt_type {
-                ReceiptType::Read => self.api.rooms.wake_members(&self.room_id).await?,
+                ReceiptType::Read => {
+                    self.api.servers.read(&self.room_id, &receipt).await;
+                    self.api.rooms.wake_members(&self.room_id).await?;
+                }
                 ReceiptType::ReadPrivate => self.api.notifier.wake(&self.session.user_id),
             }
         }

@@ -18,6 +18,8 @@ use crate::push::Pushing;
 use crate::search::Index;
 use crate::seen::Sightings;
 use crate::service::{Notifier, PushGateway, RoomService, Thumbnailer};
+use crate::servers::OtherServers;
+use crate::service::{Notifier, RoomService, Thumbnailer};
 use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
@@ -33,6 +35,8 @@ pub struct ApiState {
     pub thumbnailer: Arc<dyn Thumbnailer>,
     /// What changes rooms.
     pub rooms: Arc<dyn RoomService>,
+    /// What reaches other servers.
+    pub servers: Arc<dyn OtherServers>,
     /// What wakes syncs.
     pub notifier: Arc<dyn Notifier>,
     /// What tells push gateways.

@@ -12,6 +12,8 @@ use crate::state::Api;
 
 /// The longest that somebody counts as typing who does not say so again.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// Users who count as typing in a room at once; others are not told of.
+const MAX_TYPING: usize = 100;
 /// Rooms that are remembered for those who have not been told yet that nobody types there any more.
 const MAX_QUIET_ROOMS: usize = 10_000;
 
@@ -39,8 +41,21 @@ struct Entry {
     ends: Instant,
 }
 
-/// A user types, for so long, or does not. The room is told of it, and when the time is over.
+/// A local user types, for so long, or does not. The room is told of it, and when the time is over; so are other servers.
 pub(crate) async fn set(api: &Api, room_id: &RoomId, user_id: &UserId, timeout: Option<Duration>) {
+    let changed = set_here(api, room_id, user_id, timeout).await;
+    // They have to be told again that somebody goes on: they count the time as well.
+    if changed || timeout.is_some() {
+        api.servers.typing(room_id, user_id, timeout.is_some()).await;
+    }
+}
+
+/// The same of a user of another server, who says when they stop.
+pub(crate) async fn set_elsewhere(api: &Api, room_id: &RoomId, user_id: &UserId, typing: bool) {
+    set_here(api, room_id, user_id, typing.then_some(MAX_TIMEOUT)).await;
+}
+
+async fn set_here(api: &Api, room_id: &RoomId, user_id: &UserId, timeout: Option<Duration>) -> bool {
     let changed = match timeout {
         Some(timeout) => {
             let began = api.typing.begin(&api.clock, room_id, user_id, Instant::now() + timeout.min(MAX_TIMEOUT));
@@ -54,6 +69,7 @@ pub(crate) async fn set(api: &Api, room_id: &RoomId, user_id: &UserId, timeout: 
     if changed {
         wake(api, room_id).await;
     }
+    changed
 }
 
 async fn end_in_time(api: Api, room_id: RoomId, user_id: UserId, began: i64) {
@@ -62,6 +78,9 @@ async fn end_in_time(api: Api, room_id: RoomId, user_id: UserId, began: i64) {
             sleep_until(ends).await;
         } else if api.typing.end(&api.clock, &room_id, &user_id, Some(began)) {
             wake(&api, &room_id).await;
+            if user_id.server_str() == api.config.server_name.as_str() {
+                api.servers.typing(&room_id, &user_id, false).await;
+            }
         }
     }
 }
@@ -88,6 +107,9 @@ impl Typing {
         let mut rooms = self.lock();
         if let Some(entry) = rooms.rooms.get_mut(room_id).and_then(|room| room.typing.get_mut(user_id)) {
             entry.ends = ends;
+            return None;
+        }
+        if rooms.rooms.get(room_id).is_some_and(|room| room.typing.len() >= MAX_TYPING) {
             return None;
         }
         let began = rooms.change(clock, room_id);

@@ -5,6 +5,7 @@ mod blocked;
 pub mod client;
 mod clock;
 mod connect;
+pub mod edu;
 pub mod endpoints;
 pub mod keys;
 pub mod resolve;
@@ -12,6 +13,7 @@ pub mod sender;
 mod service;
 pub mod tls;
 mod web;
+mod users;
 
 pub use clock::{Clock, system_clock};
 pub use connect::ConnectError;
@@ -20,6 +22,7 @@ pub use service::{
     TransactionOutcome,
 };
 pub use web::{WebAnswer, WebClient, WebError};
+pub use users::{ClaimedKeys, DeviceList, ListedDevice, QueriedKeys, UserService, WantedKeys};
 
 /// How we introduce ourselves.
 pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

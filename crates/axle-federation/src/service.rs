@@ -88,13 +88,12 @@ pub struct InviteRequest {
 /// What the endpoints need of the server. `origin` is always the authenticated sender of the request.
 #[async_trait]
 pub trait FederationService: Send + Sync + 'static {
-    /// `PUT /send/:txnId`: processes events and EDUs. Returns when what was accepted is durable. Idempotence,
-    /// `M_BAD_STATE` and the limits of the envelope are the endpoint's business.
+    /// `PUT /send/:txnId`: processes events. Returns when what was accepted is durable. Idempotence, `M_BAD_STATE`, the
+    /// limits of the envelope and EDUs are the endpoint's business.
     async fn transaction(
         &self,
         origin: &ServerName,
         pdus: Vec<Box<RawValue>>,
-        edus: Vec<Value>,
     ) -> Result<TransactionOutcome, MatrixError>;
 
     /// `GET /event/:eventId`: 404 `M_NOT_FOUND` unless `origin` may see it; redacted where it may not see the content.

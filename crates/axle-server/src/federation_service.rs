@@ -8,19 +8,16 @@ use axle_federation::{
     TransactionOutcome,
 };
 use axle_protocol::{EventId, MatrixError, RoomId, ServerName, UserId};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::rooms::{Rooms, handshake, invite, reads, transaction};
 
 #[async_trait]
 impl FederationService for Rooms {
-    /// EDUs are for devices, which come with MLS; there is nobody yet to hand them to.
     async fn transaction(
         &self,
         origin: &ServerName,
         pdus: Vec<Box<RawValue>>,
-        _edus: Vec<Value>,
     ) -> Result<TransactionOutcome, MatrixError> {
         transaction::take(self, origin, pdus).await
     }

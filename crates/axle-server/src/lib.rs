@@ -2,6 +2,7 @@
 //! administration.
 
 pub mod admin;
+mod between;
 mod client_service;
 pub mod config;
 mod federation_service;

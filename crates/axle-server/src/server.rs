@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axle_client_api::{ApiState, ClientApiConfig, MediaConfig, RateLimits, Registration};
+use axle_client_api::{ApiState, ClientApi, ClientApiConfig, MediaConfig, OtherServers as _, RateLimits, Registration};
 use axle_federation::tls::TlsError;
 use axle_media::{MediaError, MediaFolder};
 use axle_store::sqlite::{Options, SqliteStore};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, Admin};
+use crate::between::{Between, Incoming};
 use crate::config::{Config, RegistrationMode};
 use crate::folder::{DataFolder, FolderError};
 use crate::key_file::{KeyFileError, SigningKeys};
@@ -110,7 +111,11 @@ impl Server {
         let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
         let (stop, stopped) = watch::channel(false);
 
-        let routers = Routers::new(&config, &store, media, &rooms, network.as_ref(), &metrics, &stopped);
+        let ways = network.as_ref().map(|network| (network.client(), network.queues()));
+        let me = config.server_name.clone();
+        let between = Arc::new(Between::new(me, store.clone(), rooms.clone(), ways, network::boot()?));
+        let foundations = Foundations { store: &store, media, rooms: &rooms, between: &between };
+        let routers = Routers::new(&config, foundations, network.as_ref(), &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
             store: store.clone(),
@@ -126,6 +131,7 @@ impl Server {
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         let client_work = tokio::spawn(routers.client_work.run(stopped));
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
+        between.devices_changed().await;
         let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
         Ok(Self { rooms, network, listeners, certificates, client_work, departures, stop, _folder: folder })
     }
@@ -179,6 +185,14 @@ async fn open_media(path: PathBuf) -> Result<MediaFolder, StartError> {
     Ok(tokio::task::spawn_blocking(move || MediaFolder::open(path)).await??)
 }
 
+/// What endpoints stand on.
+struct Foundations<'a> {
+    store: &'a Arc<dyn Store>,
+    media: MediaFolder,
+    rooms: &'a Rooms,
+    between: &'a Arc<Between>,
+}
+
 /// The endpoints of each kind of listener.
 struct Routers {
     client: Router,
@@ -189,18 +203,19 @@ struct Routers {
 impl Routers {
     fn new(
         config: &Config,
-        store: &Arc<dyn Store>,
-        media: MediaFolder,
-        rooms: &Rooms,
+        foundations: Foundations<'_>,
         network: Option<&Network>,
         metrics: &Arc<Metrics>,
         stop: &watch::Receiver<bool>,
     ) -> Self {
         let (client, client_work) = axle_client_api::router(ApiState {
+        let Foundations { store, media, rooms, between } = foundations;
+        let clients = ClientApi::new(ApiState {
             store: store.clone(),
             media,
             thumbnailer: Arc::new(ThumbnailProcesses::new()),
             rooms: Arc::new(rooms.clone()),
+            servers: between.clone(),
             notifier: rooms.wakes(),
             gateway: Arc::new(WebGateway::new(config)),
             config: client_config(config),
@@ -217,7 +232,9 @@ impl Routers {
             well_known: config.federation.well_known.clone().filter(|_| !shared),
             stop: stop.clone(),
         };
-        let federation = network.map(Network::router).unwrap_or_default();
+        let users = Arc::new(Incoming::new(between.clone(), clients.clone()));
+        let federation = network.map(|network| network.router(users)).unwrap_or_default();
+        let client = clients.router();
         let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
         let plain = System { well_known: None, ..system.clone() };

@@ -14,6 +14,7 @@ pub(crate) mod path;
 mod peer;
 mod request;
 mod send;
+mod users;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};

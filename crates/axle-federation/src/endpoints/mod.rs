@@ -18,6 +18,7 @@ mod server_keys;
 mod state;
 mod state_ids;
 mod transactions;
+mod users;
 mod version;
 mod well_known;
 
@@ -33,11 +34,11 @@ pub use backfill::MAX_BACKFILL;
 pub use body::{BODY_TIMEOUT, MAX_BODY_BYTES, MAX_TRANSACTION_BODY_BYTES};
 pub use rate_limit::RateLimit;
 
-use crate::FederationService;
 use crate::blocked::BlockList;
 use crate::client::path::{FEDERATION, UNSTABLE};
 use crate::clock::Clock;
 use crate::keys::KeyRing;
+use crate::{FederationService, UserService};
 use answer::Failure;
 use body::Bodies;
 use rate_limit::RateLimiter;
@@ -72,6 +73,7 @@ pub struct Federation {
     bodies: Bodies,
     inbound: Arc<Inbound>,
     heard_from: Option<HeardFrom>,
+    users: Option<Arc<dyn UserService>>,
 }
 
 impl Federation {
@@ -89,6 +91,7 @@ impl Federation {
             inbound: Inbound::new(store.clone()),
             blocked: BlockList::new(store),
             heard_from: None,
+            users: None,
             config,
             service,
             keys,
@@ -100,6 +103,12 @@ impl Federation {
     #[must_use]
     pub fn on_heard_from(self, tell: HeardFrom) -> Self {
         Self { heard_from: Some(tell), ..self }
+    }
+
+    /// The users behind the endpoints. Without them EDUs are ignored.
+    #[must_use]
+    pub fn with_users(self, users: Arc<dyn UserService>) -> Self {
+        Self { users: Some(users), ..self }
     }
 
     fn server_name(&self) -> &ServerName {
@@ -142,6 +151,7 @@ pub fn routes(federation: Federation) -> Router {
         .route(&v2("invite/{room}/{event}"), put(invite::invite_by_event))
         .route(&v2("send_join/{room}/{event}"), put(send_membership::send_join_by_event))
         .route(&v2("send_leave/{room}/{event}"), put(send_membership::send_leave_by_event));
+    let router = users::routes(router);
     let router = both(router, "v2", "send/{txn}", put(send::send));
     let router = both(router, "v2", "event/{event}", get(event::event));
     let router = both(router, "v2", "backfill/{room}", get(backfill::backfill));

@@ -4,6 +4,7 @@
 //! is lost costs nothing but time.
 
 mod counters;
+mod fleeting;
 mod queue;
 
 use std::collections::hash_map::Entry;
@@ -21,10 +22,12 @@ use axle_store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
 
 pub use counters::Counters;
+pub use fleeting::FleetingEdu;
 
 use crate::blocked::BlockList;
 use crate::client::Client;
 use crate::clock::{Clock, system_clock};
+use fleeting::Fleeting;
 
 /// What the queues ask of the server's rooms.
 #[async_trait]
@@ -77,6 +80,7 @@ enum Stop {
 struct Signal {
     state: Mutex<Woken>,
     notify: Notify,
+    fleeting: Fleeting,
     /// The destination could not be reached: being heard of matters.
     unreachable: AtomicBool,
 }
@@ -87,13 +91,17 @@ struct Woken {
     events: bool,
     /// An LPDU was queued.
     lpdus: bool,
+    /// An EDU was queued that is kept.
+    edus: bool,
+    /// One was handed over that is not.
+    fleeting: bool,
     /// The destination was heard of.
     heard: bool,
 }
 
 impl Woken {
     fn is_queued(self) -> bool {
-        self.events || self.lpdus
+        self.events || self.lpdus || self.edus || self.fleeting
     }
 }
 
@@ -122,6 +130,7 @@ impl Sender {
     /// Goes on with everything that a restart interrupted.
     pub async fn resume(&self) -> Result<(), StoreError> {
         self.wake(&self.0.store.pending_destinations().await?);
+        self.wake_edus(&self.0.store.edu_destinations().await?);
         let lpdus = self.0.store.pending_lpdus(None).await?;
         let rooms: HashSet<RoomId> = lpdus.into_iter().map(|lpdu| lpdu.room_id).collect();
         for room_id in rooms {
@@ -149,6 +158,26 @@ impl Sender {
     pub fn wake_lpdus(&self, hub: &ServerName) {
         let mut queues = self.queues();
         self.signal(&mut queues, hub).raise(|woken| woken.lpdus = true);
+    }
+
+    /// EDUs are queued for these destinations, durable since now.
+    pub fn wake_edus<'a>(&self, destinations: impl IntoIterator<Item = &'a ServerName>) {
+        let mut queues = self.queues();
+        for destination in destinations {
+            self.signal(&mut queues, destination).raise(|woken| woken.edus = true);
+        }
+    }
+
+    /// Tells these destinations of something that is of use now or never. Those that cannot be reached never learn of it.
+    pub fn send_fleeting<'a>(&self, destinations: impl IntoIterator<Item = &'a ServerName>, edu: &FleetingEdu) {
+        let mut queues = self.queues();
+        for destination in destinations {
+            let signal = self.signal(&mut queues, destination);
+            if !signal.unreachable.load(Ordering::Relaxed) {
+                signal.fleeting.put(edu.clone());
+                signal.raise(|woken| woken.fleeting = true);
+            }
+        }
     }
 
     /// This server was heard of: if it could not be reached, it is tried again now.

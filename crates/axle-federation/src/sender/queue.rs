@@ -31,7 +31,17 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
     let seed = RandomState::new().hash_one(name.as_str());
     let machine = Destination::new(name.clone(), &sender.0.boot, seed);
     let start = Instant::now();
-    let mut queue = Queue { sender, name, machine, start, lpdus: BTreeMap::new(), lpdus_queued: true };
+    let mut queue = Queue {
+        sender,
+        name,
+        machine,
+        start,
+        signal: signal.clone(),
+        lpdus: BTreeMap::new(),
+        lpdus_queued: true,
+        edus_queued: true,
+        edus_removed: 0,
+    };
     let mut request: Option<Request> = None;
     let mut timer: Option<Instant> = None;
     let mut reload: Option<Instant> = None;
@@ -58,6 +68,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
                     signal.unreachable.store(queue.machine.is_unreachable(), Ordering::Relaxed);
                 }
                 queue.lpdus_queued |= woken.lpdus;
+                queue.edus_queued |= woken.edus;
                 if woken.is_queued() {
                     queue.machine.handle_wake();
                 }
@@ -70,6 +81,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
             () = until(reload) => {
                 reload = None;
                 queue.lpdus_queued = true;
+                queue.edus_queued = true;
                 queue.machine.handle_wake();
             }
             () = tokio::time::sleep(IDLE), if idle => {
@@ -87,10 +99,15 @@ struct Queue {
     name: ServerName,
     machine: Destination,
     start: Instant,
+    signal: Arc<Signal>,
     /// Rooms and hashes of the LPDUs that were read, by their place in the queue.
     lpdus: BTreeMap<i64, (RoomId, Hash)>,
     /// There may be LPDUs that were not read yet. Most destinations are no hub, and need not look.
     lpdus_queued: bool,
+    /// The same of EDUs that are kept.
+    edus_queued: bool,
+    /// The last EDU that was taken out of the store.
+    edus_removed: i64,
 }
 
 impl Queue {
@@ -128,18 +145,41 @@ impl Queue {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The next items: finished events first, since they do not wait for anybody's answer.
+    /// The next items. EDUs first: they may be keys of what follows. Then finished events, since they do not wait for
+    /// anybody's answer.
     async fn load(&mut self, after: Cursor, limit: usize) -> Result<Vec<Item>, StoreError> {
-        let store = self.sender.0.store.clone();
-        let events = store.pending_events(&self.name, after.event, limit).await?;
-        let mut items: Vec<Item> = events
-            .into_iter()
-            .map(|event| Item { source: Source::Event(event.stream), event_id: event.event_id, json: event.json })
-            .collect();
+        let mut items = self.load_edus(after.edu, limit).await?;
+        let mut events = self.sender.0.store.pending_events(&self.name, after.event, limit).await?;
+        // Neither holds up the other.
+        let most_edus = (limit / 2).max(limit.saturating_sub(events.len()));
+        if items.len() > most_edus {
+            items.truncate(most_edus);
+            self.edus_queued = true;
+        }
+        events.truncate(limit.saturating_sub(items.len()));
+        items.extend(events.into_iter().map(|event| Item {
+            source: Source::Event(event.stream),
+            event_id: Some(event.event_id),
+            json: event.json,
+        }));
         if self.lpdus_queued && items.len() < limit {
             self.load_lpdus(after.lpdu, limit, &mut items).await?;
         }
+        if self.machine.is_unreachable() {
+            self.signal.fleeting.clear();
+        }
+        let fleeting = self.signal.fleeting.take(limit.saturating_sub(items.len()));
+        items.extend(fleeting.into_iter().map(|json| Item { source: Source::Fleeting, event_id: None, json }));
         Ok(items)
+    }
+
+    async fn load_edus(&mut self, after: i64, limit: usize) -> Result<Vec<Item>, StoreError> {
+        if !std::mem::take(&mut self.edus_queued) {
+            return Ok(Vec::new());
+        }
+        let edus = self.sender.0.store.pending_edus(&self.name, after, limit).await?;
+        self.edus_queued = edus.len() >= limit;
+        Ok(edus.into_iter().map(|edu| Item { source: Source::Edu(edu.id), event_id: None, json: edu.json }).collect())
     }
 
     async fn load_lpdus(&mut self, after: i64, limit: usize, items: &mut Vec<Item>) -> Result<(), StoreError> {
@@ -167,7 +207,7 @@ impl Queue {
             match Event::parse(lpdu.json.as_bytes(), RoomVersion::I1) {
                 Ok(event) => {
                     self.lpdus.insert(lpdu.id, (lpdu.room_id.clone(), lpdu.lpdu_hash));
-                    let event_id = event.event_id().clone();
+                    let event_id = Some(event.event_id().clone());
                     items.push(Item { source: Source::Lpdu(lpdu.id), event_id, json: lpdu.json });
                 }
                 Err(error) => {
@@ -185,10 +225,12 @@ impl Queue {
             if sender.0.blocked.contains(&name).await {
                 return Response::Unreachable("blocked by the operator".into());
             }
-            let body = transaction_body(items.iter().map(|item| &*item.json), &[]);
+            let of_kind =
+                |edu: bool| items.iter().filter(move |item| item.source.is_edu() == edu).map(|item| &*item.json);
+            let body = transaction_body(of_kind(false), &of_kind(true).collect::<Vec<_>>());
             match sender.0.client.send_transaction(&name, &txn_id, body).await {
                 Ok(answer) => {
-                    sender.0.counters.taken(items.len());
+                    sender.0.counters.taken(of_kind(false).count());
                     Response::Ok { failed: answer.failed.into_iter().collect() }
                 }
                 Err(error) => {
@@ -209,24 +251,37 @@ impl Queue {
         if cursor.event > 0 {
             self.sender.0.store.acknowledge(&self.name, cursor.event);
         }
+        if cursor.edu > self.edus_removed {
+            match self.sender.0.store.remove_edus(&self.name, cursor.edu).await {
+                Ok(()) => self.edus_removed = cursor.edu,
+                // They are sent again after the next start, and recognised.
+                Err(error) => tracing::error!(destination = %self.name, %error, "EDUs could not be crossed off"),
+            }
+        }
     }
 
     async fn failed(&mut self, item: Item, reason: &str) {
         match item.source {
             Source::Lpdu(id) => self.refuse(id, reason).await,
             Source::Event(_) => {
-                tracing::warn!(destination = %self.name, event_id = %item.event_id, reason, "an event was not taken");
+                tracing::warn!(destination = %self.name, event_id = ?item.event_id, reason, "an event was not taken");
             }
+            // They are not answered one by one.
+            Source::Edu(_) | Source::Fleeting => {}
         }
     }
 
     async fn park(&mut self, item: Item, reason: String) {
-        tracing::warn!(destination = %self.name, event_id = %item.event_id, reason, "an event was refused and parked");
         if let Source::Lpdu(id) = item.source {
             return self.refuse(id, &reason).await;
         }
+        let Some(event_id) = item.event_id else {
+            tracing::warn!(destination = %self.name, reason, "an EDU was refused");
+            return;
+        };
+        tracing::warn!(destination = %self.name, %event_id, reason, "an event was refused and parked");
         let (destination, at) = (self.name.clone(), (self.sender.0.clock)());
-        let parked = ParkedEvent { destination, event_id: item.event_id, reason, at };
+        let parked = ParkedEvent { destination, event_id, reason, at };
         if let Err(error) = self.sender.0.store.park(parked).await {
             tracing::error!(destination = %self.name, %error, "a parked event could not be stored");
         }

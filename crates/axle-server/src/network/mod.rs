@@ -13,8 +13,8 @@ use axle_federation::endpoints::{EndpointsConfig, Federation, RateLimit, routes}
 use axle_federation::keys::{KeyRing, KeyRingConfig, OwnKeys};
 use axle_federation::resolve::{ResolveError, Resolver, ResolverConfig};
 use axle_federation::sender::Sender;
-use axle_federation::system_clock;
 use axle_federation::tls::{ClientTls, ClientTlsConfig, TlsError};
+use axle_federation::{UserService, system_clock};
 use axle_room::Identity;
 use axle_store::{Store, StoreError};
 use axum::Router;
@@ -33,6 +33,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// The way to other servers and back.
 pub(crate) struct Network {
     keys: KeyRing,
+    client: Client,
     sender: Sender,
     outbound: Arc<FederationOutbound>,
     rooms: Rooms,
@@ -79,23 +80,28 @@ pub(crate) fn connect(
         peers: Arc::new(FederationPeers(client.clone())),
         outbound: outbound.clone(),
     });
-    let sender = Sender::new(client, store.clone(), Arc::new(RoomsBehindQueues(rooms.clone())), boot()?);
+    let sender = Sender::new(client.clone(), store.clone(), Arc::new(RoomsBehindQueues(rooms.clone())), boot()?);
     outbound.connect(sender.clone());
     let endpoints = EndpointsConfig {
         rate_limit: config.rate_limits.enabled.then(RateLimit::default),
         well_known: config.federation.well_known.clone(),
     };
-    let network = Network { keys, sender, outbound, rooms: rooms.clone(), store: store.clone(), endpoints };
+    let network = Network { keys, client, sender, outbound, rooms: rooms.clone(), store: store.clone(), endpoints };
     Ok((rooms, Some(network)))
 }
 
 impl Network {
-    /// The server-to-server API.
-    pub(crate) fn router(&self) -> Router {
+    /// The server-to-server API, for these users.
+    pub(crate) fn router(&self, users: Arc<dyn UserService>) -> Router {
         let service = Arc::new(self.rooms.clone());
         let (store, keys, sender) = (self.store.clone(), self.keys.clone(), self.sender.clone());
         let federation = Federation::new(self.endpoints.clone(), service, store, keys, system_clock());
-        routes(federation.on_heard_from(Box::new(move |server| sender.heard_of(server))))
+        routes(federation.with_users(users).on_heard_from(Box::new(move |server| sender.heard_of(server))))
+    }
+
+    /// What asks other servers.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The queues towards other servers.
@@ -141,7 +147,7 @@ fn key_ring(config: &Config, own: &SigningKeys, store: Arc<dyn Store>, client: C
 }
 
 /// What tells the transaction ids of this start from those of all others.
-fn boot() -> Result<String, NetworkError> {
+pub(crate) fn boot() -> Result<String, NetworkError> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(NetworkError::Random)?;
     Ok(format!("{:016x}", u64::from_be_bytes(random)))

@@ -24,6 +24,7 @@ mod load;
 pub mod network;
 mod notifier;
 pub(crate) mod outside;
+mod people;
 pub(crate) mod reads;
 mod received;
 mod registry;

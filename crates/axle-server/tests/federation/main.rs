@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+mod devices;
+mod edus;
 mod handshakes;
 mod invites;
 mod people;
@@ -9,4 +11,5 @@ mod reads;
 mod slow;
 mod support;
 mod transactions;
+mod two;
 mod world;

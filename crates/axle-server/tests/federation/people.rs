@@ -1,12 +1,14 @@
 //! Local users, by the client-server API.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axle_protocol::RoomId;
 use serde_json::{Value, json};
 
 pub struct Person {
     pub user_id: String,
+    pub device_id: String,
     token: String,
     base: String,
     http: reqwest::Client,
@@ -21,7 +23,7 @@ impl Person {
         let answer = http.post(format!("{base}/register")).json(&body).send().await.unwrap();
         let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
         let text = |key: &str| answer[key].as_str().unwrap().to_owned();
-        Self { user_id: text("user_id"), token: text("access_token"), base, http }
+        Self { user_id: text("user_id"), device_id: text("device_id"), token: text("access_token"), base, http }
     }
 
     pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
@@ -30,7 +32,37 @@ impl Person {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn put(&self, path: &str, body: Value) -> Value {
+        let request = self.http.put(format!("{}/{path}", self.base)).bearer_auth(&self.token).json(&body);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// A sync that waits as long as it has to for something that is not there yet.
+    pub async fn sync(&self, since: Option<&str>, timeout_ms: u32) -> Value {
+        let since = since.map(|since| format!("&since={since}")).unwrap_or_default();
+        self.get(&format!("sync?timeout={timeout_ms}{since}")).await
+    }
+
+    /// Where a sync is now.
+    pub async fn now(&self) -> String {
+        self.sync(None, 0).await["next_batch"].as_str().unwrap().to_owned()
+    }
+
+    /// Syncs from there until there is what is looked for, and gives it.
+    pub async fn sync_until<T>(&self, mut since: String, find: impl Fn(&Value) -> Option<T>) -> T {
+        let look = async {
+            loop {
+                let sync = self.sync(Some(&since), 30_000).await;
+                if let Some(found) = find(&sync) {
+                    return found;
+                }
+                since = sync["next_batch"].as_str().unwrap().to_owned();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), look).await.expect("no sync ever had it")
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
         let request = self.http.get(format!("{}/{path}", self.base)).bearer_auth(&self.token);
         request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }

@@ -42,6 +42,17 @@ pub struct World {
 pub struct Peer {
     pub http: Https,
     pub sent: Arc<Mutex<Vec<Value>>>,
+    pub edus: Arc<Mutex<Vec<Value>>>,
+    /// What it says of its users' keys, and how often it was asked.
+    pub keys: Arc<Mutex<Keys>>,
+}
+
+#[derive(Default)]
+pub struct Keys {
+    pub devices: Value,
+    pub queried: Value,
+    pub claimed: Value,
+    pub asked: usize,
 }
 
 impl World {
@@ -95,6 +106,12 @@ impl World {
         answer.ok()["failed_pdus"].clone()
     }
 
+    /// EDUs of the peer's; they are taken when this returns.
+    pub async fn edus(&self, txn_id: &str, edus: Value) {
+        let body = json!({"pdus": [], "edus": edus}).to_string();
+        self.call("PUT", &format!("/_matrix/federation/v2/send/{txn_id}"), body).await.ok();
+    }
+
     /// A public room with alice and the peer's bob in it.
     pub async fn room_with_bob(&self) -> RoomId {
         let room = self.alice.create_room("public").await;
@@ -112,16 +129,34 @@ impl World {
 impl Peer {
     async fn start(ca: &Ca) -> Self {
         let sent = Arc::new(Mutex::new(Vec::new()));
-        let log = sent.clone();
+        let (edus, keys) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Keys::default())));
+        let (log, log_edus) = (sent.clone(), edus.clone());
         let take = move |Path(_): Path<String>, body: Bytes| async move {
             let body: Value = serde_json::from_slice(&body).unwrap();
+            log_edus.lock().unwrap().extend(body["edus"].as_array().into_iter().flatten().cloned());
             log.lock().unwrap().extend(body["pdus"].as_array().unwrap().iter().cloned());
             ([(CONTENT_TYPE, "application/json")], r#"{"failed_pdus":{}}"#)
         };
         let router = keys_router(PEER)
             .route("/_matrix/federation/v2/send/{txn}", put(take))
-            .route("/_matrix/federation/v3/invite/{txn}", post(sign_invite));
-        Self { http: Https::start(Some(ca.server(&[PEER]).config()), router).await, sent }
+            .route("/_matrix/federation/v3/invite/{txn}", post(sign_invite))
+            .route("/_matrix/federation/v1/user/devices/{user}", get(answer(&keys, |keys| &keys.devices)))
+            .route("/_matrix/federation/v1/user/keys/query", post(answer(&keys, |keys| &keys.queried)))
+            .route("/_matrix/federation/v1/user/keys/claim", post(answer(&keys, |keys| &keys.claimed)));
+        Self { http: Https::start(Some(ca.server(&[PEER]).config()), router).await, sent, edus, keys }
+    }
+
+    /// The first EDU that the hub has sent and that is looked for, once there is one.
+    pub async fn until_edu(&self, find: impl Fn(&Value) -> bool) -> Value {
+        let wait = async {
+            loop {
+                if let Some(edu) = self.edus.lock().unwrap().iter().find(|edu| find(edu)) {
+                    return edu.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the hub never sent it")
     }
 
     /// The events that the hub has sent, once there is one with this id.
@@ -140,6 +175,23 @@ impl Peer {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the hub never sent it")
+    }
+}
+
+type Answering = std::pin::Pin<Box<dyn Future<Output = ([(http::HeaderName, &'static str); 1], String)> + Send>>;
+
+/// Answers with something of its keys, and counts.
+fn answer(
+    keys: &Arc<Mutex<Keys>>,
+    what: fn(&Keys) -> &Value,
+) -> impl FnOnce() -> Answering + Clone + Send + Sync + 'static {
+    let keys = keys.clone();
+    move || {
+        Box::pin(async move {
+            let mut keys = keys.lock().unwrap();
+            keys.asked += 1;
+            ([(CONTENT_TYPE, "application/json")], what(&keys).to_string())
+        })
     }
 }
 

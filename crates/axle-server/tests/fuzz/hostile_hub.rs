@@ -66,7 +66,7 @@ impl World {
             let (rooms, store) = rooms(BOB, peers).await;
             let joined = rooms.join(&user(BOB), &self.room, &[name(HUB)], Map::new()).await;
             let hub = name(HUB);
-            let sent = rooms.transaction(&hub, history.into_iter().rev().take(50).collect(), Vec::new()).await;
+            let sent = rooms.transaction(&hub, history.into_iter().rev().take(50).collect()).await;
             sent.unwrap();
             if joined.is_ok() {
                 let _ = rooms.fetch_history(&self.room, 0, 10).await;

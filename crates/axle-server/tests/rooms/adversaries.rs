@@ -53,7 +53,7 @@ async fn a_transaction_answers_for_each_event_by_its_id_as_received() {
     let all =
         [good.json(), others.json(), forbidden.json(), &forged, &malformed, nowhere.json(), not_mine.json(), "null"];
     let pdus = all.iter().map(|json| raw(json)).collect();
-    let failed = hub.rooms.transaction(&b.name, pdus, vec![]).await.unwrap().failed_pdus;
+    let failed = hub.rooms.transaction(&b.name, pdus).await.unwrap().failed_pdus;
     // The changed content does not change the id.
     let mut expected: Vec<String> =
         [&good, &others, &forbidden, &not_mine].iter().map(|event| event.event_id().to_string()).collect();
@@ -70,7 +70,7 @@ async fn an_lpdu_is_appended_once_however_often_it_comes() {
     let room = hub.create(&alice, "public").await;
     b.join(&bob, &room, hub).await.unwrap();
     let event = lpdu(message(&room, &bob, "once"), hub);
-    let send = || hub.rooms.transaction(&b.name, vec![raw(event.json()), raw(event.json())], vec![]);
+    let send = || hub.rooms.transaction(&b.name, vec![raw(event.json()), raw(event.json())]);
     for outcome in [send().await, send().await] {
         assert!(outcome.unwrap().failed_pdus.is_empty());
     }
@@ -88,7 +88,7 @@ async fn an_lpdu_is_recognised_when_the_hub_no_longer_has_it_in_memory() {
     let (old, first, second) = (say("old"), say("first"), say("second"));
     let send = async |hub: &Server, events: &[&Event]| {
         let pdus = events.iter().map(|event| raw(event.json())).collect();
-        assert!(hub.rooms.transaction(&b.name, pdus, vec![]).await.unwrap().failed_pdus.is_empty());
+        assert!(hub.rooms.transaction(&b.name, pdus).await.unwrap().failed_pdus.is_empty());
     };
     send(&hub, &[&old]).await;
     let left = hub.kill();
@@ -109,11 +109,11 @@ async fn an_lpdu_is_taken_by_the_hub_only() {
     until_agree(hub, b, &room).await;
     let before = ids(&b.timeline(&room).await);
     let event = lpdu(message(&room, &carol, "to b"), hub);
-    let outcome = b.rooms.transaction(&c.name, vec![raw(event.json())], vec![]).await.unwrap();
+    let outcome = b.rooms.transaction(&c.name, vec![raw(event.json())]).await.unwrap();
     assert!(outcome.failed_pdus.is_empty(), "it is dropped without a word");
     // A participant that plays the hub.
     let event = pdu(message(&room, &carol, "as hub"), before.last().unwrap());
-    let outcome = b.rooms.transaction(&c.name, vec![raw(event.json())], vec![]).await.unwrap();
+    let outcome = b.rooms.transaction(&c.name, vec![raw(event.json())]).await.unwrap();
     assert_eq!(outcome.failed_pdus.len(), 1);
     assert_eq!(ids(&b.timeline(&room).await), before);
 }
@@ -127,7 +127,7 @@ async fn a_hub_that_sends_what_the_rules_forbid_is_noticed() {
     let before = ids(&b.timeline(&room).await);
     let stranger = UserId::parse("@stranger:hub.test").unwrap();
     let lie = pdu(message(&room, &stranger, "not in the room"), before.last().unwrap());
-    let outcome = b.rooms.transaction(&hub.name, vec![raw(lie.json())], vec![]).await.unwrap();
+    let outcome = b.rooms.transaction(&hub.name, vec![raw(lie.json())]).await.unwrap();
     assert_eq!(outcome.failed_pdus.keys().collect::<Vec<_>>(), [lie.event_id().as_str()]);
     assert_eq!((b.rooms.counters().hub_faults(), ids(&b.timeline(&room).await)), (1, before));
     // It is kept as rejected, so what names it as its parent is understood, and the room goes on.
@@ -146,12 +146,12 @@ async fn a_hub_that_forges_an_event_is_noticed() {
     let template = message(&room, &carol, "what carol never said");
     let forged = template.into_lpdu(RoomVersion::I1, &hub.name, &c.name, &key(&hub.name)).unwrap();
     let forged = forged.complete(&[], &[before.last().unwrap().clone()], &hub.name, &key(&hub.name)).unwrap();
-    let outcome = b.rooms.transaction(&hub.name, vec![raw(forged.json())], vec![]).await.unwrap();
+    let outcome = b.rooms.transaction(&hub.name, vec![raw(forged.json())]).await.unwrap();
     assert_eq!(outcome.failed_pdus.len(), 1);
     assert_eq!(ids(&b.timeline(&room).await), before);
     assert_eq!(fault_kinds(b).await, ["bad_signature"]);
     // Anybody can send nonsense; only the hub is to be blamed for it.
-    b.rooms.transaction(&c.name, vec![raw(forged.json())], vec![]).await.unwrap();
+    b.rooms.transaction(&c.name, vec![raw(forged.json())]).await.unwrap();
     assert_eq!(b.rooms.counters().hub_faults(), 1);
 }
 
@@ -187,7 +187,7 @@ async fn a_hub_that_forks_its_room_is_not_complained_about() {
     let beside = message(&room, &alice, "beside it");
     let (auth_events, parents) = (first.auth_events(), first.prev_events());
     let beside = beside.into_pdu(RoomVersion::I1, auth_events, parents, &hub.name, &key(&hub.name)).unwrap();
-    let outcome = b.rooms.transaction(&hub.name, vec![raw(beside.json())], vec![]).await.unwrap();
+    let outcome = b.rooms.transaction(&hub.name, vec![raw(beside.json())]).await.unwrap();
     assert!(outcome.failed_pdus.is_empty());
     assert_eq!(b.texts(&room).await, ["one", "beside it"]);
     assert_eq!(b.rooms.counters().hub_faults(), 0, "there are hubs that do so with every event");
@@ -278,8 +278,8 @@ async fn what_the_operator_blocks_is_refused() {
     until("the block holds", async || hub.say(&alice, &room, "x").await.is_err()).await;
     assert_eq!(hub.rooms.join(&alice, &room, &[], Map::new()).await.unwrap_err().status, 403);
     let event = lpdu(message(&room, &bob, "x"), hub);
-    let failed = hub.rooms.transaction(&b.name, vec![raw(event.json())], vec![]).await.unwrap().failed_pdus;
+    let failed = hub.rooms.transaction(&b.name, vec![raw(event.json())]).await.unwrap().failed_pdus;
     assert_eq!(failed.keys().collect::<Vec<_>>(), [event.event_id().as_str()]);
     hub.store.block_server(&b.name, true).await.unwrap();
-    until("the block holds", async || hub.rooms.transaction(&b.name, vec![], vec![]).await.is_err()).await;
+    until("the block holds", async || hub.rooms.transaction(&b.name, vec![]).await.is_err()).await;
 }

@@ -201,7 +201,7 @@ async fn the_target_of_an_invite_is_told_of_it_after_a_crash() {
     invite.state_key = Some(carol.to_string());
     invite.content = crate::talk::map(serde_json::json!({"membership": "invite"}));
     let invite = lpdu(invite, &hub);
-    let answer = hub.rooms.transaction(&b.name, vec![raw(invite.json())], vec![]).await.unwrap();
+    let answer = hub.rooms.transaction(&b.name, vec![raw(invite.json())]).await.unwrap();
     assert!(answer.failed_pdus.is_empty(), "{answer:?}");
     assert_eq!(hub.membership(&room, &carol).await, Some(Membership::Invite));
     let left = hub.kill();
@@ -223,7 +223,7 @@ async fn an_invite_that_is_over_is_not_told() {
     invite.event_type = "m.room.member".into();
     invite.state_key = Some(carol.to_string());
     invite.content = crate::talk::map(serde_json::json!({"membership": "invite"}));
-    hub.rooms.transaction(&b.name, vec![raw(lpdu(invite, hub).json())], vec![]).await.unwrap();
+    hub.rooms.transaction(&b.name, vec![raw(lpdu(invite, hub).json())]).await.unwrap();
     assert_eq!(hub.store.announcement_destinations().await.unwrap(), std::slice::from_ref(&c.name));
     until("it was tried", async || net.tried_in_vain(&c.name) > 0).await;
     hub.set_member(&alice, &room, &carol, "leave").await.unwrap();

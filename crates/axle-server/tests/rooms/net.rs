@@ -256,7 +256,7 @@ impl Wire {
         pdus: Vec<Box<RawValue>>,
     ) -> Option<std::collections::BTreeMap<String, String>> {
         let rooms = self.reach(destination).ok()?;
-        Some(rooms.transaction(&self.us, pdus, Vec::new()).await.ok()?.failed_pdus)
+        Some(rooms.transaction(&self.us, pdus).await.ok()?.failed_pdus)
     }
 }
 

@@ -1,12 +1,11 @@
 //! `POST /_matrix/client/v3/keys/device_signing/upload`
 
-use axle_protocol::{MatrixError, UserId, canonical_json};
+use axle_protocol::{MatrixError, UserId};
 use axle_store::{CrossSigningKey, KeyUsage};
 use ruma::api::auth_scheme::AccessToken;
 use ruma::api::client::keys::upload_signing_keys::v3 as ruma_upload;
 use ruma::api::client::uiaa::{AuthData, AuthType};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::ApiResult;
@@ -42,11 +41,11 @@ pub(crate) async fn device_signing_upload(
     let mut new = Vec::new();
     for (usage, key) in given.into_iter().filter_map(|(usage, key)| Some((usage, key.as_deref()?))) {
         let object = key_object::parse(key.get())?;
-        let public_key = checked(user_id, usage, &object)?;
+        let key = key_object::cross_signing_key(user_id, usage, &object)?;
         if usage != KeyUsage::Master {
             signed_by_master(user_id, &object, new.iter().chain(&known))?;
         }
-        new.push(CrossSigningKey { usage, public_key, json: canonical_json::object_to_string(&object) });
+        new.push(key);
     }
     if new.iter().all(|key| is_known(&known, key)) {
         return Ok(ruma_upload::Response::new());
@@ -61,18 +60,6 @@ pub(crate) async fn device_signing_upload(
     api.store.put_cross_signing_keys(user_id, new).await?;
     e2ee::tell_changed(&api, user_id).await?;
     Ok(ruma_upload::Response::new())
-}
-
-/// The public key of an object that says whose it is and what for.
-fn checked(user_id: &UserId, usage: KeyUsage, object: &Object) -> Result<String, MatrixError> {
-    if object.get("user_id").and_then(Value::as_str) != Some(user_id.as_str()) {
-        return Err(MatrixError::invalid_param("This is another user's key."));
-    }
-    let usages = object.get("usage").and_then(Value::as_array);
-    if !usages.is_some_and(|usages| usages.iter().any(|found| found.as_str() == Some(usage.as_str()))) {
-        return Err(MatrixError::invalid_param(format!("This key is not for {}.", usage.as_str())));
-    }
-    key_object::only_key(object)
 }
 
 /// Signatures name keys and devices alike: none may be taken for the other.

@@ -3,6 +3,7 @@
 mod changes;
 mod claim;
 mod device_signing_upload;
+mod elsewhere;
 mod query;
 mod send_to_device;
 mod signatures_upload;
@@ -10,7 +11,6 @@ mod upload;
 
 use axle_protocol::UserId;
 use ruma::OwnedUserId;
-use serde::Serialize;
 
 use crate::endpoint::Endpoints;
 use crate::state::Api;
@@ -34,28 +34,19 @@ enum Asked {
     /// A name of this server that nobody can have.
     Nobody,
     /// A user of another server.
-    Remote(String),
+    Remote(UserId),
+    /// A user of a server of this name, with an id that cannot be told to it.
+    Unspeakable(String),
 }
 
 impl Asked {
     fn of(api: &Api, user_id: &OwnedUserId) -> Self {
         let server = user_id.server_name().as_str();
-        if server != api.config.server_name.as_str() {
-            return Self::Remote(server.to_owned());
+        match (UserId::parse(user_id.as_str()), server == api.config.server_name.as_str()) {
+            (Ok(user_id), true) => Self::Local(user_id),
+            (Err(_), true) => Self::Nobody,
+            (Ok(user_id), false) => Self::Remote(user_id),
+            (Err(_), false) => Self::Unspeakable(server.to_owned()),
         }
-        UserId::parse(user_id.as_str()).map_or(Self::Nobody, Self::Local)
-    }
-}
-
-/// Why nothing is known of the users of a server.
-#[derive(Serialize)]
-struct Unreachable {
-    status: u16,
-    message: &'static str,
-}
-
-impl Unreachable {
-    fn new() -> Self {
-        Self { status: 503, message: "Keys of other servers' users cannot be asked for." }
     }
 }

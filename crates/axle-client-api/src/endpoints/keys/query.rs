@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axle_protocol::{MatrixError, UserId};
+use axle_protocol::{MatrixError, ServerName, UserId};
 use axle_store::{KeyUsage, PublishedDevice, UserKeys};
+use futures_util::FutureExt as _;
 use ruma::OwnedDeviceId;
 use ruma::api::client::keys::get_keys::v3::Request;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Asked, Unreachable};
+use super::Asked;
+use super::elsewhere::{self, Unreachable};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
 use crate::key_object::{Object, seen_by};
@@ -35,15 +37,30 @@ pub(crate) async fn query(api: Api, session: Session, request: Request) -> ApiRe
         return Err(MatrixError::invalid_param(error).into());
     }
     let mut response = Response::default();
-    let mut wanted = BTreeMap::new();
+    let (mut wanted, mut remote) = (BTreeMap::new(), BTreeMap::<_, Vec<UserId>>::new());
+    let mut local = Vec::new();
     for (user_id, devices) in request.device_keys {
         match Asked::of(&api, &user_id) {
-            Asked::Local(user_id) => drop(wanted.insert(user_id, devices)),
+            Asked::Local(user_id) => {
+                local.push(user_id.clone());
+                wanted.insert(user_id, devices);
+            }
+            Asked::Remote(user_id) => {
+                remote.entry(user_id.server_name()).or_default().push(user_id.clone());
+                wanted.insert(user_id, devices);
+            }
             Asked::Nobody => drop(response.device_keys.insert(user_id.to_string(), BTreeMap::new())),
-            Asked::Remote(server) => drop(response.failures.insert(server, Unreachable::new())),
+            Asked::Unspeakable(server) => drop(response.failures.insert(server, Unreachable::unspeakable())),
         }
     }
-    for keys in api.store.user_keys(wanted.keys().cloned().collect(), &session.user_id).await? {
+    let ask = |server: ServerName, of: Vec<UserId>| {
+        let (servers, viewer) = (api.servers.clone(), session.user_id.clone());
+        async move { servers.user_keys(&server, &viewer, of).await }.boxed()
+    };
+    let (answers, failures) = elsewhere::ask(remote, request.timeout, ask).await;
+    response.failures.extend(failures);
+    let here = api.store.user_keys(local, &session.user_id).await?;
+    for keys in here.into_iter().chain(answers.into_iter().flatten()) {
         let devices = wanted.get(&keys.user_id).map_or(&[][..], Vec::as_slice);
         response.add(&session.user_id, keys, devices)?;
     }

@@ -51,7 +51,13 @@ pub(crate) async fn signatures_upload(
         let other = match Asked::of(&api, user_id) {
             Asked::Local(local) if local == session.user_id => Some(own.clone()),
             Asked::Local(local) => Some(published(&api, &session, &local).await?),
-            Asked::Nobody | Asked::Remote(_) => None,
+            Asked::Remote(remote) => {
+                let server = remote.server_name();
+                // One that cannot be reached has no key that could be signed.
+                let found = api.servers.user_keys(&server, &session.user_id, vec![remote]).await;
+                found.ok().and_then(|mut found| found.pop())
+            }
+            Asked::Nobody | Asked::Unspeakable(_) => None,
         };
         for (target, object) in objects.iter() {
             match check(&own, other.as_ref(), target, object.get()) {

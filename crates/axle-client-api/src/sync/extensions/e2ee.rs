@@ -51,8 +51,9 @@ pub(crate) fn counts(mut left: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     left
 }
 
-/// Wakes everyone whom a change of a user's keys concerns.
+/// Wakes everyone whom a change of a user's keys concerns, and tells other servers.
 pub(crate) async fn tell_changed(api: &Api, user_id: &UserId) -> ApiResult<()> {
+    api.servers.devices_changed().await;
     api.notifier.wake(user_id);
     for room in api.store.user_rooms(user_id).await? {
         if room.membership == Membership::Join {

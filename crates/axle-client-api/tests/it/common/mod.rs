@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)]
 
 pub mod gateway;
+pub mod alone;
 pub mod rooms;
 pub mod thumbnails;
 
@@ -129,6 +130,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         rooms: Arc::clone(&rooms) as _,
         notifier: Arc::clone(&rooms) as _,
         gateway: Arc::clone(&gateway) as _,
+        servers: Arc::new(alone::Alone),
         config,
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

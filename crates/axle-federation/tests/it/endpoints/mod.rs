@@ -10,4 +10,5 @@ mod rate_limits;
 mod reads;
 mod send;
 mod service;
+mod users;
 mod world;

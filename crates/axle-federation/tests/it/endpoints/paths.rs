@@ -29,6 +29,10 @@ fn endpoints() -> Vec<(&'static str, String)> {
         ("POST", "/_matrix/federation/v3/send_leave/t"),
         ("PUT", "/_matrix/federation/v2/send_leave/!r:hub.test/$e"),
         ("POST", "/_matrix/federation/v3/send_knock/t"),
+        ("GET", "/_matrix/federation/v1/user/devices/@u:hub.test"),
+        ("GET", "/_matrix/federation/v1/user/@u:hub.test/device/ONE"),
+        ("POST", "/_matrix/federation/v1/user/keys/query"),
+        ("POST", "/_matrix/federation/v1/user/keys/claim"),
     ];
     let unstable = [
         ("PUT", "send/t"),
@@ -38,6 +42,9 @@ fn endpoints() -> Vec<(&'static str, String)> {
         ("POST", "send_join/t"),
         ("POST", "send_leave/t"),
         ("POST", "send_knock/t"),
+        ("GET", "user/@u:hub.test/device/ONE"),
+        ("POST", "user/keys/query"),
+        ("POST", "user/keys/claim"),
     ];
     let stable = stable.into_iter().map(|(method, path)| (method, path.to_owned()));
     stable.chain(unstable.into_iter().map(|(method, path)| (method, format!("{UNSTABLE}/{path}")))).collect()

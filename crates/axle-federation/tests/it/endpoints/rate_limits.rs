@@ -6,7 +6,7 @@ use serde_json::json;
 use super::world::{HUB, World};
 use crate::support::{Answer, Ask, key};
 
-const LIMITED: [(&str, &str); 8] = [
+const LIMITED: [(&str, &str); 9] = [
     ("GET", "/_matrix/federation/v2/event/$e"),
     ("GET", "/_matrix/federation/v1/state/!r:hub.test?event_id=$e"),
     ("GET", "/_matrix/federation/v1/state_ids/!r:hub.test?event_id=$e"),
@@ -15,6 +15,7 @@ const LIMITED: [(&str, &str); 8] = [
     ("GET", "/_matrix/federation/v1/make_leave/!r:hub.test/@u:a.test"),
     ("POST", "/_matrix/federation/v3/send_leave/t"),
     ("POST", "/_matrix/federation/v3/send_knock/t"),
+    ("GET", "/_matrix/federation/v1/user/devices/@u:hub.test"),
 ];
 
 fn ask(method: &'static str, path: &str) -> Ask {

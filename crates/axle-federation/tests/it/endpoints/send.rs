@@ -38,9 +38,28 @@ async fn events_reach_the_service_as_they_are() {
     for path in [path("1"), format!("{UNSTABLE}/send/2"), "/_matrix/federation/v1/send/3".into()] {
         let answer = world.send(Ask::with("PUT", &path, text).signed()).await.ok();
         assert_eq!(answer, json!({"failed_pdus": {}}));
-        let expected = r#"transaction a.test [{"b":1.50, "a":"\u00e9"},null,3] [{"content":{},"type":"m.x"}]"#;
+        let expected = r#"transaction a.test [{"b":1.50, "a":"\u00e9"},null,3]"#;
         assert_eq!(world.service.calls(), [expected]);
     }
+}
+
+#[tokio::test]
+async fn edus_of_known_types_reach_the_users() {
+    let world = World::new().await;
+    let typing = |user: &str| {
+        let content = json!({"room_id": "!r:hub.test", "user_id": user, "typing": true});
+        json!({"edu_type": "m.typing", "content": content})
+    };
+    let message = json!({"target": "@a:hub.test", "target_device": "A", "message_type": "m.x", "message": {}});
+    let message = json!({"type": "m.direct_to_device", "sender": "@u:a.test", "content": message});
+    let edus =
+        json!([typing("@u:a.test"), typing("@u:b.test"), {"edu_type": "m.unknown", "content": {}}, message, null]);
+    world.call("PUT", &path("1"), &json!({"pdus": [], "edus": edus})).await.ok();
+    // What is kept comes before the events, what is not after them.
+    assert_eq!(world.service.calls(), ["edus a.test to-device", "transaction a.test []", "edus a.test typing"]);
+    // What cannot be kept is to be sent again.
+    world.service.refuse(MatrixError::unknown("The disk is full."));
+    world.call("PUT", &path("2"), &json!({"pdus": [], "edus": edus})).await.fails(500, "M_UNKNOWN");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! What is behind the endpoints in these tests: remembers what reached it, and answers as it was told.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use axle_federation::edu::Edu;
 use axle_federation::{
-    FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,
-    TransactionOutcome,
+    ClaimedKeys, DeviceList, FederationService, InviteRequest, ListedDevice, MembershipChange, QueriedKeys,
+    RoomStateAt, RoomTemplate, SentMembership, StateIds, TransactionOutcome, UserService, WantedKeys,
 };
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use serde_json::value::RawValue;
@@ -68,10 +70,9 @@ impl FederationService for Recorder {
         &self,
         origin: &ServerName,
         pdus: Vec<Box<RawValue>>,
-        edus: Vec<Value>,
     ) -> Result<TransactionOutcome, MatrixError> {
         let pdus: Vec<&str> = pdus.iter().map(|pdu| pdu.get()).collect();
-        self.call(format!("transaction {origin} [{}] {}", pdus.join(","), Value::Array(edus))).await?;
+        self.call(format!("transaction {origin} [{}]", pdus.join(","))).await?;
         Ok(self.outcome.lock().unwrap().clone())
     }
 
@@ -147,5 +148,41 @@ impl FederationService for Recorder {
         let InviteRequest { event, invite_room_state, room_version } = request;
         self.call(format!("invite {origin} {event} {} {room_version}", Value::Array(invite_room_state))).await?;
         Ok(r#"{"signed":true}"#.into())
+    }
+}
+
+#[async_trait]
+impl UserService for Recorder {
+    async fn edus(&self, origin: &ServerName, edus: Vec<Edu>) -> Result<(), MatrixError> {
+        let kinds: Vec<&str> = edus.iter().map(kind).collect();
+        self.call(format!("edus {origin} {}", kinds.join(","))).await
+    }
+
+    async fn devices(&self, user_id: &UserId) -> Result<DeviceList, MatrixError> {
+        self.call(format!("devices {user_id}")).await?;
+        let keys = json!({"device_id": "ONE"}).as_object().unwrap().clone();
+        let device = ListedDevice { device_id: "ONE".into(), keys, device_display_name: None };
+        let (user_id, master_key) = (user_id.to_string(), None);
+        Ok(DeviceList { user_id, stream_id: 7, devices: vec![device], master_key, self_signing_key: None })
+    }
+
+    async fn query_keys(&self, wanted: BTreeMap<String, Vec<String>>) -> Result<QueriedKeys, MatrixError> {
+        self.call(format!("query {}", json!(wanted))).await?;
+        Ok(QueriedKeys::default())
+    }
+
+    async fn claim_keys(&self, wanted: WantedKeys) -> Result<ClaimedKeys, MatrixError> {
+        self.call(format!("claim {}", json!(wanted))).await?;
+        Ok(ClaimedKeys::default())
+    }
+}
+
+fn kind(edu: &Edu) -> &'static str {
+    match edu {
+        Edu::Typing(_) => "typing",
+        Edu::Receipts(_) => "receipts",
+        Edu::DirectToDevice(_) => "to-device",
+        Edu::DeviceListUpdate(_) => "device list",
+        Edu::SigningKeyUpdate(_) => "signing keys",
     }
 }

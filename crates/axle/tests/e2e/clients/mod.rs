@@ -22,7 +22,7 @@ fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients").join(name)
 }
 
-/// matrix-nio with vodozemac: encryption on one server, and a room of two servers.
+/// matrix-nio with vodozemac: encryption on one server, and between two.
 #[test]
 fn matrix_nio() {
     let network = Network::start(["hub.test", "one.test"]);

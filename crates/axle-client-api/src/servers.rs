@@ -1,0 +1,48 @@
+//! The door to other servers, for what is no event: keys of their users, and what they are told of ours.
+
+use async_trait::async_trait;
+use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
+use axle_store::{ClaimedKey, NewEdu, Receipt, UserKeys, WantedKey};
+use serde_json::value::RawValue;
+
+/// A message to devices of another server's user.
+#[derive(Debug, Clone)]
+pub struct MessageElsewhere {
+    /// Whose devices.
+    pub user_id: UserId,
+    /// Which; `*`: all.
+    pub device_id: String,
+    /// `content`, an object.
+    pub content: Box<RawValue>,
+}
+
+/// What the endpoints need of other servers. Every call that waits for one ends by itself.
+#[async_trait]
+pub trait OtherServers: Send + Sync + 'static {
+    /// What users of a server publish, with the signatures that `viewer` may see. Who is not there is left out.
+    async fn user_keys(
+        &self,
+        server: &ServerName,
+        viewer: &UserId,
+        of: Vec<UserId>,
+    ) -> Result<Vec<UserKeys>, MatrixError>;
+
+    /// Claims keys of devices of a server's users. What is not there is left out.
+    async fn claim_keys(&self, server: &ServerName, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, MatrixError>;
+
+    /// The EDUs that bring messages to other servers, to be stored.
+    fn to_device(&self, sender: &UserId, event_type: &str, messages: &[MessageElsewhere]) -> Vec<NewEdu>;
+
+    /// EDUs, durable since now, are queued for these servers.
+    fn queued(&self, destinations: &[ServerName]);
+
+    /// Devices of local users changed, durably: the servers that share rooms with them are told. When this returns, that
+    /// cannot be lost any more.
+    async fn devices_changed(&self);
+
+    /// A local user types in a room, or does not any more.
+    async fn typing(&self, room_id: &RoomId, user_id: &UserId, typing: bool);
+
+    /// A local user has read a room up to an event.
+    async fn read(&self, room_id: &RoomId, receipt: &Receipt);
+}

@@ -1,0 +1,35 @@
+//! A server that reaches no other one.
+
+use async_trait::async_trait;
+use axle_client_api::{MessageElsewhere, OtherServers};
+use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
+use axle_store::{ClaimedKey, NewEdu, Receipt, UserKeys, WantedKey};
+
+pub struct Alone;
+
+fn unreachable() -> MatrixError {
+    MatrixError::bad_gateway("There is no such server.")
+}
+
+#[async_trait]
+impl OtherServers for Alone {
+    async fn user_keys(&self, _: &ServerName, _: &UserId, _: Vec<UserId>) -> Result<Vec<UserKeys>, MatrixError> {
+        Err(unreachable())
+    }
+
+    async fn claim_keys(&self, _: &ServerName, _: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, MatrixError> {
+        Err(unreachable())
+    }
+
+    fn to_device(&self, _: &UserId, _: &str, _: &[MessageElsewhere]) -> Vec<NewEdu> {
+        Vec::new()
+    }
+
+    fn queued(&self, _: &[ServerName]) {}
+
+    async fn devices_changed(&self) {}
+
+    async fn typing(&self, _: &RoomId, _: &UserId, _: bool) {}
+
+    async fn read(&self, _: &RoomId, _: &Receipt) {}
+}

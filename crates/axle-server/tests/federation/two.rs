@@ -1,0 +1,168 @@
+//! Two whole servers: what waits for one that is down, and for one that is started again.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use axle_protocol::RoomId;
+use axle_server::Server;
+use axle_server::config::{Config, RegistrationMode};
+use axle_server::listen::Api;
+use serde_json::{Value, json};
+
+use crate::people::Person;
+use crate::support::Ca;
+use crate::world::{HUB, name};
+
+const OTHER: &str = "one.test";
+
+/// An address that is free, also for a server that is started again: not one that outgoing connections get.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+struct Setup {
+    ca: Ca,
+    folder: tempfile::TempDir,
+    addresses: [(&'static str, SocketAddr); 2],
+    clients: [SocketAddr; 2],
+}
+
+impl Setup {
+    fn new() -> Self {
+        let addresses = [(HUB, free_address()), (OTHER, free_address())];
+        let clients = [free_address(), free_address()];
+        Self { ca: Ca::new(), folder: tempfile::tempdir().unwrap(), addresses, clients }
+    }
+
+    async fn start(&self, which: usize) -> Server {
+        let (own, address) = self.addresses[which];
+        let tls = self.ca.issue(own, &[own]);
+        let data = Path::new(self.folder.path()).join(own);
+        let mut config = Config { server_name: name(own), data, ..Config::default() };
+        config.client.listen = vec![self.clients[which]];
+        config.registration.mode = RegistrationMode::Open;
+        config.rate_limits.enabled = false;
+        config.federation.listen = vec![address];
+        config.federation.tls_certificate = Some(tls.certificate);
+        config.federation.tls_key = Some(tls.private_key);
+        config.federation.ca_file = Some(self.ca.path("ca.pem"));
+        config.federation.overrides = self.addresses.iter().map(|(of, address)| (name(of), *address)).collect();
+        Server::start(config).await.unwrap()
+    }
+}
+
+async fn join(person: &Person, room: &RoomId) {
+    let (status, answer) = person.post(&format!("join/{room}?server_name={HUB}"), json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+fn ids(sync: &Value) -> Vec<u64> {
+    let events = sync["to_device"]["events"].as_array();
+    events.into_iter().flatten().filter_map(|event| event["content"]["n"].as_u64()).collect()
+}
+
+#[tokio::test]
+async fn messages_wait_for_a_server_that_is_down_and_survive_the_sender() {
+    let setup = Setup::new();
+    let (hub, one) = (setup.start(0).await, setup.start(1).await);
+    let alice = Person::register(hub.addresses(Api::Client).next().unwrap(), "alice").await;
+    let bob = Person::register(one.addresses(Api::Client).next().unwrap(), "bob").await;
+    let send = async |n: u64| {
+        let messages = json!({&bob.user_id: {&bob.device_id: {"n": n}}});
+        alice.put(&format!("sendToDevice/m.x/{n}"), json!({"messages": messages})).await;
+    };
+    send(1).await;
+    let since = bob.now().await;
+    bob.sync_until(since.clone(), |sync| ids(sync).contains(&1).then_some(())).await;
+    one.stop().await;
+    send(2).await;
+    send(3).await;
+    // What was answered is durable: it is there for another process, too.
+    hub.stop().await;
+    let hub = setup.start(0).await;
+    let one = setup.start(1).await;
+    send(4).await;
+    let mut seen = Vec::new();
+    let mut at = since;
+    while seen.last() != Some(&4) {
+        let (got, next) = bob
+            .sync_until(at, |sync| {
+                let got = ids(sync);
+                (!got.is_empty()).then(|| (got, sync["next_batch"].as_str().unwrap().to_owned()))
+            })
+            .await;
+        seen.extend(got);
+        at = next;
+    }
+    assert_eq!(seen, [1, 2, 3, 4], "each once, in order");
+    hub.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn both_see_each_other_in_a_room() {
+    let setup = Setup::new();
+    let (hub, one) = (setup.start(0).await, setup.start(1).await);
+    let alice = Person::register(hub.addresses(Api::Client).next().unwrap(), "alice").await;
+    let bob = Person::register(one.addresses(Api::Client).next().unwrap(), "bob").await;
+    let room = alice.create_room("public").await;
+    let since = alice.now().await;
+    join(&bob, &room).await;
+    let changed = |sync: &Value, user: &str| {
+        sync["device_lists"]["changed"].as_array().is_some_and(|users| users.contains(&json!(user)))
+    };
+    alice.sync_until(since, |sync| changed(sync, &bob.user_id).then_some(())).await;
+    let keys = |person: &Person| {
+        let id = format!("ed25519:{}", person.device_id);
+        json!({
+            "user_id": person.user_id, "device_id": person.device_id, "algorithms": [],
+            "keys": {&id: "k"}, "signatures": {&person.user_id: {&id: "c2ln"}},
+        })
+    };
+    // Bob's server has asked for her list before she has any keys; it learns of them.
+    let wanted = json!({"device_keys": {&alice.user_id: []}});
+    let (_, answer) = bob.post("keys/query", wanted.clone()).await;
+    assert_eq!(answer["device_keys"][&alice.user_id], json!({}), "{answer}");
+    let since = bob.now().await;
+    alice.post("keys/upload", json!({"device_keys": keys(&alice)})).await;
+    bob.sync_until(since, |sync| changed(sync, &alice.user_id).then_some(())).await;
+    let (_, answer) = bob.post("keys/query", wanted).await;
+    assert_eq!(answer["device_keys"][&alice.user_id][&alice.device_id]["keys"], keys(&alice)["keys"]);
+
+    // Who types and who reads, on the server that is no hub and on the one that is.
+    for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+        let since = to.now().await;
+        from.put(&format!("rooms/{room}/typing/{}", from.user_id), json!({"typing": true, "timeout": 60_000})).await;
+        let said = from.say(&room, "hello").await;
+        let ephemeral = |sync: &Value, kind: &str| {
+            let events = sync["rooms"]["join"][room.as_str()]["ephemeral"]["events"].as_array().cloned();
+            events.into_iter().flatten().find(|event| event["type"] == kind)
+        };
+        let types = |sync: &Value| {
+            let users = ephemeral(sync, "m.typing")?["content"]["user_ids"].clone();
+            users.as_array()?.contains(&json!(from.user_id)).then_some(())
+        };
+        to.sync_until(since.clone(), types).await;
+        from.post(&format!("rooms/{room}/receipt/m.read/{said}"), json!({})).await;
+        let reads =
+            |sync: &Value| ephemeral(sync, "m.receipt")?["content"][&said]["m.read"].get(&from.user_id).map(|_| ());
+        to.sync_until(since, reads).await;
+    }
+    let since = bob.now().await;
+    alice.post(&format!("rooms/{room}/leave"), json!({})).await;
+    let left = |sync: &Value| {
+        sync["device_lists"]["left"].as_array().is_some_and(|users| users.contains(&json!(alice.user_id))).then_some(())
+    };
+    bob.sync_until(since, left).await;
+    hub.stop().await;
+    one.stop().await;
+}

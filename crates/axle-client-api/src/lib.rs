@@ -29,8 +29,8 @@ mod page;
 mod password;
 mod power;
 mod profile;
-mod push;
 mod published;
+mod push;
 mod push_rules;
 mod pushers;
 mod receipts;
@@ -71,9 +71,8 @@ pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
 pub use room_id::new_room_id;
-pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
 pub use servers::{MessageElsewhere, OtherServers};
-pub use service::{CreateRoom, Knocked, Notifier, RoomService, SendEvent, Thumbnailer};
+pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
 pub use state::ApiState;
 pub use work::Work;
 
@@ -89,9 +88,14 @@ impl ClientApi {
         Self(Api::new(state))
     }
 
-    /// The same as [`router`].
+    /// The endpoints; see [`router`].
     pub fn router(&self) -> Router {
         routes().with_state(self.0.clone())
+    }
+
+    /// What is to be run as long as they are served.
+    pub fn work(&self) -> Work {
+        Work::new(self.0.clone())
     }
 
     /// A user of another server, who is known to be in the room, types there, or does not any more.
@@ -107,12 +111,8 @@ impl ClientApi {
 /// The router has no fallback of its own, so that it can be merged with others. The [`Work`] is to be run as long as it is
 /// served.
 pub fn router(state: ApiState) -> (Router, Work) {
-    let api = Api::new(state);
-    let work = Work::new(api.clone());
-    let router = endpoints::routes()
-/// The router has no fallback of its own, so that it can be merged with others.
-pub fn router(state: ApiState) -> Router {
-    ClientApi::new(state).router()
+    let api = ClientApi::new(state);
+    (api.router(), api.work())
 }
 
 fn routes() -> Router<Api> {
@@ -124,8 +124,6 @@ fn routes() -> Router<Api> {
         .route("/_matrix/media/", any(endpoint::unrecognized))
         .route("/_matrix/media/{*path}", any(endpoint::unrecognized))
         .layer(cors())
-        .with_state(api);
-    (router, work)
 }
 
 fn cors() -> CorsLayer {

@@ -208,7 +208,6 @@ impl Routers {
         metrics: &Arc<Metrics>,
         stop: &watch::Receiver<bool>,
     ) -> Self {
-        let (client, client_work) = axle_client_api::router(ApiState {
         let Foundations { store, media, rooms, between } = foundations;
         let clients = ClientApi::new(ApiState {
             store: store.clone(),
@@ -234,7 +233,7 @@ impl Routers {
         };
         let users = Arc::new(Incoming::new(between.clone(), clients.clone()));
         let federation = network.map(|network| network.router(users)).unwrap_or_default();
-        let client = clients.router();
+        let (client, client_work) = (clients.router(), clients.work());
         let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
         let plain = System { well_known: None, ..system.clone() };

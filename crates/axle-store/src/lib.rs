@@ -67,7 +67,6 @@ pub use relations::{
 };
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
-pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 

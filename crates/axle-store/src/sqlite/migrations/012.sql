@@ -1,4 +1,4 @@
--- Schema 11: what travels between servers besides events.
+-- Schema 12: what travels between servers besides events.
 
 -- EDUs that stay until their destination has them.
 CREATE TABLE edu (

@@ -84,7 +84,6 @@ macro_rules! full_suite {
             directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,
                 forgotten_until_joined_again, reports_are_kept_and_bounded;
             key_backups: versions_are_given_out_once, the_better_key_stays, some_keys_go, a_user_has_so_many;
-            to_device: queued_once_and_removed, a_device_takes_its_messages_with_it;
             pushers: set_replaced_and_removed, one_key_of_several_users, a_device_takes_its_pushers_with_it,
                 a_user_has_so_many_pushers;
             search: by_words_and_room, by_what_it_is_in, nothing_redacted, in_pages;

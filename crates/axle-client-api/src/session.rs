@@ -160,6 +160,11 @@ pub(crate) fn random_token(bytes: usize) -> Result<String, MatrixError> {
     Ok(base64::encode_url(random(bytes)?))
 }
 
+/// The hash of a token that nobody has.
+pub(crate) fn random_hash() -> Result<Hash, MatrixError> {
+    Ok(token_hash(&random_token(TOKEN_BYTES)?))
+}
+
 /// What is kept of a token.
 pub(crate) fn token_hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()

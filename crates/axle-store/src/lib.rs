@@ -8,6 +8,7 @@
 
 mod account_data;
 mod accounts;
+mod dehydrated;
 mod delivery;
 mod device_keys;
 mod device_lists;
@@ -36,6 +37,7 @@ pub mod sqlite;
 
 pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, RegistrationToken, User};
+pub use dehydrated::{DehydratedDevice, DehydratedDevices};
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
@@ -87,6 +89,7 @@ pub trait Store:
     + EduQueues
     + ToDeviceQueues
     + KeyBackups
+    + DehydratedDevices
     + HubFaults
     + Media
     + Receipts
@@ -109,7 +112,7 @@ impl<T> Store for T where
         + ServerKeys
         + Accounts
         + Devices
-        + Profiles
+            + Profiles
         + UserDirectory
         + UserData
         + DeviceKeys
@@ -117,6 +120,7 @@ impl<T> Store for T where
         + EduQueues
         + ToDeviceQueues
         + KeyBackups
+        + DehydratedDevices
         + HubFaults
         + Media
         + Receipts

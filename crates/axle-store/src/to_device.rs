@@ -53,11 +53,12 @@ pub trait ToDeviceQueues {
     /// it sent before, unless that was long ago.
     async fn receive_to_device(&self, origin: &ServerName, received: Vec<ReceivedToDevice>) -> Result<(), StoreError>;
 
-    /// The oldest messages of a device with `stream <= until`, in order, at most `limit`.
+    /// The oldest messages of a device with `after < stream <= until`, in order, at most `limit`.
     async fn to_device(
         &self,
         user_id: &UserId,
         device_id: &str,
+        after: i64,
         until: i64,
         limit: usize,
     ) -> Result<Vec<ToDevice>, StoreError>;

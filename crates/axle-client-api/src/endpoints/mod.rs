@@ -5,6 +5,7 @@ mod account_data;
 mod ban;
 mod capabilities;
 mod create_room;
+mod dehydrated;
 mod devices;
 mod directory;
 mod filter_create;
@@ -54,7 +55,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = search::routes(push::routes(endpoints));
     let endpoints = typing::routes(receipts::routes(endpoints));
     let endpoints = timeline::routes(directory::routes(endpoints));
-    let endpoints = key_backup::routes(keys::routes(endpoints));
+    let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     media::routes(endpoints).into_router()
 }
 

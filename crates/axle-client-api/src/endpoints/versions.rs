@@ -13,8 +13,9 @@ const VERSIONS: [&str; 3] = ["r0.6.0", "r0.6.1", "v1.1"];
 /// What there is beyond Matrix; docs/client-server-api.md describes it.
 const OWN_FEATURES: [&str; 2] = ["im.axle.hub_server", "im.axle.hub_faults"];
 
-/// What there is of later versions of Matrix: further fields of profiles (1.16).
-const EARLY_FEATURES: [&str; 1] = ["uk.tcpip.msc4133.stable"];
+/// What there is of later versions of Matrix, and of proposals to it: further fields of profiles (1.16), dehydrated
+/// devices.
+const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.msc3814"];
 
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(VERSIONS.map(String::from).into());

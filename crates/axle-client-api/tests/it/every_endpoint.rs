@@ -13,6 +13,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
     let profile = "/_matrix/client/v3/profile/@alice:example.org";
     let data = "/_matrix/client/v3/user/@alice:example.org";
     let rule = "/_matrix/client/v3/pushrules/global/override/mine";
+    let dehydrated = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device";
     let backup = |path: &str| format!("/_matrix/client/v3/room_keys/{path}");
     let delete = |path: String| (Method::DELETE, path);
     let get = |path: String| (Method::GET, path);
@@ -107,6 +108,10 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/keys/claim".into()),
         get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
         put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
+        put(dehydrated.into()),
+        get(dehydrated.into()),
+        delete(dehydrated.into()),
+        post(format!("{dehydrated}/X/events")),
         post(backup("version")),
         get(backup("version")),
         get(backup("version/1")),
@@ -158,7 +163,7 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_told() {
             assert!(!answer.body.to_string().contains("ecret"), "{path}");
         }
         // Knocking, uploads to an address and backups are younger than the old paths.
-        if !["/knock/", "/upload/", "/room_keys/"].iter().any(|young| path.contains(young)) {
+        if !["/knock/", "/upload/", "/room_keys/", "/unstable/"].iter().any(|young| path.contains(young)) {
             let old = path.replacen("/v3/", "/r0/", 1);
             server.anonymous(method, &old, None).await.fails(401, "M_MISSING_TOKEN");
         }

@@ -11,9 +11,7 @@ use super::device_keys::KeyData;
 use super::device_lists::ListData;
 use super::key_backups::Backups;
 use crate::{
-    AccountData, Announcement, ClientTxnKey, ClientTxnState, Device, EventStatus, HubFault, InboundResponse, MediaItem,
-    MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, Relation, Report, RoomAlias,
-    StoredEvent, StoredKey, ToDevice, Tokens, User,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault, InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -51,6 +49,7 @@ pub(super) struct Data {
     pub(super) filters: Vec<(UserId, String)>,
     pub(super) txns: HashMap<ClientTxnKey, ClientTxnState>,
     pub(super) e2ee: KeyData,
+    pub(super) dehydrated: HashMap<UserId, DehydratedDevice>,
     pub(super) key_backups: HashMap<UserId, Backups>,
     /// By device, the oldest message first.
     pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,

@@ -145,7 +145,7 @@ impl Data {
         }
     }
 
-    fn upload_keys(&mut self, upload: KeyUpload) -> Result<bool, StoreError> {
+    pub(super) fn upload_keys(&mut self, upload: KeyUpload) -> Result<bool, StoreError> {
         let KeyUpload { user_id, device_id, device_keys, one_time_keys, fallback_keys } = upload;
         let keys = &mut self.e2ee;
         let mut new_keys = Vec::new();

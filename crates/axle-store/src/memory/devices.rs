@@ -93,10 +93,11 @@ impl Data {
         self.to_device_txns.retain(|key| !gone(&key.user_id, &key.device_id));
         self.to_device.retain(|(user, device), _| !gone(user, device));
         self.pushers.retain(|pusher| !gone(&pusher.set.user_id, &pusher.set.device_id));
+        self.dehydrated.retain(|user, device| !gone(user, &device.device_id));
         self.remove_keys(user_id, gone);
     }
 
-    fn put_device(&mut self, mut device: Device) -> Result<bool, StoreError> {
+    pub(super) fn put_device(&mut self, mut device: Device) -> Result<bool, StoreError> {
         if self.users.get(&device.user_id).is_some_and(|user| user.deactivated) {
             return Ok(false);
         }

@@ -9,6 +9,7 @@ mod account_data;
 mod accounts;
 mod append;
 mod data;
+mod dehydrated;
 mod delivery;
 mod device_keys;
 mod device_lists;

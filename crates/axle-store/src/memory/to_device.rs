@@ -52,12 +52,13 @@ impl ToDeviceQueues for MemoryStore {
         &self,
         user_id: &UserId,
         device_id: &str,
+        after: i64,
         until: i64,
         limit: usize,
     ) -> Result<Vec<ToDevice>, StoreError> {
         let inner = self.lock();
         let queue = inner.data.to_device.get(&(user_id.clone(), device_id.to_owned()));
-        let ready = queue.into_iter().flatten().filter(|message| message.stream <= until);
+        let ready = queue.into_iter().flatten().filter(|message| after < message.stream && message.stream <= until);
         Ok(ready.take(limit).cloned().collect())
     }
 

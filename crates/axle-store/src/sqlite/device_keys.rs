@@ -124,7 +124,7 @@ pub(super) fn renamed(tx: &mut Tx<'_>, user_id: &UserId, device_id: &str) -> Res
     }
 }
 
-fn upload_keys(tx: &mut Tx<'_>, upload: &KeyUpload) -> Result<bool, StoreError> {
+pub(super) fn upload_keys(tx: &mut Tx<'_>, upload: &KeyUpload) -> Result<bool, StoreError> {
     let (user_id, device_id) = (upload.user_id.as_str(), upload.device_id.as_str());
     for key in &upload.one_time_keys {
         let known: Option<String> = tx

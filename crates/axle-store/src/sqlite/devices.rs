@@ -15,6 +15,7 @@ const COLUMNS: &str =
     "user_id, device_id, token_hash, expires_ts, refresh_hash, display_name, created_ts, last_seen_ts, last_seen_ip";
 /// Tables with what goes with a device, beside its keys, by `user_id` and `device_id`.
 const TABLES: [&str; 4] = ["device", "client_txn", "to_device", "pusher"];
+const TABLES: [&str; 4] = ["device", "client_txn", "to_device", "dehydrated_device"];
 
 #[async_trait]
 impl Devices for SqliteStore {
@@ -113,7 +114,8 @@ pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>)
     Ok(())
 }
 
-fn put(tx: &Tx<'_>, device: &Device) -> Result<bool, StoreError> {
+/// Creates a device, or logs it in anew.
+pub(super) fn put(tx: &Tx<'_>, device: &Device) -> Result<bool, StoreError> {
     // Between the check of a password and this the account may have ended.
     let deactivated = "SELECT deactivated FROM user WHERE user_id = ?1";
     if integer(tx.conn, deactivated, [device.user_id.as_str()])? == Some(1) {

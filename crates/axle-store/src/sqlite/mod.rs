@@ -4,6 +4,7 @@ mod account_data;
 mod accounts;
 mod append;
 mod check;
+mod dehydrated;
 mod delivery;
 mod destinations;
 mod device_keys;

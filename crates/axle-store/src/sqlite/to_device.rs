@@ -43,6 +43,7 @@ impl ToDeviceQueues for SqliteStore {
         &self,
         user_id: &UserId,
         device_id: &str,
+        after: i64,
         until: i64,
         limit: usize,
     ) -> Result<Vec<ToDevice>, StoreError> {
@@ -50,10 +51,10 @@ impl ToDeviceQueues for SqliteStore {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(move |conn| {
             let mut find = conn.prepare_cached(
-                "SELECT stream, json FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND stream <= ?3
-                 ORDER BY stream LIMIT ?4",
+                "SELECT stream, json FROM to_device
+                 WHERE user_id = ?1 AND device_id = ?2 AND stream > ?3 AND stream <= ?4 ORDER BY stream LIMIT ?5",
             )?;
-            all(&mut find, params![user_id.as_str(), device_id, until, limit], |row| {
+            all(&mut find, params![user_id.as_str(), device_id, after, until, limit], |row| {
                 Ok(ToDevice { stream: row.get(0)?, json: row.get(1)? })
             })
         })

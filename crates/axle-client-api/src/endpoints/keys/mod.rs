@@ -7,7 +7,7 @@ mod elsewhere;
 mod query;
 mod send_to_device;
 mod signatures_upload;
-mod upload;
+pub(super) mod upload;
 
 use axle_protocol::UserId;
 use ruma::OwnedUserId;

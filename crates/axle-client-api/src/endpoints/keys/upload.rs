@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axle_protocol::{MatrixError, canonical_json};
+use axle_protocol::{MatrixError, UserId, canonical_json};
 use axle_store::{KeyUpload, NewKey, StoreError};
 use ruma::api::auth_scheme::AccessToken;
 use ruma::api::client::keys::upload_keys::v3 as ruma_upload;
@@ -18,7 +18,7 @@ use crate::state::Api;
 use crate::sync::extensions::e2ee;
 
 /// One-time keys that a device may have at once.
-const MAX_ONE_TIME_KEYS: u64 = 5_000;
+const MAX_ONE_TIME_KEYS: usize = 5_000;
 /// Fallback keys in a request: one an algorithm.
 const MAX_FALLBACK_KEYS: usize = 16;
 /// The longest id of a key, algorithm included.
@@ -56,18 +56,11 @@ struct DeviceKeys {
 }
 
 pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Response>> {
-    let mut fallback_keys = request.unstable_fallback_keys;
-    fallback_keys.extend(request.fallback_keys);
-    let upload = KeyUpload {
-        user_id: session.user_id.clone(),
-        device_id: session.device_id.clone(),
-        device_keys: request.device_keys.map(|keys| device_keys(&session, &keys)).transpose()?,
-        one_time_keys: request.one_time_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
-        fallback_keys: fallback_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
-    };
-    if upload.fallback_keys.len() > MAX_FALLBACK_KEYS {
-        return Err(MatrixError::invalid_param(format!("There are at most {MAX_FALLBACK_KEYS} fallback keys.")).into());
-    }
+    let Request { device_keys, one_time_keys, fallback_keys, unstable_fallback_keys } = request;
+    let mut fallback = unstable_fallback_keys;
+    fallback.extend(fallback_keys);
+    let (user_id, device_id) = (&session.user_id, &session.device_id);
+    let upload = key_upload(user_id, device_id, device_keys.as_deref(), one_time_keys, fallback)?;
     let changes = upload.device_keys.is_some() || !upload.one_time_keys.is_empty() || !upload.fallback_keys.is_empty();
     if changes {
         store(&api, &session, upload).await?;
@@ -76,14 +69,32 @@ pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiR
     Ok(JsonResponse(Response { one_time_key_counts: e2ee::counts(left.one_time) }))
 }
 
+/// Checks what a client publishes for a device.
+pub(crate) fn key_upload(
+    user_id: &UserId,
+    device_id: &str,
+    identity: Option<&RawValue>,
+    one_time: BTreeMap<String, Box<RawValue>>,
+    fallback: BTreeMap<String, Box<RawValue>>,
+) -> Result<KeyUpload, MatrixError> {
+    if fallback.len() > MAX_FALLBACK_KEYS {
+        return Err(MatrixError::invalid_param(format!("There are at most {MAX_FALLBACK_KEYS} fallback keys.")));
+    }
+    check_number(one_time.len())?;
+    Ok(KeyUpload {
+        user_id: user_id.clone(),
+        device_id: device_id.to_owned(),
+        device_keys: identity.map(|keys| device_keys(user_id, device_id, keys)).transpose()?,
+        one_time_keys: one_time.into_iter().map(new_key).collect::<Result<_, _>>()?,
+        fallback_keys: fallback.into_iter().map(new_key).collect::<Result<_, _>>()?,
+    })
+}
+
 async fn store(api: &Api, session: &Session, upload: KeyUpload) -> ApiResult<()> {
     api.limits.changes.take(session.user_id.as_str())?;
     let left = api.store.key_counts(&session.user_id, &session.device_id).await?;
-    let new = u64::try_from(upload.one_time_keys.len()).unwrap_or(u64::MAX);
-    if left.one_time.values().sum::<u64>().saturating_add(new) > MAX_ONE_TIME_KEYS {
-        let error = format!("A device has at most {MAX_ONE_TIME_KEYS} one-time keys.");
-        return Err(MatrixError::invalid_param(error).into());
-    }
+    let left = usize::try_from(left.one_time.values().sum::<u64>()).unwrap_or(usize::MAX);
+    check_number(left.saturating_add(upload.one_time_keys.len()))?;
     match api.store.upload_keys(upload).await {
         Ok(true) => e2ee::tell_changed(api, &session.user_id).await,
         Ok(false) => Ok(()),
@@ -95,11 +106,18 @@ async fn store(api: &Api, session: &Session, upload: KeyUpload) -> ApiResult<()>
     }
 }
 
-fn device_keys(session: &Session, keys: &RawValue) -> Result<String, MatrixError> {
+fn check_number(one_time_keys: usize) -> Result<(), MatrixError> {
+    if one_time_keys > MAX_ONE_TIME_KEYS {
+        return Err(MatrixError::invalid_param(format!("A device has at most {MAX_ONE_TIME_KEYS} one-time keys.")));
+    }
+    Ok(())
+}
+
+fn device_keys(user_id: &UserId, device_id: &str, keys: &RawValue) -> Result<String, MatrixError> {
     let mut object = key_object::parse(keys.get())?;
     let known: DeviceKeys =
         serde_json::from_str(keys.get()).map_err(|error| MatrixError::bad_json(error.to_string()))?;
-    if known.user_id != session.user_id.as_str() || known.device_id != session.device_id {
+    if known.user_id != user_id.as_str() || known.device_id != device_id {
         return Err(MatrixError::invalid_param("These keys are not of the device that uploads them."));
     }
     // What is not signed is for the server to say.

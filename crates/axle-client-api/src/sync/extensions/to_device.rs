@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::Api;
+use crate::token::BEFORE_EVERYTHING;
 
 /// Messages in one answer.
 const MAX_MESSAGES: usize = 100;
@@ -18,7 +19,9 @@ pub(crate) struct ToDevice {
 
 /// The messages up to a moment, and where the answer has to end so that the next one goes on with those that are left.
 pub(crate) async fn read(api: &Api, session: &Session, until: i64) -> ApiResult<(ToDevice, i64)> {
-    let mut found = api.store.to_device(&session.user_id, &session.device_id, until, MAX_MESSAGES + 1).await?;
+    let device_id = &session.device_id;
+    let mut found =
+        api.store.to_device(&session.user_id, device_id, BEFORE_EVERYTHING, until, MAX_MESSAGES + 1).await?;
     let more = found.len() > MAX_MESSAGES;
     found.truncate(MAX_MESSAGES);
     let until = if more { found.last().map_or(until, |last| last.stream) } else { until };

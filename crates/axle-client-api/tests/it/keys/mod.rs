@@ -1,6 +1,7 @@
 //! Keys for end-to-end encryption, and messages from device to device.
 
 mod cross_signing;
+mod dehydrated;
 mod devices;
 mod to_device;
 

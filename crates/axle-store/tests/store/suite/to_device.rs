@@ -17,7 +17,7 @@ async fn log_in(store: &Arc<dyn Store>, device_id: &str, token: u8) {
 }
 
 async fn waiting(store: &Arc<dyn Store>, device_id: &str, until: i64, limit: usize) -> Vec<String> {
-    let found = store.to_device(&user("a"), device_id, until, limit).await.unwrap();
+    let found = store.to_device(&user("a"), device_id, -1, until, limit).await.unwrap();
     found.into_iter().map(|message| message.json).collect()
 }
 
@@ -31,6 +31,8 @@ pub(crate) async fn queued_once_and_removed(store: Arc<dyn Store>) {
     assert!(store.send_to_device(txn("2"), vec![message(Some("ONE"), "4")], vec![]).await.unwrap());
     assert_eq!(waiting(&store, "ONE", i64::MAX, 9).await, ["1", "2", "4"]);
     assert_eq!(waiting(&store, "ONE", until, 9).await, ["1", "2"]);
+    let later = store.to_device(&user("a"), "ONE", until, i64::MAX, 9).await.unwrap();
+    assert_eq!(later.iter().map(|message| message.json.as_str()).collect::<Vec<_>>(), ["4"]);
     assert_eq!(waiting(&store, "ONE", i64::MAX, 1).await, ["1"]);
     assert_eq!(waiting(&store, "TWO", i64::MAX, 9).await, ["1"]);
     assert!(waiting(&store, "NOSUCH", i64::MAX, 9).await.is_empty());

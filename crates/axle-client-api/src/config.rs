@@ -22,6 +22,8 @@ pub struct ClientApiConfig {
     pub public_base_url: Option<String>,
     /// Whether push gateways on this machine may be spoken to by plain HTTP.
     pub local_push_gateways: bool,
+    /// Whether users are told who of the others is there.
+    pub presence: bool,
     /// How often things may be asked for.
     pub limits: RateLimits,
     /// Media.
@@ -39,6 +41,7 @@ impl ClientApiConfig {
             default_room_version: RoomVersion::I1,
             public_base_url: None,
             local_push_gateways: false,
+            presence: true,
             limits: RateLimits::default(),
             media: MediaConfig::default(),
         }

@@ -28,6 +28,7 @@ mod nonces;
 mod page;
 mod password;
 mod power;
+mod presence;
 mod profile;
 mod published;
 mod push;

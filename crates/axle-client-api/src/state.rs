@@ -16,6 +16,7 @@ use crate::nonces::Nonces;
 use crate::password::PasswordPool;
 use crate::push::Pushing;
 use crate::search::Index;
+use crate::presence::Presence;
 use crate::seen::Sightings;
 use crate::servers::OtherServers;
 use crate::service::{Notifier, PushGateway, RoomService, Thumbnailer};
@@ -61,6 +62,7 @@ pub(crate) struct Inner {
     /// The order of what is not stored.
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
     pub(crate) unread: Counts,
     /// The tasks of pushers.
     pub(crate) pushing: Pushing,
@@ -88,6 +90,7 @@ impl Api {
             uploaded: Notify::new(),
             clock: Clock::default(),
             typing: Typing::default(),
+            presence: Presence::default(),
             unread: Counts::default(),
             pushing: Pushing::default(),
             index: Index::default(),

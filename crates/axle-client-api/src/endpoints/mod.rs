@@ -22,6 +22,7 @@ mod knock;
 mod leave;
 mod media;
 mod members;
+mod presence;
 mod profile;
 mod push;
 mod push_rules;
@@ -54,6 +55,8 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = push_rules::routes(account_data::routes(third_party_ids::routes(endpoints)));
     let endpoints = search::routes(push::routes(endpoints));
     let endpoints = typing::routes(receipts::routes(endpoints));
+    let endpoints = push_rules::routes(account_data::routes(endpoints));
+    let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     media::routes(endpoints).into_router()

@@ -7,6 +7,7 @@ use ruma::api::client::message::send_message_event::v3::{Request, Response};
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
+use crate::presence;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
@@ -23,6 +24,7 @@ pub(crate) async fn send(api: Api, session: Session, request: Request) -> ApiRes
     let txn = txn(&session, format!("send {room_id} {event_type}"), request.txn_id.as_str())?;
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    presence::did_something(&api, &session.user_id);
     let sender = session.user_id;
     let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
     Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::endpoints::filter_get::stored;
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
+use crate::presence;
 use crate::session::{self, Session};
 use crate::state::Api;
 use crate::sync::extensions::{e2ee, to_device};
@@ -31,6 +32,7 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
     {
         to_device::received(&api, &session, since).await?;
     }
+    presence::syncs(&api, &session, request.set_presence);
     let deadline = Instant::now() + request.timeout.unwrap_or_default().min(MAX_TIMEOUT);
     loop {
         // Before reading, so that what happens while reading is not missed.

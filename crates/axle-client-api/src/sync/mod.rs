@@ -28,7 +28,7 @@ use crate::unread::Reader;
 use crate::visibility::member_event;
 
 use extensions::account_data::{self, Changes};
-use extensions::{e2ee, typing};
+use extensions::{e2ee, presence, typing};
 use membership::Current;
 pub(crate) use response::SyncResponse;
 use response::{Events, Rooms};
@@ -129,6 +129,7 @@ pub(crate) async fn read(
     }
     let next_batch = Moment { stream: until, fleeting: news.fleeting_until }.to_string();
     let mut response = SyncResponse::new(next_batch, rooms, to_device, device_lists);
+    response.presence.events = presence::read(api, &session.user_id, &filter.presence, news.fleeting_since).await?;
     let wanted = |event_type: &str| allows_type(&filter.account_data, event_type);
     response.account_data.events = account_data::render(&sync.account_data.global, wanted)?;
     Ok(response)

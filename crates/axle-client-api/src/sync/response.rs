@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axle_protocol::{EventId, RoomId, ServerName, UserId};
 use axle_store::HubFault;
+use ruma::events::presence::PresenceEvent;
 use ruma::events::{
     AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent, AnyStrippedStateEvent, AnySyncEphemeralRoomEvent,
     AnySyncStateEvent, AnySyncTimelineEvent,
@@ -21,7 +22,7 @@ pub(crate) struct SyncResponse {
     pub(crate) next_batch: String,
     pub(crate) rooms: Rooms,
     pub(super) account_data: Events<AnyGlobalAccountDataEvent>,
-    presence: Empty,
+    pub(super) presence: Events<PresenceEvent>,
     to_device: ToDevice,
     device_lists: DeviceLists,
     device_one_time_keys_count: BTreeMap<String, u64>,
@@ -116,12 +117,6 @@ pub(crate) struct Events<T> {
     pub(crate) events: Vec<Raw<T>>,
 }
 
-/// Things that this server has none of.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Empty {
-    events: [(); 0],
-}
-
 impl<T> Default for Events<T> {
     fn default() -> Self {
         Self { events: Vec::new() }
@@ -134,7 +129,7 @@ impl SyncResponse {
             next_batch,
             rooms,
             account_data: Events::default(),
-            presence: Empty::default(),
+            presence: Events::default(),
             to_device,
             device_lists,
             device_one_time_keys_count: BTreeMap::new(),
@@ -155,6 +150,7 @@ impl SyncResponse {
     pub(crate) fn is_empty(&self) -> bool {
         let Rooms { join, invite, knock, leave } = &self.rooms;
         let nothing_else = self.to_device.events.is_empty() && self.device_lists.is_empty();
+        let nothing_else = nothing_else && self.presence.events.is_empty();
         let rooms_are_empty = join.is_empty() && invite.is_empty() && knock.is_empty() && leave.is_empty();
         nothing_else && rooms_are_empty && self.account_data.events.is_empty()
     }

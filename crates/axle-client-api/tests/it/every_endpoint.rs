@@ -103,6 +103,8 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get(format!("{young}/relations/{event}/m.thread/m.room.message")),
         get(format!("{young}/threads")),
         get(format!("{young}/timestamp_to_event?ts=0&dir=f")),
+        get("/_matrix/client/v3/presence/@alice:example.org/status".into()),
+        put("/_matrix/client/v3/presence/@alice:example.org/status".into()),
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),

@@ -16,6 +16,7 @@ mod keys;
 mod media;
 mod messages;
 mod notifications;
+mod presence;
 mod profiles;
 mod push;
 mod push_rules;

@@ -47,6 +47,8 @@ pub struct Config {
     pub media: MediaConfig,
     /// Push gateways.
     pub push: PushConfig,
+    /// Who is there.
+    pub presence: PresenceConfig,
     /// Limits of connections.
     pub limits: LimitsConfig,
     /// Limits of request rates.
@@ -154,6 +156,14 @@ pub struct MediaConfig {
     pub quota_bytes_per_user: Option<u64>,
 }
 
+/// `[presence]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PresenceConfig {
+    /// Whether users are told who of the others is there.
+    pub enabled: bool,
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -256,6 +266,7 @@ impl Default for Config {
             rooms: RoomsConfig::default(),
             media: MediaConfig::default(),
             push: PushConfig::default(),
+            presence: PresenceConfig::default(),
             limits: LimitsConfig::default(),
             rate_limits: RateLimitsConfig::default(),
             metrics: MetricsConfig::default(),
@@ -311,6 +322,12 @@ impl Default for RoomsConfig {
 impl Default for MediaConfig {
     fn default() -> Self {
         Self { max_upload_bytes: 100 << 20, quota_bytes_per_user: None }
+    }
+}
+
+impl Default for PresenceConfig {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

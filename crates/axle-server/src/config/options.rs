@@ -227,6 +227,11 @@ pub const OPTIONS: &[OptionInfo] = &[
         r#"["10.7.0.0/16"]"#,
         "Push gateways are reached at public addresses only, and in these networks. Their URLs come from users. With \
          loopback among them, gateways on this machine may have `http` URLs; others always need `https`.",
+        "presence.enabled",
+        Kind::Switch,
+        "false",
+        "Tell users who of those they share rooms with is online. Each change wakes clients: on a server with many users \
+         in large rooms, turning it off saves work.",
     ),
     option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
     option(

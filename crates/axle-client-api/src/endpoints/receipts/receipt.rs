@@ -6,6 +6,7 @@ use ruma::api::client::receipt::create_receipt::v3::{ReceiptType as Asked, Reque
 use ruma::events::receipt::ReceiptThread;
 
 use crate::error::ApiResult;
+use crate::presence;
 use crate::receipts::Reading;
 use crate::session::Session;
 use crate::state::Api;
@@ -22,6 +23,7 @@ pub(crate) async fn receipt(api: Api, session: Session, request: Request) -> Api
     };
     let reading = Reading::begin(&api, &session, request.room_id.as_str()).await?;
     let event = reading.event(request.event_id.as_str()).await?;
+    presence::did_something(&api, &session.user_id);
     match receipt_type {
         Some(receipt_type) => reading.receipt(&event, receipt_type, request.thread).await?,
         None => reading.fully_read(&event).await?,

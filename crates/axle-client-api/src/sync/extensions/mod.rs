@@ -2,6 +2,7 @@
 
 pub(crate) mod account_data;
 pub(crate) mod e2ee;
+pub(crate) mod presence;
 pub(crate) mod receipts;
 pub(crate) mod to_device;
 pub(crate) mod typing;

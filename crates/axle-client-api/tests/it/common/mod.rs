@@ -96,11 +96,13 @@ pub struct Person {
     pub base: String,
 }
 
-/// A configuration without limits and with open registration.
+/// A configuration without limits, with open registration, and in which nobody is told who comes and goes: that would
+/// be news for those who wait for others.
 pub fn config() -> ClientApiConfig {
     ClientApiConfig {
         registration: Registration::Open,
         limits: RateLimits::off(),
+        presence: false,
         ..ClientApiConfig::new(ServerName::parse(SERVER).unwrap())
     }
 }

@@ -1,0 +1,82 @@
+//! Who is there, in a sync.
+
+use axle_protocol::{MatrixError, UserId};
+use ruma::api::client::filter::Filter;
+use ruma::events::presence::PresenceEvent;
+use ruma::presence::PresenceState;
+use ruma::serde::Raw;
+use serde::Serialize;
+use serde_json::value::to_raw_value;
+
+use crate::error::{ApiError, ApiResult};
+use crate::event_filter::allows_type;
+use crate::presence::Person;
+use crate::state::Api;
+
+/// The type of the events.
+const EVENT_TYPE: &str = "m.presence";
+/// Users whose changes are looked at for one answer, the newest: no answer costs more on a server with many users.
+const MAX_CHANGES: usize = 500;
+
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    sender: &'a UserId,
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    presence: PresenceState,
+    currently_active: bool,
+    last_active_ago: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_msg: Option<&'a str>,
+}
+
+/// What changed after a moment of this server's memory for a user and those who share a room with them; at first, who is
+/// there.
+pub(crate) async fn read(
+    api: &Api,
+    user_id: &UserId,
+    filter: &Filter,
+    since: Option<i64>,
+) -> ApiResult<Vec<Raw<PresenceEvent>>> {
+    if !api.config.presence || !allows_type(filter, EVENT_TYPE) {
+        return Ok(Vec::new());
+    }
+    let mut changed = api.presence.changed(since.unwrap_or(0), MAX_CHANGES);
+    changed.retain(|sender| wants(filter, sender));
+    if changed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = changed.contains(user_id);
+    let mut senders = api.store.sharing_rooms(user_id, changed).await?;
+    if own && !senders.contains(user_id) {
+        senders.push(user_id.clone());
+    }
+    let limit = filter.limit.and_then(|limit| usize::try_from(u64::from(limit)).ok()).unwrap_or(MAX_CHANGES);
+    let known = senders.iter().filter_map(|sender| Some((sender, api.presence.of(sender)?)));
+    let told = known.filter(|(_, person)| since.is_some() || person.state != PresenceState::Offline);
+    told.take(limit).map(|(sender, person)| raw(sender, &person)).collect()
+}
+
+fn wants(filter: &Filter, sender: &UserId) -> bool {
+    let is = |other: &ruma::OwnedUserId| other.as_str() == sender.as_str();
+    filter.senders.as_ref().is_none_or(|senders| senders.iter().any(is)) && !filter.not_senders.iter().any(is)
+}
+
+fn raw(sender: &UserId, person: &Person) -> ApiResult<Raw<PresenceEvent>> {
+    let content = Content {
+        presence: person.state.clone(),
+        currently_active: person.is_active(),
+        last_active_ago: u64::try_from(person.inactive_for().as_millis()).unwrap_or(u64::MAX),
+        status_msg: person.status_msg.as_deref(),
+    };
+    let event = to_raw_value(&Event { event_type: EVENT_TYPE, sender, content }).map_err(|error| {
+        tracing::error!(%error, "who is there cannot be rendered");
+        ApiError::from(MatrixError::unknown("The server cannot tell who is there."))
+    })?;
+    Ok(Raw::from_json(event))
+}

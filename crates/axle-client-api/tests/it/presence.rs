@@ -1,0 +1,138 @@
+//! Who is there: told to those who share a room.
+
+use ruma::api::client::presence::get_presence;
+use ruma::api::client::sync::sync_events::v3::Response;
+use serde_json::{Value, json};
+
+use crate::common::{Answer, Person, TestServer, as_ruma, config, next, server_with, two_in_a_room, until_waiting};
+
+/// A sync that makes nobody online.
+const UNSEEN: &str = "set_presence=offline";
+
+async fn server() -> TestServer {
+    let mut config = config();
+    config.presence = true;
+    server_with(config).await
+}
+
+fn status(person: &Person) -> String {
+    format!("/_matrix/client/v3/presence/{}/status", person.user_id)
+}
+
+async fn set(person: &Person, presence: &str) -> Answer {
+    person.put(&status(person), json!({"presence": presence})).await
+}
+
+async fn unseen(person: &Person, since: &Value) -> Value {
+    person.sync(&format!("{UNSEEN}&{}", next(since))).await
+}
+
+/// (user, presence) of an answer.
+fn told(sync: &Value) -> Vec<(&str, &str)> {
+    let events = sync["presence"]["events"].as_array().unwrap().iter();
+    events
+        .map(|event| {
+            assert_eq!(event["type"], "m.presence");
+            (event["sender"].as_str().unwrap(), event["content"]["presence"].as_str().unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn who_shares_a_room_is_told() {
+    let server = server().await;
+    let (alice, bob, _) = two_in_a_room(&server).await;
+    let mallory = server.person("mallory").await;
+    let (first, elsewhere) = (alice.sync(UNSEEN).await, mallory.sync(UNSEEN).await);
+    assert!(told(&first).is_empty());
+    assert_eq!(alice.get(&status(&bob)).await.ok(), json!({"presence": "offline"}));
+    bob.put(&status(&bob), json!({"presence": "online", "status_msg": "Tea"})).await.ok();
+    let news = unseen(&alice, &first).await;
+    as_ruma::<Response>(&news);
+    assert_eq!(told(&news), [("@bob:example.org", "online")]);
+    let content = &news["presence"]["events"][0]["content"];
+    assert_eq!((&content["status_msg"], &content["currently_active"]), (&json!("Tea"), &json!(true)));
+    assert!(content["last_active_ago"].is_u64());
+    assert_eq!(news["rooms"]["join"], json!({}));
+    let answer = alice.get(&status(&bob)).await.ok();
+    as_ruma::<get_presence::v3::Response>(&answer);
+    assert_eq!((&answer["presence"], &answer["status_msg"]), (&json!("online"), &json!("Tea")));
+    // The same again is no news.
+    bob.put(&status(&bob), json!({"presence": "online", "status_msg": "Tea"})).await.ok();
+    assert!(told(&unseen(&alice, &news).await).is_empty());
+    assert_eq!(told(&alice.sync(UNSEEN).await), [("@bob:example.org", "online")]);
+    set(&bob, "unavailable").await.ok();
+    let away = unseen(&alice, &news).await;
+    assert_eq!(told(&away), [("@bob:example.org", "unavailable")]);
+    assert!(away["presence"]["events"][0]["content"].get("status_msg").is_none());
+    set(&bob, "offline").await.ok();
+    assert_eq!(told(&unseen(&alice, &away).await), [("@bob:example.org", "offline")]);
+    assert!(told(&alice.sync(UNSEEN).await).is_empty());
+    assert!(told(&unseen(&mallory, &elsewhere).await).is_empty());
+    mallory.get(&status(&bob)).await.fails(403, "M_FORBIDDEN");
+    set(&mallory, "online").await.ok();
+    assert_eq!(told(&mallory.sync("").await), [("@mallory:example.org", "online")], "one's own is told");
+}
+
+#[tokio::test]
+async fn a_sync_makes_its_user_what_it_says() {
+    let server = server().await;
+    let (alice, bob, _) = two_in_a_room(&server).await;
+    let of_bob = async || alice.get(&status(&bob)).await.ok()["presence"].clone();
+    bob.sync(UNSEEN).await;
+    assert_eq!(of_bob().await, "offline");
+    bob.sync("set_presence=unavailable").await;
+    assert_eq!(of_bob().await, "unavailable");
+    bob.sync("").await;
+    assert_eq!(of_bob().await, "online");
+    // Another device of his does not take him away.
+    let phone = bob.log_in_again(json!({})).await;
+    phone.sync(UNSEEN).await;
+    assert_eq!(of_bob().await, "online");
+    bob.sync("set_presence=something").await;
+    assert_eq!(of_bob().await, "online");
+    bob.sync(UNSEEN).await;
+    assert_eq!(of_bob().await, "offline");
+}
+
+#[tokio::test]
+async fn who_waits_is_told_and_the_filter_is_heeded() {
+    let server = server().await;
+    let (alice, bob, _) = two_in_a_room(&server).await;
+    let since = next(&alice.sync(UNSEEN).await);
+    let waiting = tokio::spawn({
+        let (alice, since) = (alice.clone(), since.clone());
+        async move { alice.sync(&format!("{UNSEEN}&{since}&timeout=50000")).await }
+    });
+    until_waiting(&server).await;
+    set(&bob, "online").await.ok();
+    assert_eq!(told(&waiting.await.unwrap()), [("@bob:example.org", "online")]);
+    let none = [json!({"types": []}), json!({"not_senders": [bob.user_id]}), json!({"senders": [alice.user_id]})];
+    for filter in none.into_iter().chain([json!({"limit": 0})]) {
+        let filter = json!({"presence": filter});
+        assert!(told(&alice.sync(&format!("{UNSEEN}&{since}&filter={filter}")).await).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn only_ones_own_can_be_set() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    alice.put(&status(&bob), json!({"presence": "online"})).await.fails(403, "M_FORBIDDEN");
+    for wrong in [json!({}), json!({"presence": "asleep"}), json!({"presence": 7})] {
+        alice.put(&status(&alice), wrong).await.fails(400, "M_BAD_JSON");
+    }
+    let long = json!({"presence": "online", "status_msg": "x".repeat(1025)});
+    alice.put(&status(&alice), long).await.fails(413, "M_TOO_LARGE");
+    assert_eq!(alice.get(&status(&alice)).await.ok(), json!({"presence": "offline"}));
+}
+
+#[tokio::test]
+async fn where_it_is_off_nobody_is_told_anything() {
+    let server = server_with(config()).await;
+    let (alice, bob, _) = two_in_a_room(&server).await;
+    set(&bob, "online").await.ok();
+    bob.sync("").await;
+    assert!(told(&alice.sync("").await).is_empty());
+    assert_eq!(alice.get(&status(&bob)).await.ok(), json!({"presence": "offline"}));
+}

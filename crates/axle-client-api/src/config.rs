@@ -22,6 +22,8 @@ pub struct ClientApiConfig {
     pub public_base_url: Option<String>,
     /// Whether push gateways on this machine may be spoken to by plain HTTP.
     pub local_push_gateways: bool,
+    /// Whether clients can log in by OAuth 2.0. It needs [`Self::public_base_url`].
+    pub oauth: bool,
     /// Whether users are told who of the others is there.
     pub presence: bool,
     /// How often things may be asked for.
@@ -41,6 +43,7 @@ impl ClientApiConfig {
             default_room_version: RoomVersion::I1,
             public_base_url: None,
             local_push_gateways: false,
+            oauth: true,
             presence: true,
             limits: RateLimits::default(),
             media: MediaConfig::default(),

@@ -87,6 +87,11 @@ impl RawRequest {
         Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
     }
 
+    /// The body, of at most so many bytes.
+    pub(crate) async fn bytes(self, max_bytes: usize) -> ApiResult<Bytes> {
+        read(self.body, max_bytes).await
+    }
+
     /// What came before the body.
     pub(crate) fn head(&self) -> &Parts {
         &self.parts

@@ -23,6 +23,8 @@ pub(crate) enum ApiError {
     Matrix(MatrixError),
     /// The same with further fields, a JSON object.
     Detailed(MatrixError, Value),
+    /// The error object of OAuth 2.0 (RFC 6749, 5.2): a status, a code, and a sentence.
+    OAuth(StatusCode, &'static str, String),
     /// The access token has ended; the session has not.
     Expired,
     /// The client has to authenticate in stages first.
@@ -72,6 +74,10 @@ impl IntoResponse for ApiError {
         match self {
             Self::Matrix(error) => matrix_error(error, None),
             Self::Detailed(error, details) => matrix_error(error, Some(details)),
+            Self::OAuth(status, error, description) => {
+                let body = json!({"error": error, "error_description": description});
+                (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+            }
             Self::Expired => {
                 let error = "The access token has ended. Refresh it, or log in again with the same device.";
                 let body = json!({"errcode": "M_UNKNOWN_TOKEN", "error": error, "soft_logout": true});

@@ -25,6 +25,7 @@ mod media;
 mod members;
 mod new_room;
 mod nonces;
+mod oauth;
 mod page;
 mod password;
 mod power;
@@ -107,6 +108,8 @@ impl ClientApi {
 
 /// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, and
 /// what is served under `/_synapse` for tools that know Synapse.
+/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, OAuth 2.0
+/// under `/oauth2` with its `/.well-known` documents, and what is served under `/_synapse` for tools that know Synapse.
 ///
 /// Every answer carries the CORS headers that the specification asks for; what is not there answers `M_UNRECOGNIZED`.
 /// The router has no fallback of its own, so that it can be merged with others. The [`Work`] is to be run as long as it is
@@ -124,6 +127,7 @@ fn routes() -> Router<Api> {
         .route("/_matrix/media", any(endpoint::unrecognized))
         .route("/_matrix/media/", any(endpoint::unrecognized))
         .route("/_matrix/media/{*path}", any(endpoint::unrecognized))
+        .route("/oauth2/{*path}", any(endpoint::unrecognized))
         .layer(cors())
 }
 

@@ -10,9 +10,11 @@ use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::config::ClientApiConfig;
 use crate::fleeting::Clock;
-use crate::limiter::Limits;
+use crate::limiter::{Limiter, Limits};
 use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
 use crate::nonces::Nonces;
+use crate::oauth;
+use crate::oauth::visits::Visits;
 use crate::password::PasswordPool;
 use crate::push::Pushing;
 use crate::search::Index;
@@ -57,6 +59,10 @@ pub(crate) struct Inner {
     pub(crate) seen: Sightings,
     /// For registration with a shared secret.
     pub(crate) nonces: Nonces,
+    /// How often a device asks whether its user has allowed it.
+    pub(crate) device_polls: Limiter,
+    /// Who is logged in to the pages about their account.
+    pub(crate) visits: Visits,
     /// Wakes those who wait for media that is to be uploaded yet.
     pub(crate) uploaded: Notify,
     /// The order of what is not stored.
@@ -87,6 +93,8 @@ impl Api {
             uia: Sessions::default(),
             seen: Sightings::default(),
             nonces: Nonces::default(),
+            device_polls: Limiter::new(Some(oauth::device::POLLS)),
+            visits: Visits::default(),
             uploaded: Notify::new(),
             clock: Clock::default(),
             typing: Typing::default(),

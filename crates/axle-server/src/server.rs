@@ -261,6 +261,7 @@ fn client_config(config: &Config) -> ClientApiConfig {
         stall_timeout: config.limits.body_timeout(),
     };
     client.local_push_gateways = config.has_local_gateways();
+    client.oauth = config.client.oauth;
     client.presence = config.presence.enabled;
     client.public_base_url = config.client.public_url.clone();
     if !config.rate_limits.enabled {

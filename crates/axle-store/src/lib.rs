@@ -22,6 +22,7 @@ mod key_backups;
 mod keys;
 mod log;
 mod media;
+mod oauth;
 mod operator;
 mod profiles;
 mod pushers;
@@ -59,6 +60,10 @@ pub use log::{
     StateEntry, StoredEvent, SyncRoom, UserRoom,
 };
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
+pub use oauth::{
+    DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,
+    PolledAuthorization, TakenCode, TokenOwner,
+};
 pub use operator::{Operator, RoomSummary};
 pub use profiles::{MAX_PROFILE_FIELDS_BYTES, Profile, ProfileField, Profiles};
 pub use pushers::{MAX_PUSHERS_PER_USER, NewPusher, PushProgress, Pusher, Pushers, PutPusher};
@@ -81,6 +86,7 @@ pub trait Store:
     + ServerKeys
     + Accounts
     + Devices
+    + OAuth
     + Profiles
     + UserDirectory
     + UserData
@@ -112,7 +118,8 @@ impl<T> Store for T where
         + ServerKeys
         + Accounts
         + Devices
-            + Profiles
+        + OAuth
+        + Profiles
         + UserDirectory
         + UserData
         + DeviceKeys

@@ -22,6 +22,7 @@ mod knock;
 mod leave;
 mod media;
 mod members;
+mod oauth;
 mod presence;
 mod profile;
 mod push;
@@ -59,7 +60,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
-    media::routes(endpoints).into_router()
+    media::routes(oauth::routes(endpoints)).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

@@ -16,6 +16,7 @@ mod keys;
 mod media;
 mod messages;
 mod notifications;
+mod oauth;
 mod presence;
 mod profiles;
 mod push;

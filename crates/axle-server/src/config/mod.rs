@@ -71,6 +71,8 @@ pub struct ClientConfig {
     pub tls_key: Option<PathBuf>,
     /// Where clients reach this server, if not at the listener's own address.
     pub public_url: Option<String>,
+    /// Whether clients can log in by OAuth 2.0, if there is a public URL.
+    pub oauth: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Whether these listeners serve federation as well.
@@ -282,6 +284,7 @@ impl Default for ClientConfig {
             tls_certificate: None,
             tls_key: None,
             public_url: None,
+            oauth: true,
             trusted_proxies: Vec::new(),
             serve_federation: false,
             access_token_lifetime_seconds: 3600,

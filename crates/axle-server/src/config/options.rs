@@ -99,6 +99,14 @@ pub const OPTIONS: &[OptionInfo] = &[
          `/.well-known/matrix/client`.",
     ),
     option(
+        "client.oauth",
+        Kind::Switch,
+        "false",
+        "Let clients log in by OAuth 2.0, on pages that this server shows under `/oauth2`; clients that can prefer it to \
+         asking for the password themselves. Only if `client.public_url` is set. A proxy in front has to pass \
+         `/_matrix`, `/oauth2` and `/.well-known` on.",
+    ),
+    option(
         "client.trusted_proxies",
         Kind::List,
         r#"["127.0.0.1"]"#,

@@ -10,6 +10,7 @@ use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 use super::device_keys::KeyData;
 use super::device_lists::ListData;
 use super::key_backups::Backups;
+use super::oauth::OAuthData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault, InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
@@ -39,6 +40,7 @@ pub(super) struct Data {
     pub(super) devices: BTreeMap<(UserId, String), Device>,
     /// Handed out and not used yet.
     pub(super) next_tokens: BTreeMap<(UserId, String), Tokens>,
+    pub(super) oauth: OAuthData,
     /// Deactivated, and not out of their rooms yet.
     pub(super) departing: BTreeSet<UserId>,
     pub(super) profiles: HashMap<UserId, Profile>,

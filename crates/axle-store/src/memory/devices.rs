@@ -93,6 +93,7 @@ impl Data {
         self.to_device_txns.retain(|key| !gone(&key.user_id, &key.device_id));
         self.to_device.retain(|(user, device), _| !gone(user, device));
         self.pushers.retain(|pusher| !gone(&pusher.set.user_id, &pusher.set.device_id));
+        self.oauth.sessions.retain(|(user, device), _| !gone(user, device));
         self.dehydrated.retain(|user, device| !gone(user, &device.device_id));
         self.remove_keys(user_id, gone);
     }

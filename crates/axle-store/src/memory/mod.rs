@@ -22,6 +22,7 @@ mod key_backups;
 mod keys;
 mod log;
 mod media;
+mod oauth;
 mod operator;
 mod profiles;
 mod pushers;

@@ -16,6 +16,7 @@ const COLUMNS: &str =
 /// Tables with what goes with a device, beside its keys, by `user_id` and `device_id`.
 const TABLES: [&str; 4] = ["device", "client_txn", "to_device", "pusher"];
 const TABLES: [&str; 4] = ["device", "client_txn", "to_device", "dehydrated_device"];
+const TABLES: [&str; 5] = ["device", "client_txn", "to_device", "dehydrated_device", "oauth_session"];
 
 #[async_trait]
 impl Devices for SqliteStore {

@@ -22,6 +22,7 @@ mod keys;
 mod later;
 mod log;
 mod media;
+mod oauth;
 mod operator;
 mod out_of_room;
 mod profiles;

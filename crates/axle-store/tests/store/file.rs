@@ -420,7 +420,8 @@ async fn relations_of_an_older_database_are_found() {
          DROP TABLE backup_key; DROP TABLE media_thumbnail; DROP TABLE pusher; DROP TABLE message_search;
          DROP TABLE message_search_now; DROP INDEX media_by_hash; PRAGMA user_version = 7",
          DROP TABLE backup_key; DROP TABLE media_thumbnail; DROP INDEX media_by_hash;
-         DROP TABLE dehydrated_device; PRAGMA user_version = 7",
+         DROP TABLE dehydrated_device; DROP TABLE oauth_client; DROP TABLE oauth_code;
+         DROP TABLE device_authorization; DROP TABLE oauth_session; PRAGMA user_version = 7",
     );
     let store = folder.open();
     let query = RelationQuery {

@@ -61,15 +61,19 @@ fn user(api: &Api, request: &Request) -> Result<UserId, MatrixError> {
         Some(_) => return Err(MatrixError::new(400, "M_UNKNOWN", "Only the identifier m.id.user is known here.")),
         None => request.user.as_deref(),
     };
-    let name = name.ok_or_else(|| MatrixError::missing_param("There is no user."))?;
+    named(api, name.ok_or_else(|| MatrixError::missing_param("There is no user."))?)
+}
+
+/// The user of this server with this localpart or whole id.
+pub(crate) fn named(api: &Api, name: &str) -> Result<UserId, MatrixError> {
     let id = if name.starts_with('@') { name.into() } else { format!("@{name}:{}", api.config.server_name) };
     let user_id = UserId::parse(id).map_err(|_| wrong())?;
     if user_id.server_str() == api.config.server_name.as_str() { Ok(user_id) } else { Err(wrong()) }
 }
 
-/// Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
+/// Refuses a wrong password. Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
 /// limited as such, anybody could lock its owner out.
-async fn check_password(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
+pub(crate) async fn check_password(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
     let address = address_key(caller.address);
     let account = format!("{address} {user_id}");
     // Taken before the password is checked, so that guesses made at the same time count, too.

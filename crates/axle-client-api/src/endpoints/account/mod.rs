@@ -1,7 +1,7 @@
 //! Accounts: how they begin and end, and logging in and out.
 
 mod deactivate;
-mod login;
+pub(super) mod login;
 mod login_flows;
 mod logout;
 mod logout_all;

@@ -17,6 +17,7 @@ pub(crate) mod key_backups;
 pub(crate) mod keys;
 pub(crate) mod lpdus;
 pub(crate) mod media;
+pub(crate) mod oauth;
 pub(crate) mod operator;
 pub(crate) mod out_of_room;
 pub(crate) mod profiles;
@@ -96,6 +97,7 @@ macro_rules! full_suite {
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
             media: uploads, quotas, reservations, thumbnails;
+            oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }

@@ -1,0 +1,66 @@
+//! `GET /_matrix/client/v1/auth_metadata`, and where other clients of OAuth 2.0 look for the same.
+
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::endpoint::{Caller, RawRequest, respond};
+use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
+use crate::oauth::{self, GRANTS};
+use crate::state::Api;
+
+pub(super) const PATHS: [&str; 4] = [
+    "/_matrix/client/v1/auth_metadata",
+    "/_matrix/client/unstable/org.matrix.msc2965/auth_metadata",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+];
+
+/// What the page about the account can show, in the words of today and of before.
+const ACTIONS: [&str; 6] = [
+    "org.matrix.devices_list",
+    "org.matrix.device_view",
+    "org.matrix.device_delete",
+    "org.matrix.sessions_list",
+    "org.matrix.session_view",
+    "org.matrix.session_end",
+];
+
+/// RFC 8414, and "Server metadata discovery" in Matrix's specification.
+#[derive(Serialize)]
+struct Metadata {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    registration_endpoint: String,
+    revocation_endpoint: String,
+    device_authorization_endpoint: String,
+    response_types_supported: [&'static str; 1],
+    response_modes_supported: [&'static str; 2],
+    grant_types_supported: [&'static str; 3],
+    code_challenge_methods_supported: [&'static str; 1],
+    token_endpoint_auth_methods_supported: [&'static str; 1],
+    revocation_endpoint_auth_methods_supported: [&'static str; 1],
+    account_management_uri: String,
+    account_management_actions_supported: [&'static str; 6],
+}
+
+pub(super) async fn metadata(api: Api, _: Caller, _: RawRequest) -> ApiResult<Response> {
+    let url = |path: &str| oauth::url(&api, path);
+    Ok(respond(JsonResponse(Metadata {
+        issuer: url("/")?,
+        authorization_endpoint: url("/oauth2/authorize")?,
+        token_endpoint: url("/oauth2/token")?,
+        registration_endpoint: url("/oauth2/register")?,
+        revocation_endpoint: url("/oauth2/revoke")?,
+        device_authorization_endpoint: url("/oauth2/device")?,
+        response_types_supported: ["code"],
+        response_modes_supported: ["query", "fragment"],
+        grant_types_supported: GRANTS,
+        code_challenge_methods_supported: ["S256"],
+        token_endpoint_auth_methods_supported: ["none"],
+        revocation_endpoint_auth_methods_supported: ["none"],
+        account_management_uri: url("/oauth2/account")?,
+        account_management_actions_supported: ACTIONS,
+    })))
+}

@@ -106,8 +106,6 @@ impl ClientApi {
     }
 }
 
-/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, and
-/// what is served under `/_synapse` for tools that know Synapse.
 /// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, OAuth 2.0
 /// under `/oauth2` with its `/.well-known` documents, and what is served under `/_synapse` for tools that know Synapse.
 ///

@@ -12,8 +12,8 @@ pub mod resolve;
 pub mod sender;
 mod service;
 pub mod tls;
-mod web;
 mod users;
+mod web;
 
 pub use clock::{Clock, system_clock};
 pub use connect::ConnectError;
@@ -21,8 +21,8 @@ pub use service::{
     FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,
     TransactionOutcome,
 };
-pub use web::{WebAnswer, WebClient, WebError};
 pub use users::{ClaimedKeys, DeviceList, ListedDevice, QueriedKeys, UserService, WantedKeys};
+pub use web::{WebAnswer, WebClient, WebError};
 
 /// How we introduce ourselves.
 pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

@@ -55,8 +55,6 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = profile::routes(devices::routes(account::routes(endpoints)));
     let endpoints = push_rules::routes(account_data::routes(third_party_ids::routes(endpoints)));
     let endpoints = search::routes(push::routes(endpoints));
-    let endpoints = typing::routes(receipts::routes(endpoints));
-    let endpoints = push_rules::routes(account_data::routes(endpoints));
     let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));

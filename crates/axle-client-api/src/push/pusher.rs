@@ -88,7 +88,8 @@ impl Task {
             // One is tried: the gateway may be there again.
             due.drain(..due.len().saturating_sub(1));
         }
-        let outcome = if due.is_empty() { self.tell_badge(until).await? } else { self.tell_events(&due, until).await? };
+        let outcome =
+            if due.is_empty() { self.tell_badge(until).await? } else { self.tell_events(&due, until).await? };
         match outcome {
             Outcome::Done => {
                 self.progress.cursor = until;

@@ -235,6 +235,8 @@ pub const OPTIONS: &[OptionInfo] = &[
         r#"["10.7.0.0/16"]"#,
         "Push gateways are reached at public addresses only, and in these networks. Their URLs come from users. With \
          loopback among them, gateways on this machine may have `http` URLs; others always need `https`.",
+    ),
+    option(
         "presence.enabled",
         Kind::Switch,
         "false",

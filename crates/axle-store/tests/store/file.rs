@@ -33,6 +33,33 @@ impl Folder {
         SqliteStore::open(self.file(), Options::default()).err().expect("refused")
     }
 
+    /// Undoes what migrations after this one made.
+    fn back_to(&self, version: usize) {
+        let mut undo = format!("PRAGMA user_version = {version};");
+        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sqlite/migrations");
+        for number in version + 1.. {
+            let Ok(sql) = std::fs::read_to_string(format!("{migrations}/{number:03}.sql")) else { break };
+            for line in sql.lines() {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let step = match words[..] {
+                    ["CREATE", "TABLE", table, ..] | ["CREATE", "VIRTUAL", "TABLE", table, ..] => {
+                        format!("TABLE {table}")
+                    }
+                    ["CREATE", "INDEX", index, ..] | ["CREATE", "UNIQUE", "INDEX", index, ..] => {
+                        format!("INDEX {index}")
+                    }
+                    ["ALTER", "TABLE", table, "ADD", "COLUMN", column, ..] => {
+                        undo = format!("ALTER TABLE {table} DROP COLUMN {column};{undo}");
+                        continue;
+                    }
+                    _ => continue,
+                };
+                undo = format!("DROP {step};{undo}");
+            }
+        }
+        self.tamper(&undo);
+    }
+
     /// Changes the file behind the store's back.
     fn tamper(&self, sql: &str) {
         Connection::open(self.file()).unwrap().execute_batch(sql).unwrap();
@@ -415,14 +442,7 @@ async fn relations_of_an_older_database_are_found() {
     put(&store, &room_id, events).await;
     drop(store);
     // As it was before there were relations.
-    folder.tamper(
-        "DROP TABLE relation; DROP TABLE thread; DROP TABLE key_backup; DROP TABLE key_backup_last;
-         DROP TABLE backup_key; DROP TABLE media_thumbnail; DROP TABLE pusher; DROP TABLE message_search;
-         DROP TABLE message_search_now; DROP INDEX media_by_hash; PRAGMA user_version = 7",
-         DROP TABLE backup_key; DROP TABLE media_thumbnail; DROP INDEX media_by_hash;
-         DROP TABLE dehydrated_device; DROP TABLE oauth_client; DROP TABLE oauth_code;
-         DROP TABLE device_authorization; DROP TABLE oauth_session; PRAGMA user_version = 7",
-    );
+    folder.back_to(7);
     let store = folder.open();
     let query = RelationQuery {
         target: id("a"),

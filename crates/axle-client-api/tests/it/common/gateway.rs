@@ -43,7 +43,7 @@ impl Gateway {
     pub async fn next_with_url(&self) -> (String, Value) {
         let mut notifications = self.notifications.lock().await;
         let next = tokio::time::timeout(PATIENCE, notifications.recv()).await;
-        next.expect("a notification").unwrap()
+        next.unwrap().unwrap()
     }
 
     /// So many of the next notifications do not arrive.
@@ -55,7 +55,7 @@ impl Gateway {
     pub async fn until_failed(&self, count: usize) {
         let mut failed = self.failed.subscribe();
         let enough = failed.wait_for(|failed| *failed >= count);
-        tokio::time::timeout(PATIENCE, enough).await.expect("a failure").unwrap();
+        tokio::time::timeout(PATIENCE, enough).await.unwrap().unwrap();
     }
 
     /// From now on these push keys are no good.

@@ -2,8 +2,8 @@
 
 #![allow(unreachable_pub)]
 
-pub mod gateway;
 pub mod alone;
+pub mod gateway;
 pub mod rooms;
 pub mod thumbnails;
 

@@ -148,7 +148,8 @@ impl Browser {
 impl Shown {
     /// The value of a hidden field.
     fn field(&self, name: &str) -> String {
-        let (_, rest) = self.html.split_once(&format!("name=\"{name}\" value=\"")).expect(&self.html);
+        let (_, rest) =
+            self.html.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{}", self.html));
         let value = rest.split('"').next().unwrap();
         value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
     }

@@ -1,4 +1,4 @@
--- Schema 11: dehydrated devices.
+-- Schema 13: dehydrated devices.
 
 CREATE TABLE dehydrated_device (
     user_id TEXT NOT NULL PRIMARY KEY,

@@ -1,4 +1,4 @@
--- Schema 12: OAuth 2.0.
+-- Schema 14: OAuth 2.0.
 
 CREATE TABLE oauth_client (
     client_id TEXT PRIMARY KEY,

@@ -29,7 +29,7 @@ async fn with_keys(store: &Arc<dyn Store>) -> Vec<String> {
 async fn waiting(store: &Arc<dyn Store>, txn: &str, device_id: &str) -> usize {
     let txn = ClientTxnKey { user_id: user("b"), device_id: "X".into(), scope: "t".into(), txn_id: txn.into() };
     let message = NewToDevice { user_id: user("a"), device_id: None, json: "1".into() };
-    store.send_to_device(txn, vec![message]).await.unwrap();
+    store.send_to_device(txn, vec![message], vec![]).await.unwrap();
     store.to_device(&user("a"), device_id, -1, i64::MAX, 9).await.unwrap().len()
 }
 

@@ -160,14 +160,11 @@ fn a_missing_file_is_refused() {
 /// The keys of a configuration as the structs have them.
 fn keys_of_the_structs() -> Vec<String> {
     let value = serde_json::to_value(Config::default()).unwrap();
-    let sections =
-        ["client", "federation", "registration", "rooms", "media", "limits", "rate_limits", "metrics", "log"];
     let mut keys = Vec::new();
     for (name, value) in value.as_object().unwrap() {
-        if sections.contains(&name.as_str()) {
-            keys.extend(value.as_object().unwrap().keys().map(|inner| format!("{name}.{inner}")));
-        } else {
-            keys.push(name.clone());
+        match value.as_object() {
+            Some(section) => keys.extend(section.keys().map(|inner| format!("{name}.{inner}"))),
+            None => keys.push(name.clone()),
         }
     }
     keys.sort();

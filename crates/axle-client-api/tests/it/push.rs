@@ -109,8 +109,7 @@ async fn a_gateway_is_told_what_notifies() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;
     alice.set_state(&room, "m.room.name", json!({"name": "Tea"})).await;
-    let profile = format!("/_matrix/client/v3/profile/{}/displayname", alice.user_id);
-    alice.put(&profile, json!({"displayname": "Al"})).await.ok();
+    alice.rename(&room, "Al").await;
     server.person("carol").await.join(&room).await.ok();
     alice.say(&room, "before").await;
     set(&bob, pusher("key", json!({}))).await;

@@ -154,12 +154,11 @@ async fn results_come_in_pages_and_in_either_order() {
 async fn results_come_with_what_was_asked_for() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;
-    let profile = format!("/_matrix/client/v3/profile/{}/displayname", alice.user_id);
-    alice.put(&profile, json!({"displayname": "Al"})).await.ok();
+    alice.rename(&room, "Al").await;
     for text in ["one", "two", "tea", "three", "four"] {
         send(&alice, &room, text).await;
     }
-    alice.put(&profile, json!({"displayname": "Alice"})).await.ok();
+    alice.rename(&room, "Alice").await;
     let found = search(
         &bob,
         "tea",

@@ -25,14 +25,14 @@ const DEFAULT_LIMIT: usize = 20;
 /// The most notifications of one page.
 const MAX_LIMIT: usize = 100;
 /// So many rooms are looked at, those in which something happened last; of each the newest
-/// [`MAX_EVENTS`](crate::unread::MAX_EVENTS) events of those that may be told.
+/// [`MAX_EVENTS`](crate::unread::MAX_EVENTS) events, whatever the page.
 const MAX_ROOMS: usize = 50;
 
 pub(crate) async fn notifications(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     api.limits.changes.take(session.user_id.as_str())?;
     let until = match &request.from {
         Some(token) => Token::parse_stream(token)?,
-        None => api.store.max_stream().await?,
+        None => i64::MAX,
     };
     let limit = page::limit(request.limit, DEFAULT_LIMIT, MAX_LIMIT);
     let only_highlights = request.only.as_deref() == Some("highlight");
@@ -49,7 +49,8 @@ pub(crate) async fn notifications(api: Api, session: Session, request: Request) 
     Ok(response)
 }
 
-/// Events that notify the user, the newest first: one more than is asked for at least, if there are as many.
+/// Events up to a stream position that notify the user, the newest first: one more than is asked for at least, if there
+/// are as many.
 async fn newest(
     api: &Api,
     session: &Session,
@@ -61,6 +62,10 @@ async fn newest(
     rooms.retain(|room| room.membership == Membership::Join);
     rooms.sort_by_key(|room| std::cmp::Reverse(room.room_stream));
     let reader = Reader::new(api, &session.user_id);
+    let wanted = |notifying: &Notifying| {
+        let is_highlight = || notifying.actions.iter().any(Action::is_highlight);
+        notifying.event.stream <= until && (!only_highlights || is_highlight())
+    };
     let mut found: Vec<Notifying> = Vec::new();
     for room in rooms.iter().take(MAX_ROOMS) {
         // Nothing in this room, nor in those after it, comes before what is found.
@@ -68,25 +73,17 @@ async fn newest(
         if newer > limit {
             break;
         }
-        let mut in_room = of_room(api, session, &reader, room, until).await?;
-        in_room.retain(|notifying| !only_highlights || notifying.actions.iter().any(Action::is_highlight));
-        found.extend(in_room);
+        found.extend(of_room(api, session, &reader, room).await?.into_iter().filter(wanted));
     }
     found.sort_by_key(|notifying| std::cmp::Reverse(notifying.event.stream));
     Ok(found)
 }
 
-async fn of_room(
-    api: &Api,
-    session: &Session,
-    reader: &Reader<'_>,
-    room: &UserRoom,
-    until: i64,
-) -> ApiResult<Vec<Notifying>> {
+async fn of_room(api: &Api, session: &Session, reader: &Reader<'_>, room: &UserRoom) -> ApiResult<Vec<Notifying>> {
     let user_id = &session.user_id;
     let Some(member) = api.store.event(&room.event_id).await? else { return Ok(Vec::new()) };
     let own = api.store.receipts(&room.room_id, user_id, BEFORE_EVERYTHING, i64::MAX, 0).await?.own;
-    let found = reader.notifying(&room.room_id, &member, &own, (BEFORE_EVERYTHING, until), true).await?;
+    let found = reader.notifying(&room.room_id, &member, &own, (BEFORE_EVERYTHING, i64::MAX), true).await?;
     push::only_seen(api, &Access::of_member(user_id, &room.room_id), found).await
 }
 

@@ -285,6 +285,12 @@ impl Person {
         answer["event_id"].as_str().unwrap().into()
     }
 
+    /// Takes a name in a room.
+    pub async fn rename(&self, room: &RoomId, name: &str) {
+        let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", self.user_id);
+        self.put(&path, json!({"membership": "join", "displayname": name})).await.ok();
+    }
+
     /// The texts of a page of messages, in the order of the answer.
     pub async fn texts(&self, room: &RoomId, query: &str) -> Vec<String> {
         bodies(&self.get(&format!("/_matrix/client/v3/rooms/{room}/messages?{query}")).await.ok()["chunk"])

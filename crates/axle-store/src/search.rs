@@ -1,7 +1,7 @@
 //! Full-text search in messages, and in names and topics of rooms.
 //!
-//! The index follows the log, in stream order, with a cursor of its own: appending costs nothing for it. Of redacted
-//! events nothing stays in it.
+//! The index follows the log, in stream order, with a cursor of its own: appending costs nothing for it. A redaction takes
+//! its target out.
 
 use async_trait::async_trait;
 use axle_protocol::RoomId;

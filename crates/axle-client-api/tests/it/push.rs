@@ -261,7 +261,7 @@ async fn a_rejected_key_ends_its_pusher() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, ended).await.expect("the pusher ends");
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
     alice.say(&room, "two").await;
     alice.say(&room, "three").await;
     assert_eq!(texts(&server, 2).await, ["two", "three"]);

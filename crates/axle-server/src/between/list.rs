@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn cross_signing_keys_have_to_be_what_they_say() {
-        let key = axle_protocol::base64::encode([7; 32]);
+        let id = axle_protocol::KeyId::parse("ed25519:1").unwrap();
+        let key = axle_protocol::SigningKey::from_seed(id, &[7; 32]).verify_key().to_base64();
         let key = |usage: &str, user: &str| {
             let id = format!("ed25519:{key}");
             json!({"user_id": user, "usage": [usage], "keys": {id: key}}).as_object().cloned()

@@ -1,6 +1,5 @@
 //! Devices and keys of users on two servers.
 
-use axle_protocol::base64;
 use serde_json::{Value, json};
 
 use crate::people::Person;
@@ -199,7 +198,7 @@ async fn our_keys_are_given_to_other_servers() {
 async fn cross_signing_keys_travel_too() {
     let world = World::new().await;
     world.room_with_bob().await;
-    let key = base64::encode([7; 32]);
+    let key = crate::world::key("cross-signing").verify_key().to_base64();
     let master = |user: &str| json!({"user_id": user, "usage": ["master"], "keys": {format!("ed25519:{key}"): key}});
     say(&world, list(5, &[("ONE", "k1")]));
     assert_eq!(query(&world.alice, BOB).await["master_keys"], json!({}));

@@ -1,6 +1,7 @@
 //! Outbound queues towards a server that answers as it is told, over TLS.
 
 mod blocks;
+mod edus;
 mod lpdus;
 mod order;
 mod peer;

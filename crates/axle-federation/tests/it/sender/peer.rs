@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Seen {
     pub txn_id: String,
     pub pdus: Vec<Value>,
+    pub edus: Vec<Value>,
 }
 
 /// What the server answers a transaction with.
@@ -121,7 +122,8 @@ impl Peer {
 async fn transaction(State(shared): State<Arc<Shared>>, Path(txn_id): Path<String>, request: Request) -> Response {
     let bytes = request.into_body().collect().await.unwrap().to_bytes();
     let body: Value = serde_json::from_slice(&bytes).unwrap();
-    let seen = Seen { txn_id, pdus: body["pdus"].as_array().unwrap().clone() };
+    let edus = body["edus"].as_array().cloned().unwrap_or_default();
+    let seen = Seen { txn_id, pdus: body["pdus"].as_array().unwrap().clone(), edus };
     let _under_way = UnderWay::new(&shared);
     let before = {
         let mut all = shared.seen.lock().unwrap();

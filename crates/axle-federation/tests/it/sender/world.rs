@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axle_federation::client::Timeouts;
-use axle_federation::sender::{QueuedRooms, Sender};
+use axle_federation::sender::{FleetingEdu, QueuedRooms, Sender};
 use axle_protocol::event::{Hash, Template};
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, UserId};
 use axle_store::sqlite::{Options, SqliteStore};
-use axle_store::{Append, Delivery as _, DeliveryChange, EventStatus, NewEvent, PendingLpdu, RoomLog as _};
+use axle_store::{
+    Append, Delivery as _, DeliveryChange, DeviceLists as _, EduQueues as _, EventStatus, NewEdu, NewEvent,
+    PendingLpdu, RoomLog as _, ToldDevices,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -106,6 +109,26 @@ impl World {
         };
         self.store.queue_lpdu(pending).await.unwrap();
         self.sender.wake_lpdus(&name(HUB));
+    }
+
+    /// Queues EDUs that are kept, and wakes their queue.
+    pub async fn queue_edus(&self, numbers: impl IntoIterator<Item = i64>) {
+        let edu = |n| NewEdu { destination: name(HUB), subject: None, json: json!({"n": n}).to_string() };
+        let edus: Vec<NewEdu> = numbers.into_iter().map(edu).collect();
+        let user_id = UserId::parse("@u:a.test").unwrap();
+        self.store.tell_devices(&user_id, 0, ToldDevices::default(), edus).await.unwrap();
+        self.sender.wake_edus([&name(HUB)]);
+    }
+
+    /// Hands over an EDU that is not kept.
+    pub fn send_fleeting(&self, subject: &str, n: i64) {
+        let edu = FleetingEdu { subject: subject.into(), json: json!({"n": n}).to_string().into() };
+        self.sender.send_fleeting([&name(HUB)], &edu);
+    }
+
+    /// Waits until no EDU is left that is kept.
+    pub async fn until_edus_delivered(&self) {
+        until(async || self.store.edu_destinations().await.unwrap().is_empty()).await;
     }
 
     /// Waits until nothing is left to be sent.

@@ -30,6 +30,7 @@ mod receipts;
 mod relations;
 mod reports;
 mod search;
+mod room_lists;
 mod to_device;
 mod user_directory;
 
@@ -75,12 +76,15 @@ pub use relations::{
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
+pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
+pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
 pub trait Store:
     RoomLog
+    + RoomLists
     + Relations
     + Delivery
     + ServerKeys
@@ -113,6 +117,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: RoomLog
+        + RoomLists
         + Relations
         + Delivery
         + ServerKeys

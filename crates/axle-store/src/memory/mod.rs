@@ -30,6 +30,7 @@ mod receipts;
 mod relations;
 mod reports;
 mod search;
+mod room_lists;
 mod state;
 mod to_device;
 mod user_directory;

@@ -32,6 +32,7 @@ mod receipts;
 mod recent;
 mod relations;
 mod reports;
+mod room_lists;
 mod rows;
 mod schema;
 mod search;

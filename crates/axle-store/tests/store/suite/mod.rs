@@ -27,6 +27,7 @@ pub(crate) mod receipts;
 pub(crate) mod redaction;
 pub(crate) mod relations;
 pub(crate) mod search;
+pub(crate) mod room_lists;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod to_device;
@@ -66,6 +67,7 @@ macro_rules! full_suite {
                 state_changes, same_state_again_changes_nothing;
             sync: newest_first_and_limited, history_is_no_news, until_is_respected, user_rooms, user_rooms_changed,
                 user_rooms_changed_after_much, members;
+            room_lists: described, matching_state;
             relations: both_ways_and_by_kind, of_relations, sums, threads_by_their_end, only_what_is_in_the_room,
                 redacted_ones_drop_out;
             redaction: now_and_later, not_in_another_room, first_one_stays;

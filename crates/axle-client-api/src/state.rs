@@ -22,6 +22,8 @@ use crate::search::Index;
 use crate::seen::Sightings;
 use crate::servers::OtherServers;
 use crate::service::{Notifier, PushGateway, RoomService, Thumbnailer};
+use crate::service::{Notifier, RoomService, Thumbnailer};
+use crate::sync::sliding::{Bumps, Connections};
 use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
@@ -74,6 +76,9 @@ pub(crate) struct Inner {
     pub(crate) pushing: Pushing,
     /// How far messages can be searched.
     pub(crate) index: Index,
+    /// Of sliding sync.
+    pub(crate) connections: Connections,
+    pub(crate) bumps: Bumps,
     /// Who uploads at this moment.
     pub(crate) uploading: Uploading,
     /// Held for reading from when a file of media gets its name until the store knows it; for writing, to remove a file
@@ -102,6 +107,8 @@ impl Api {
             unread: Counts::default(),
             pushing: Pushing::default(),
             index: Index::default(),
+            connections: Connections::default(),
+            bumps: Bumps::default(),
             uploading: Uploading::default(),
             keeping: RwLock::default(),
             thumbnailing: Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE)),

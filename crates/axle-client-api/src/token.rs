@@ -2,7 +2,8 @@
 //!
 //! `s1_N_M` is a moment: everything up to stream position N has arrived, and of what is in memory only, change M; `s1_N`,
 //! as it was before there was any of that, is the same without M. `t1_N` is a place in one room: just before the
-//! event at position N. Sync hands out both; `/messages` takes both.
+//! event at position N. `p1_N_S` is answer N of a connection of sliding sync, that ends at stream position S. Sync hands
+//! out all of them; `/messages` takes all of them.
 
 use axle_protocol::{MatrixError, RoomId};
 
@@ -21,6 +22,7 @@ pub(crate) enum Token {
 impl Token {
     pub(crate) fn parse(text: &str) -> Result<Self, MatrixError> {
         let token = Moment::parse(text).map(|moment| Self::Stream(moment.stream));
+        let token = token.or_else(|| Answer::parse(text).map(|answer| Self::Stream(answer.stream)));
         let token = token.or_else(|| text.strip_prefix("t1_").and_then(|n| n.parse().ok()).map(Self::Position));
         token.ok_or_else(|| MatrixError::invalid_param("This is not a token of this server."))
     }
@@ -84,6 +86,28 @@ impl std::fmt::Display for Moment {
     }
 }
 
+/// The end of an answer of sliding sync, from which its connection goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// Which one it is.
+    pub(crate) number: i64,
+    /// Where it ends, in stream order.
+    pub(crate) stream: i64,
+}
+
+impl Answer {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (number, stream) = text.strip_prefix("p1_")?.split_once('_')?;
+        Some(Self { number: number.parse().ok()?, stream: stream.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "p1_{}_{}", self.number, self.stream)
+    }
+}
+
 /// A stream position below all that are assigned.
 pub(crate) const BEFORE_EVERYTHING: i64 = -1;
 
@@ -101,9 +125,27 @@ mod tests {
         assert_eq!(Token::parse(&moment.to_string()).unwrap(), Token::Stream(7));
         assert_eq!(Moment::parse_since("s1_7").unwrap(), Moment { stream: 7, fleeting: 0 });
         assert!(Moment::parse_since("t1_7").is_err());
-        for bad in
-            ["", "s", "s1_", "s1_1_", "s1_1_x", "s1_1_1_1", "s2_1", "t1_x", "1", "s1_99999999999999999999", "t1_1 "]
-        {
+        let answer = Answer { number: 3, stream: 7 };
+        assert_eq!(Answer::parse(&answer.to_string()), Some(answer));
+        assert_eq!(Token::parse(&answer.to_string()).unwrap(), Token::Stream(7));
+        assert!(Moment::parse_since(&answer.to_string()).is_err());
+        for bad in [
+            "",
+            "s",
+            "s1_",
+            "s1_1_",
+            "s1_1_x",
+            "s1_1_1_1",
+            "s2_1",
+            "t1_x",
+            "1",
+            "s1_99999999999999999999",
+            "t1_1 ",
+            "p1_",
+            "p1_1",
+            "p1_1_",
+            "p1_1_1_1",
+        ] {
             assert_eq!(Token::parse(bad).unwrap_err().errcode, "M_INVALID_PARAM", "{bad:?}");
         }
     }

@@ -31,6 +31,7 @@ mod receipts;
 mod redact;
 mod search;
 mod send;
+mod sliding;
 mod state_event_get;
 mod state_get;
 mod state_put;
@@ -59,6 +60,8 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     media::routes(oauth::routes(endpoints)).into_router()
+    let endpoints = sliding::routes(key_backup::routes(keys::routes(endpoints)));
+    media::routes(endpoints).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

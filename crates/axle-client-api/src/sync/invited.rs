@@ -1,7 +1,7 @@
 //! Rooms that the user is invited to, or asks to be.
 
 use axle_protocol::event::STRIPPED_STATE_TYPES;
-use axle_protocol::{MatrixError, RoomId};
+use axle_protocol::{MatrixError, RoomId, UserId};
 use axle_store::OutOfRoom;
 use ruma::events::AnyStrippedStateEvent;
 use ruma::serde::Raw;
@@ -13,46 +13,48 @@ use super::membership::Member;
 use super::response::{Events, InvitedRoom, KnockedRoom};
 use crate::error::ApiResult;
 use crate::render::{sender, stripped};
+use crate::state::Api;
 
-type Stripped = Events<AnyStrippedStateEvent>;
+/// Stripped state.
+pub(super) type Stripped = Vec<Raw<AnyStrippedStateEvent>>;
 
 pub(super) async fn invite(sync: &Sync<'_>, room_id: &RoomId, now: &Member) -> ApiResult<InvitedRoom> {
-    Ok(InvitedRoom { invite_state: from_room(sync, room_id, now).await? })
+    Ok(InvitedRoom { invite_state: Events { events: from_room(sync.api, &sync.session.user_id, room_id, now).await? } })
 }
 
 pub(super) async fn knock(sync: &Sync<'_>, room_id: &RoomId, now: &Member) -> ApiResult<KnockedRoom> {
-    Ok(KnockedRoom { knock_state: from_room(sync, room_id, now).await? })
+    Ok(KnockedRoom { knock_state: Events { events: from_room(sync.api, &sync.session.user_id, room_id, now).await? } })
 }
 
 pub(super) fn invite_elsewhere(entry: &OutOfRoom) -> ApiResult<InvitedRoom> {
-    Ok(InvitedRoom { invite_state: as_told(entry)? })
+    Ok(InvitedRoom { invite_state: Events { events: as_told(entry)? } })
 }
 
 pub(super) fn knock_elsewhere(entry: &OutOfRoom) -> ApiResult<KnockedRoom> {
-    Ok(KnockedRoom { knock_state: as_told(entry)? })
+    Ok(KnockedRoom { knock_state: Events { events: as_told(entry)? } })
 }
 
 /// What a room shows of itself: what the draft lists, who invites, and the invite.
-async fn from_room(sync: &Sync<'_>, room_id: &RoomId, now: &Member) -> ApiResult<Stripped> {
-    let store = &sync.api.store;
+pub(super) async fn from_room(api: &Api, user_id: &UserId, room_id: &RoomId, now: &Member) -> ApiResult<Stripped> {
+    let store = &api.store;
     let mut events = Vec::new();
     for event_type in STRIPPED_STATE_TYPES {
         if let Some(event) = store.state_event(room_id, event_type, "").await? {
             events.push(stripped(&event)?);
         }
     }
-    let inviter = sender(&now.event).filter(|sender| *sender != sync.session.user_id.as_str());
+    let inviter = sender(&now.event).filter(|sender| *sender != user_id.as_str());
     if let Some(inviter) = inviter
         && let Some(member) = store.state_event(room_id, "m.room.member", &inviter).await?
     {
         events.push(stripped(&member)?);
     }
     events.push(stripped(&now.event)?);
-    Ok(Events { events })
+    Ok(events)
 }
 
 /// What another server told of its room. Nothing but the fields of stripped state is passed on.
-fn as_told(entry: &OutOfRoom) -> ApiResult<Stripped> {
+pub(super) fn as_told(entry: &OutOfRoom) -> ApiResult<Stripped> {
     let told: Vec<&RawValue> = serde_json::from_str(&entry.stripped_state).unwrap_or_default();
     let told = told.into_iter().filter_map(|event| serde_json::from_str::<Told<'_>>(event.get()).ok());
     let own = serde_json::from_str::<Told<'_>>(&entry.json).ok();
@@ -62,7 +64,7 @@ fn as_told(entry: &OutOfRoom) -> ApiResult<Stripped> {
     };
     let mut events: Vec<_> = told.filter(|event| !is_own(event)).map(|event| raw(&event)).collect::<ApiResult<_>>()?;
     events.extend(own.as_ref().map(raw).transpose()?);
-    Ok(Events { events })
+    Ok(events)
 }
 
 #[derive(Deserialize, Serialize)]

@@ -8,10 +8,11 @@ use super::Sync;
 use super::extensions::{receipts, typing};
 use super::membership::Member;
 use super::response::{Events, Fault, JoinedRoom, Summary};
-use super::timeline::{Known, Part};
+use super::timeline::Known;
 use crate::error::ApiResult;
 use crate::ids;
 use crate::render::{Format, View, render, sender};
+use crate::state::Api;
 use crate::visibility::{Access, member_of};
 
 /// Members that stand for a room without a name.
@@ -30,18 +31,18 @@ pub(super) async fn read(
     };
     let stayed = before.is_some_and(|before| was_in && before.event.event_id == now.event.event_id);
     let access = Access::of_member(&sync.session.user_id, room_id);
-    let part = Part::read(sync, room_id, known, sync.news.until, (!stayed).then_some(&access)).await?;
+    let part = sync.part(room_id, known, sync.news.until, (!stayed).then_some(&access)).await?;
     let all = sync.news.full_state || !was_in;
     let state = part.state(sync, room_id, all).await?;
     let members_changed = all || part.events.iter().chain(&state).any(|event| member_of(event).is_some());
     let mut room = JoinedRoom {
         state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? },
-        timeline: part.render(sync, None).await?,
+        timeline: part.render(sync.api, sync.session, None).await?,
         account_data: sync.account_data(room_id, all).await?,
         ..JoinedRoom::default()
     };
     let since = if all { None } else { sync.news.since };
-    room.hub_faults = faults(sync, room_id, since).await?;
+    room.hub_faults = faults(sync.api, room_id, since, sync.news.until).await?;
     let receipts = receipts::Changes::read(sync.api, &sync.session.user_id, room_id, since, sync.news.until).await?;
     if sync.wants_ephemeral(room_id, receipts::EVENT_TYPE) {
         room.ephemeral.events = receipts.render()?;
@@ -58,34 +59,34 @@ pub(super) async fn read(
         room.unread_thread_notifications = unread.threads();
     }
     if members_changed {
-        room.summary = summary(sync, room_id).await?;
+        room.summary = summary(sync.api, &sync.session.user_id, room_id).await?;
     }
-    room.hub_server = hub(sync, room_id).await?;
+    room.hub_server = hub(sync.api, room_id).await?;
     Ok(room)
 }
 
 /// Counts, and whom to name the room after if nobody named it.
-async fn summary(sync: &Sync<'_>, room_id: &RoomId) -> ApiResult<Summary> {
-    let store = &sync.api.store;
+pub(super) async fn summary(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Summary> {
+    let store = &api.store;
     let joined = store.members(room_id, Membership::Join).await?;
     let invited = store.members(room_id, Membership::Invite).await?;
     let mut summary = Summary { heroes: Vec::new(), joined: Some(joined.len()), invited: Some(invited.len()) };
     if store.state_event(room_id, "m.room.name", "").await?.is_none() {
-        let others = |user: &UserId| *user != sync.session.user_id;
+        let others = |user: &UserId| user != user_id;
         summary.heroes = joined.into_iter().chain(invited).filter(others).take(HEROES).collect();
     }
     Ok(summary)
 }
 
-/// What the hub did wrong after a moment.
-async fn faults(sync: &Sync<'_>, room_id: &RoomId, since: Option<i64>) -> ApiResult<Vec<Fault>> {
-    let faults = sync.api.store.faults(room_id, since.unwrap_or(0), sync.news.until).await?;
+/// What the hub did wrong after a moment, and until another.
+pub(super) async fn faults(api: &Api, room_id: &RoomId, since: Option<i64>, until: i64) -> ApiResult<Vec<Fault>> {
+    let faults = api.store.faults(room_id, since.unwrap_or(0), until).await?;
     Ok(faults.into_iter().map(Fault::from).collect())
 }
 
 /// The hub of a linearized room.
-async fn hub(sync: &Sync<'_>, room_id: &RoomId) -> ApiResult<Option<ServerName>> {
-    let create = sync.api.store.state_event(room_id, "m.room.create", "").await?;
+pub(super) async fn hub(api: &Api, room_id: &RoomId) -> ApiResult<Option<ServerName>> {
+    let create = api.store.state_event(room_id, "m.room.create", "").await?;
     let linearized = |event: &StoredEvent| event.room_version.is_linearized();
     let Some(creator) = create.filter(linearized).as_ref().and_then(sender) else { return Ok(None) };
     Ok(Some(ids::user(creator)?.server_name()))

@@ -7,7 +7,7 @@ use axle_store::{EventStatus, OutOfRoom, StoredEvent};
 use super::Sync;
 use super::membership::Member;
 use super::response::{Events, LeftRoom, Timeline};
-use super::timeline::{Known, Part};
+use super::timeline::Known;
 use crate::error::ApiResult;
 use crate::render::{Format, View, render};
 use crate::token::Token;
@@ -32,19 +32,24 @@ pub(super) async fn read(
         Some(since) if was_in => Known::Until(since),
         _ => Known::Nothing,
     };
-    let part = Part::read(sync, room_id, known, now.stream, Some(&access)).await?;
+    let part = sync.part(room_id, known, now.stream, Some(&access)).await?;
     let state = part.state(sync, room_id, !was_in).await?;
     let end = access.end(sync.api).await?;
     Ok(LeftRoom {
         state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await? },
-        timeline: part.render(sync, end).await?,
+        timeline: part.render(sync.api, sync.session, end).await?,
         account_data: sync.account_data(room_id, !was_in).await?,
     })
 }
 
 /// The end of an invite or a knock in a room that this server is not in.
 pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResult<LeftRoom> {
-    let event = StoredEvent {
+    only_the_end(sync, event_elsewhere(entry)).await
+}
+
+/// The member event of an invite or a knock in a room that this server is not in, or of its end.
+pub(super) fn event_elsewhere(entry: OutOfRoom) -> StoredEvent {
+    StoredEvent {
         event_id: entry.event_id,
         room_id: entry.room_id,
         room_version: entry.room_version,
@@ -53,8 +58,7 @@ pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResu
         status: EventStatus::Accepted,
         json: entry.json,
         redacted_by: None,
-    };
-    only_the_end(sync, event).await
+    }
 }
 
 /// A room of which the user saw nothing but what ended.

@@ -9,6 +9,7 @@ mod joined;
 mod left;
 mod membership;
 mod response;
+pub(crate) mod sliding;
 mod timeline;
 
 use std::collections::BTreeSet;
@@ -25,13 +26,15 @@ use crate::session::Session;
 use crate::state::Api;
 use crate::token::Moment;
 use crate::unread::Reader;
-use crate::visibility::member_event;
+use crate::visibility::{Access, member_event};
 
 use extensions::account_data::{self, Changes};
 use extensions::{e2ee, presence, typing};
+use extensions::{e2ee, to_device, typing};
 use membership::Current;
 pub(crate) use response::SyncResponse;
 use response::{Events, Rooms};
+use timeline::{DEFAULT_LIMIT, Known, MAX_LIMIT, Part};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +93,7 @@ pub(crate) async fn read(
     filter: &FilterDefinition,
     news: News,
 ) -> ApiResult<SyncResponse> {
-    let (to_device, until) = extensions::to_device::read(api, session, news.until).await?;
+    let (to_device, until) = to_device::read(api, session, news.until, to_device::MAX_MESSAGES).await?;
     let news = News { until, ..news };
     let account_data = Changes::read(api, &session.user_id, news.known(), news.until).await?;
     let typing = match news.fleeting_since {
@@ -182,6 +185,14 @@ impl Sync<'_> {
     /// Whether the client wants to know such fleeting things of a room.
     fn wants_ephemeral(&self, room_id: &RoomId, event_type: &str) -> bool {
         self.ephemeral_filter.allows_room(room_id) && self.ephemeral_filter.allows_type(event_type)
+    }
+
+    /// The newest events of a room that are wanted.
+    async fn part(&self, room_id: &RoomId, known: Known, until: i64, access: Option<&Access>) -> ApiResult<Part> {
+        let limit = self.timeline_filter.limit().unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let mut part = Part::read(self.api, room_id, known, until, limit, access).await?;
+        part.retain(|event| self.timeline_filter.allows(event) && self.timeline_filter.allows_room(room_id));
+        Ok(part)
     }
 
     async fn read_room(&self, rooms: &mut Rooms, room: Current) -> ApiResult<()> {

@@ -9,13 +9,15 @@ use super::Sync;
 use super::response::Timeline;
 use crate::error::ApiResult;
 use crate::render::{Format, View, render, sender};
+use crate::session::Session;
+use crate::state::Api;
 use crate::token::{BEFORE_EVERYTHING, Token};
 use crate::visibility::{Access, StateKey, member_of};
 
 /// Events of a room in one answer, if the client does not say.
-const DEFAULT_LIMIT: usize = 20;
+pub(super) const DEFAULT_LIMIT: usize = 20;
 /// The most events of a room in one answer.
-const MAX_LIMIT: usize = 200;
+pub(super) const MAX_LIMIT: usize = 200;
 
 /// Part of a room's log.
 pub(super) struct Part {
@@ -43,27 +45,38 @@ pub(super) enum Known {
 impl Part {
     /// Reads the newest events with `after < stream <= until`. Without `access` the user was in the room all along.
     pub(super) async fn read(
-        sync: &Sync<'_>,
+        api: &Api,
         room_id: &RoomId,
         known: Known,
         until: i64,
+        limit: usize,
         access: Option<&Access>,
     ) -> ApiResult<Self> {
-        let limit = sync.timeline_filter.limit().unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
         let after = match known {
             Known::Nothing => None,
             Known::Until(stream) => Some(stream),
         };
-        let read = sync.api.store.sync_room(room_id, after.unwrap_or(BEFORE_EVERYTHING), until, limit).await?;
+        let read = api.store.sync_room(room_id, after.unwrap_or(BEFORE_EVERYTHING), until, limit).await?;
         let first = read.timeline.first().and_then(|event| Some((event.position?, event.stream)));
         let read_events = read.timeline.len();
-        let mut events = match access {
-            Some(access) => access.filter(sync.api, read.timeline).await?,
+        let events = match access {
+            Some(access) => access.filter(api, read.timeline).await?,
             None => read.timeline,
         };
-        events.retain(|event| sync.timeline_filter.allows(event) && sync.timeline_filter.allows_room(room_id));
         let whole = events.len() == read_events;
         Ok(Self { events, limited: read.limited, whole, first, after, until })
+    }
+
+    /// Leaves out what a client does not want.
+    pub(super) fn retain(&mut self, wanted: impl Fn(&StoredEvent) -> bool) {
+        let before = self.events.len();
+        self.events.retain(wanted);
+        self.whole &= self.events.len() == before;
+    }
+
+    /// Whether something between what the client has and these events is left out.
+    pub(super) fn limited(&self) -> bool {
+        self.limited
     }
 
     /// The state that the client needs besides: all of it, or what changed between what it knows and the first event.
@@ -107,14 +120,14 @@ impl Part {
     }
 
     /// As the client gets it.
-    pub(super) async fn render(self, sync: &Sync<'_>, end: Option<i64>) -> ApiResult<Timeline> {
+    pub(super) async fn render(self, api: &Api, session: &Session, end: Option<i64>) -> ApiResult<Timeline> {
         let view = View::timeline(Format::Sync, end).of_newest(self.whole);
         let place = match self.first {
             Some((position, _)) => Token::Position(position),
             None => Token::Stream(self.after.unwrap_or(self.until)),
         };
         Ok(Timeline {
-            events: render(sync.api, sync.session, &self.events, view).await?,
+            events: render(api, session, &self.events, view).await?,
             limited: self.limited,
             prev_batch: place.to_string(),
         })

@@ -58,6 +58,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         delete(format!("{data}/rooms/{room}/tags/a")),
         get("/_matrix/client/v3/joined_rooms".into()),
         get("/_matrix/client/v3/sync".into()),
+        post("/_matrix/client/unstable/org.matrix.simplified_msc3575/sync".into()),
         get(format!("{user}/1")),
         post(user.into()),
         put(format!("{profile}/displayname")),

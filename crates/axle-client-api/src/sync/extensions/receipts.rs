@@ -1,8 +1,8 @@
 //! Receipts in a sync.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_protocol::{EventId, MatrixError, RoomId, UserId};
 use axle_store::{Receipt, ReceiptType};
 use ruma::events::AnySyncEphemeralRoomEvent;
 use ruma::serde::Raw;
@@ -55,6 +55,11 @@ impl Changes {
         let others = new.len();
         new.extend(found.own.iter().filter(|receipt| receipt.stream > after).cloned());
         Ok(Self { own: found.own, own_changed: new.len() > others, new })
+    }
+
+    /// Leaves out the receipts of others for other events than these.
+    pub(crate) fn of_others_only_for(&mut self, events: &HashSet<EventId>) {
+        self.new.retain(|receipt| self.own.contains(receipt) || events.contains(&receipt.event_id));
     }
 
     /// As clients get them. One event has room for one receipt of a user, type and event: where somebody read an event in

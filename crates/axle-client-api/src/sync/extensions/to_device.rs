@@ -9,7 +9,7 @@ use crate::state::Api;
 use crate::token::BEFORE_EVERYTHING;
 
 /// Messages in one answer.
-const MAX_MESSAGES: usize = 100;
+pub(crate) const MAX_MESSAGES: usize = 100;
 
 /// Messages, oldest first.
 #[derive(Debug, Default, Serialize)]
@@ -24,6 +24,11 @@ pub(crate) async fn read(api: &Api, session: &Session, until: i64) -> ApiResult<
         api.store.to_device(&session.user_id, device_id, BEFORE_EVERYTHING, until, MAX_MESSAGES + 1).await?;
     let more = found.len() > MAX_MESSAGES;
     found.truncate(MAX_MESSAGES);
+/// The messages up to a moment, so many at most, and where the answer has to end so that the next one goes on with those that are left.
+pub(crate) async fn read(api: &Api, session: &Session, until: i64, limit: usize) -> ApiResult<(ToDevice, i64)> {
+    let mut found = api.store.to_device(&session.user_id, &session.device_id, until, limit + 1).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
     let until = if more { found.last().map_or(until, |last| last.stream) } else { until };
     let events = found.into_iter().filter_map(|message| RawValue::from_string(message.json).ok()).collect();
     Ok((ToDevice { events }, until))

@@ -5,6 +5,7 @@
 pub mod alone;
 pub mod gateway;
 pub mod rooms;
+pub mod sliding;
 pub mod thumbnails;
 
 use std::net::SocketAddr;

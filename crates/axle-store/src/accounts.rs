@@ -28,6 +28,17 @@ pub struct RegistrationToken {
     pub token: String,
     /// How often it may still be used; `None`: any number of times.
     pub uses_left: Option<u32>,
+    /// How often it was used.
+    pub completed: u32,
+    /// When it ends, in milliseconds since the Unix epoch; `None`: never.
+    pub expires_ts: Option<i64>,
+}
+
+impl RegistrationToken {
+    /// Whether it lets somebody in at this time, in milliseconds since the Unix epoch.
+    pub fn is_valid(&self, now: i64) -> bool {
+        self.uses_left != Some(0) && self.expires_ts.is_none_or(|end| end > now)
+    }
 }
 
 /// What identifies a client's transaction.

@@ -9,6 +9,8 @@
 mod account_data;
 mod accounts;
 mod dehydrated;
+mod administration;
+mod application_services;
 mod delivery;
 mod device_keys;
 mod device_lists;
@@ -40,6 +42,8 @@ pub mod sqlite;
 pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, RegistrationToken, User};
 pub use dehydrated::{DehydratedDevice, DehydratedDevices};
+pub use administration::{AccountOrder, AccountQuery, Administration, FoundAccounts};
+pub use application_services::{ApplicationServices, ServiceProgress};
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
@@ -108,6 +112,8 @@ pub trait Store:
     + RoomDirectory
     + ForgottenRooms
     + Reports
+    + ApplicationServices
+    + Administration
     + Operator
     + Send
     + Sync
@@ -141,6 +147,8 @@ impl<T> Store for T where
         + RoomDirectory
         + ForgottenRooms
         + Reports
+        + ApplicationServices
+        + Administration
         + Operator
         + Send
         + Sync

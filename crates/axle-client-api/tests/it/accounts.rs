@@ -98,7 +98,7 @@ async fn a_registration_token_is_used_up() {
     let mut config = config();
     config.registration = Registration::Token;
     let server = server_with(config).await;
-    let token = RegistrationToken { token: "welcome".into(), uses_left: Some(1) };
+    let token = RegistrationToken { token: "welcome".into(), uses_left: Some(1), completed: 0, expires_ts: None };
     server.store.put_registration_token(token).await.unwrap();
     let body = |name: &str, token: &str| {
         json!({

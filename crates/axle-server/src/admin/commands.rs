@@ -174,7 +174,7 @@ async fn create_token(admin: &Admin, token: Option<String>, uses_left: Option<u3
         let problem = format!("a token has 1 to {MAX_TOKEN_CHARS} letters, digits and ._~-");
         return Err(AdminError(problem));
     }
-    let token = RegistrationToken { token, uses_left };
+    let token = RegistrationToken { token, uses_left, completed: 0, expires_ts: None };
     admin.store.put_registration_token(token.clone()).await.map_err(failed)?;
     answer(summary(token))
 }

@@ -1,5 +1,7 @@
 //! Local users.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use async_trait::async_trait;
 use axle_protocol::{EventId, UserId};
 
@@ -75,19 +77,14 @@ impl Accounts for MemoryStore {
 
     async fn put_registration_token(&self, token: RegistrationToken) -> Result<(), StoreError> {
         self.write(move |data| {
-            data.tokens.insert(token.token, token.uses_left);
+            data.tokens.insert(token.token.clone(), token);
             Ok(())
         })
         .await
     }
 
     async fn registration_tokens(&self) -> Result<Vec<RegistrationToken>, StoreError> {
-        let inner = self.lock();
-        let token = |(token, uses_left): (&String, &Option<u32>)| RegistrationToken {
-            token: token.clone(),
-            uses_left: *uses_left,
-        };
-        Ok(inner.data.tokens.iter().map(token).collect())
+        Ok(self.lock().data.tokens.values().cloned().collect())
     }
 
     async fn client_txn(&self, key: &ClientTxnKey) -> Result<Option<ClientTxnState>, StoreError> {
@@ -136,12 +133,18 @@ impl Data {
         if self.users.contains_key(&user.user_id) {
             return Err(StoreError::Exists(user.user_id.to_string()));
         }
-        match token.map(|token| self.tokens.get_mut(token)) {
-            Some(None | Some(Some(0))) => return Ok(false),
-            Some(Some(Some(uses_left))) => *uses_left -= 1,
-            Some(Some(None)) | None => {}
+        if let Some(token) = token {
+            let known = self.tokens.get_mut(token).filter(|known| known.is_valid(now_ms()));
+            let Some(known) = known else { return Ok(false) };
+            known.uses_left = known.uses_left.map(|left| left.saturating_sub(1));
+            known.completed += 1;
         }
         self.users.insert(user.user_id.clone(), user);
         Ok(true)
     }
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -12,9 +12,7 @@ use super::device_lists::ListData;
 use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
-    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault,
-    InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt,
-    Relation, Report, RoomAlias, StoredEvent, StoredKey, ToDevice, Tokens, User,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault, InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, Report, RoomAlias, ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -49,7 +47,7 @@ pub(super) struct Data {
     pub(super) profile_fields: HashMap<UserId, BTreeMap<String, String>>,
     pub(super) account_data: HashMap<UserId, BTreeMap<(Option<RoomId>, String), AccountData>>,
     pub(super) receipts: HashMap<RoomId, Vec<Receipt>>,
-    pub(super) tokens: BTreeMap<String, Option<u32>>,
+    pub(super) tokens: BTreeMap<String, RegistrationToken>,
     pub(super) filters: Vec<(UserId, String)>,
     pub(super) txns: HashMap<ClientTxnKey, ClientTxnState>,
     pub(super) e2ee: KeyData,
@@ -73,6 +71,10 @@ pub(super) struct Data {
     pub(super) reports: Vec<Report>,
     /// By content and size.
     pub(super) thumbnails: HashMap<(Hash, String), MediaThumbnail>,
+    /// How far application services have been told, by their ids.
+    pub(super) service_progress: BTreeMap<String, ServiceProgress>,
+    /// Service, network, room.
+    pub(super) network_rooms: BTreeSet<(String, String, RoomId)>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
     /// In the order in which they were set.

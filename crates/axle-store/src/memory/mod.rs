@@ -7,7 +7,9 @@
 
 mod account_data;
 mod accounts;
+mod administration;
 mod append;
+mod application_services;
 mod data;
 mod dehydrated;
 mod delivery;

@@ -92,8 +92,11 @@ impl Accounts for SqliteStore {
     async fn put_registration_token(&self, token: RegistrationToken) -> Result<(), StoreError> {
         self.write(move |tx| {
             tx.conn
-                .prepare_cached("INSERT OR REPLACE INTO registration_token (token, uses_left) VALUES (?1, ?2)")?
-                .execute(params![token.token, token.uses_left])?;
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO registration_token (token, uses_left, completed, expires_ts)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![token.token, token.uses_left, token.completed, token.expires_ts])?;
             Ok(())
         })
         .await
@@ -101,9 +104,14 @@ impl Accounts for SqliteStore {
 
     async fn registration_tokens(&self) -> Result<Vec<RegistrationToken>, StoreError> {
         self.read(|conn| {
-            let sql = "SELECT token, uses_left FROM registration_token ORDER BY token";
+            let sql = "SELECT token, uses_left, completed, expires_ts FROM registration_token ORDER BY token";
             all(&mut conn.prepare_cached(sql)?, [], |row| {
-                Ok(RegistrationToken { token: row.get(0)?, uses_left: row.get(1)? })
+                Ok(RegistrationToken {
+                    token: row.get(0)?,
+                    uses_left: row.get(1)?,
+                    completed: row.get(2)?,
+                    expires_ts: row.get(3)?,
+                })
             })
         })
         .await
@@ -156,9 +164,10 @@ fn create_user(tx: &Tx<'_>, user: &User, token: Option<&str>) -> Result<bool, St
         return Err(StoreError::Exists(user.user_id.to_string()));
     }
     if let Some(token) = token {
-        let sql = "UPDATE registration_token SET uses_left = uses_left - 1
-                   WHERE token = ?1 AND (uses_left IS NULL OR uses_left > 0)";
-        if tx.conn.prepare_cached(sql)?.execute([token])? == 0 {
+        let sql = "UPDATE registration_token SET uses_left = uses_left - 1, completed = completed + 1
+                   WHERE token = ?1 AND (uses_left IS NULL OR uses_left > 0)
+                       AND (expires_ts IS NULL OR expires_ts > ?2)";
+        if tx.conn.prepare_cached(sql)?.execute(params![token, now_ms()])? == 0 {
             return Ok(false);
         }
     }
@@ -170,7 +179,7 @@ fn create_user(tx: &Tx<'_>, user: &User, token: Option<&str>) -> Result<bool, St
     Ok(true)
 }
 
-fn user(row: &Row<'_>) -> Result<User, StoreError> {
+pub(super) fn user(row: &Row<'_>) -> Result<User, StoreError> {
     Ok(User {
         user_id: rows::id(row, 0)?,
         password_hash: row.get(1)?,

@@ -2,7 +2,9 @@
 
 mod account_data;
 mod accounts;
+mod administration;
 mod append;
+mod application_services;
 mod check;
 mod dehydrated;
 mod delivery;

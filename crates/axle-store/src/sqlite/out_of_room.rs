@@ -43,6 +43,16 @@ pub(super) fn of(conn: &Connection, user_id: &UserId, room_id: Option<&RoomId>) 
     rows::all(&mut find, params![user_id.as_str(), room_id.map(RoomId::as_str)], read)
 }
 
+/// Those of everybody with `after < stream <= until`, in order.
+pub(super) fn in_stream(conn: &Connection, after: i64, until: i64, limit: usize) -> Result<Vec<OutOfRoom>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut find = conn.prepare_cached(
+        "SELECT user_id, room_id, version, membership, event_id, json, stripped_state, via, stream FROM out_of_room
+         WHERE stream > ?1 AND stream <= ?2 ORDER BY stream LIMIT ?3",
+    )?;
+    rows::all(&mut find, [after, until, limit], read)
+}
+
 /// Forgets one.
 pub(super) fn remove(tx: &Tx<'_>, user_id: &UserId, room_id: &RoomId) -> Result<(), StoreError> {
     tx.conn

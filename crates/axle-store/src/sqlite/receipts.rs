@@ -114,6 +114,20 @@ fn rooms_with(
     Ok(rooms)
 }
 
+/// Public ones of all rooms with `after < stream <= until`, in order.
+pub(super) fn in_stream(
+    conn: &Connection,
+    after: i64,
+    until: i64,
+    limit: usize,
+) -> Result<Vec<(RoomId, Receipt)>, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let sql = "SELECT p.user_id, p.type, p.thread, p.event_id, p.position, p.ts, p.stream, r.room_id
+         FROM receipt p INDEXED BY receipt_in_stream CROSS JOIN room r ON r.id = p.room
+         WHERE p.stream > ?1 AND p.stream <= ?2 AND p.type = 0 ORDER BY p.stream LIMIT ?3";
+    rows::all(&mut conn.prepare_cached(sql)?, [after, until, limit], |row| Ok((rows::id(row, 7)?, read(row)?)))
+}
+
 fn read(row: &Row<'_>) -> Result<Receipt, StoreError> {
     let thread: String = row.get(2)?;
     Ok(Receipt {

@@ -31,7 +31,8 @@ pub(crate) async fn users(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn tokens(store: Arc<dyn Store>) {
-    let token = |name: &str, uses_left| RegistrationToken { token: name.into(), uses_left };
+    let token =
+        |name: &str, uses_left| RegistrationToken { token: name.into(), uses_left, completed: 0, expires_ts: None };
     store.put_registration_token(token("once", Some(1))).await.unwrap();
     store.put_registration_token(token("open", None)).await.unwrap();
     assert!(!store.create_user(account("a"), Some("wrong")).await.unwrap());

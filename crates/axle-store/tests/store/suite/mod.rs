@@ -2,7 +2,9 @@
 
 pub(crate) mod account_data;
 pub(crate) mod accounts;
+pub(crate) mod administration;
 pub(crate) mod append;
+pub(crate) mod application_services;
 pub(crate) mod concurrency;
 pub(crate) mod dehydrated;
 pub(crate) mod delivery;
@@ -100,6 +102,8 @@ macro_rules! full_suite {
             faults: kept_once_and_pruned, news_of_the_room;
             media: uploads, quotas, reservations, thumbnails;
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is;
+            application_services: progress_is_kept, what_happened_in_order, rooms_of_networks;
+            administration: accounts_are_found, what_administrators_do;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }

@@ -7,6 +7,7 @@ use axle_store::{MAX_ALIASES_PER_ROOM, PutAlias, StoredEvent};
 use ruma::RoomAliasId;
 use serde_json::{Map, Value};
 
+use crate::appservice;
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
@@ -22,7 +23,7 @@ pub(crate) async fn resolve(api: &Api, id_or_alias: &str) -> ApiResult<RoomId> {
     if !id_or_alias.starts_with('#') {
         return Ok(ids::room(id_or_alias)?);
     }
-    let known = api.store.alias(id_or_alias).await?;
+    let known = appservice::query_alias(api, id_or_alias).await?;
     Ok(known.map(|alias| alias.room_id).ok_or_else(unknown)?)
 }
 

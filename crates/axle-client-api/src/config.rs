@@ -5,6 +5,8 @@ use std::time::Duration;
 use axle_protocol::{RoomVersion, ServerName};
 use serde::Deserialize;
 
+use crate::appservice::ApplicationServices;
+
 /// Settings of the client-server API.
 #[derive(Debug, Clone)]
 pub struct ClientApiConfig {
@@ -30,6 +32,8 @@ pub struct ClientApiConfig {
     pub limits: RateLimits,
     /// Media.
     pub media: MediaConfig,
+    /// Programs that act for many users.
+    pub services: ApplicationServices,
 }
 
 impl ClientApiConfig {
@@ -47,6 +51,7 @@ impl ClientApiConfig {
             presence: true,
             limits: RateLimits::default(),
             media: MediaConfig::default(),
+            services: ApplicationServices::default(),
         }
     }
 }

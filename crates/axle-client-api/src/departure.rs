@@ -8,10 +8,21 @@ use axle_store::{Store, StoreError};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Map;
 
+use crate::error::ApiResult;
 use crate::service::RoomService;
+use crate::state::Api;
+use crate::sync::extensions::e2ee;
 
 /// Rooms that one account leaves at once.
 const ROOMS_AT_ONCE: usize = 8;
+
+/// Ends an account. It leaves its rooms after this: a hub that does not answer keeps nobody waiting.
+pub(crate) async fn end(api: &Api, user_id: &UserId) -> ApiResult<()> {
+    api.store.deactivate_user(user_id).await?;
+    e2ee::tell_changed(api, user_id).await?;
+    tokio::spawn(depart(api.store.clone(), api.rooms.clone(), user_id.clone()));
+    Ok(())
+}
 
 /// Goes on with what the end of the process before interrupted: deactivated accounts leave their rooms.
 pub async fn finish_departures(store: Arc<dyn Store>, rooms: Arc<dyn RoomService>) {
@@ -27,7 +38,7 @@ pub async fn finish_departures(store: Arc<dyn Store>, rooms: Arc<dyn RoomService
 
 /// Takes a deactivated account out of its rooms. It counts as departed when it has left all of them; otherwise the next
 /// start of the server tries again.
-pub(crate) async fn depart(store: Arc<dyn Store>, rooms: Arc<dyn RoomService>, user_id: UserId) {
+async fn depart(store: Arc<dyn Store>, rooms: Arc<dyn RoomService>, user_id: UserId) {
     match leave_all(&store, &rooms, &user_id).await {
         Ok(true) => {}
         Ok(false) => tracing::warn!(%user_id, "a deactivated account could not leave all its rooms"),

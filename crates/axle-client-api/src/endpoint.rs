@@ -25,6 +25,7 @@ use ruma::api::path_builder::PathBuilder;
 use ruma::api::{IncomingRequest, IncomingRequestExt, Metadata, OutgoingResponse, OutgoingResponseExt};
 use serde::de::DeserializeOwned;
 
+use crate::appservice::{self, ApplicationService, ServiceIndex};
 use crate::error::{ApiError, ApiResult};
 use crate::session::{self, Session};
 use crate::state::Api;
@@ -50,6 +51,8 @@ impl NoSession for AppserviceTokenOptional {}
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
+    /// The application service whose token comes with the request.
+    pub(crate) service: Option<ServiceIndex>,
 }
 
 /// A request whose body has not been read.
@@ -90,6 +93,12 @@ impl RawRequest {
     /// The body, of at most so many bytes.
     pub(crate) async fn bytes(self, max_bytes: usize) -> ApiResult<Bytes> {
         read(self.body, max_bytes).await
+    /// The same, where a request may have no body.
+    pub(crate) async fn json_or_empty<T: DeserializeOwned>(self) -> ApiResult<T> {
+        let body = read(self.body, MAX_BODY_BYTES).await?;
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        let parsed = serde_json::from_slice(body);
+        Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
     }
 
     /// What came before the body.
@@ -148,7 +157,7 @@ impl Endpoints {
         self.at(paths, R::METHOD, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let session = session::authenticate(&api, session::token(&request)?, address(&request)).await?;
+                let (api, session) = admit(api, &request).await?;
                 let request = parse::<R>(params, request, max_body_bytes).await?;
                 handler(api, session, request).await.map(respond)
             }
@@ -165,7 +174,7 @@ impl Endpoints {
         self.at(paths, method, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let session = session::authenticate(&api, session::token(&request)?, address(&request)).await?;
+                let (api, session) = admit(api, &request).await?;
                 let request = RawRequest::new(params, request)?;
                 handler(api, session, request).await
             }
@@ -184,7 +193,7 @@ impl Endpoints {
         self.at(&stable_paths::<R>(), R::METHOD, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let caller = Caller { address: address(&request) };
+                let (api, caller) = caller(api, &request);
                 let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
                 handler(api, caller, request).await.map(respond)
             }
@@ -200,7 +209,7 @@ impl Endpoints {
         self.at(paths, method, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let caller = Caller { address: address(&request) };
+                let (api, caller) = caller(api, &request);
                 handler(api, caller, RawRequest::new(params, request)?).await
             }
         })
@@ -217,11 +226,11 @@ impl Endpoints {
         self.at(paths, R::METHOD, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let caller = Caller { address: address(&request) };
+                let (api, caller) = caller(api, &request);
                 // A token that is there has to be a good one.
-                let session = match session::token(&request) {
-                    Ok(token) => Some(session::authenticate(&api, token, caller.address).await?),
-                    Err(_) => None,
+                let (api, session) = match session::token(&request) {
+                    Ok(_) => admit(api, &request).await.map(|(api, session)| (api, Some(session)))?,
+                    Err(_) => (api, None),
                 };
                 let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
                 handler(api, caller, session, request).await.map(respond)
@@ -270,6 +279,32 @@ pub(crate) async fn unrecognized() -> ApiError {
 
 async fn method_not_allowed() -> ApiError {
     MatrixError::method_not_allowed("This endpoint does not know this method.").into()
+}
+
+/// Who makes a request that needs a session, and the API with the limits that hold for them.
+fn admit(api: Api, request: &Request<Body>) -> impl Future<Output = ApiResult<(Api, Session)>> + Send + use<> {
+    // What is borrowed from a body that arrives cannot be kept meanwhile.
+    let (token, address, uri) = (session::token(request), address(request), request.uri().clone());
+    async move {
+        let token = token?;
+        let Some(service) = api.config.services.by_token(&token) else {
+            let session = session::authenticate(&api, token, address).await?;
+            return Ok((api, session));
+        };
+        let session = appservice::session(&api, service, &uri).await?;
+        let is_sender = |service: &ApplicationService| service.sender == session.user_id;
+        let is_free = api.config.services.get(service).is_some_and(|it| !it.rate_limited || is_sender(it));
+        Ok((if is_free { api.unlimited() } else { api }, session))
+    }
+}
+
+/// Where a request that needs no session comes from; likewise.
+fn caller(api: Api, request: &Request<Body>) -> (Api, Caller) {
+    let token = session::token(request).ok();
+    let service = token.and_then(|token| api.config.services.by_token(&token));
+    // What needs no session, a service does by itself.
+    let api = if service.is_some() { api.unlimited() } else { api };
+    (api, Caller { address: address(request), service })
 }
 
 type Params = Result<RawPathParams, RawPathParamsRejection>;

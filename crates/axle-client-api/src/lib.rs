@@ -7,6 +7,7 @@ mod account_data;
 mod accounts;
 mod aggregations;
 mod aliases;
+mod appservice;
 mod config;
 mod departure;
 mod endpoint;
@@ -66,6 +67,7 @@ use http::{HeaderName, Method, header};
 use tower_http::cors::{Any, CorsLayer};
 
 pub use accounts::{CreateUserError, create_user};
+pub use appservice::{ApplicationService, ApplicationServices, Namespace, Namespaces, make_service_users};
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
@@ -75,17 +77,23 @@ pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
 pub use room_id::new_room_id;
 pub use servers::{MessageElsewhere, OtherServers};
 pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
+pub use service::{
+    CreateRoom, Knocked, Notifier, RoomService, SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient,
+    Thumbnailer,
+};
 pub use state::ApiState;
 pub use work::Work;
 
 use state::Api;
 
 /// The client-server API, and what other servers have to say to it. Cheap to clone.
+/// The client-server API, and what goes on behind it.
 #[derive(Clone)]
 pub struct ClientApi(Api);
 
 impl ClientApi {
     /// An API on these foundations.
+    /// On top of this state.
     pub fn new(state: ApiState) -> Self {
         Self(Api::new(state))
     }
@@ -118,6 +126,21 @@ pub fn router(state: ApiState) -> (Router, Work) {
 }
 
 fn routes() -> Router<Api> {
+    /// Its endpoints: see [`router`].
+        routes(self.0.clone())
+
+    /// Tells application services what concerns them. Never ends; it may be dropped at any time, and goes on where it
+    /// was when it is called again, after a restart too.
+    pub async fn tell_services(self) {
+        appservice::serve(self.0).await;
+
+/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, and
+/// what is served under `/_synapse` for tools that know Synapse.
+/// The router has no fallback of its own, so that it can be merged with others.
+pub fn router(state: ApiState) -> Router {
+    routes(Api::new(state))
+
+fn routes(api: Api) -> Router {
     endpoints::routes()
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
@@ -127,6 +150,7 @@ fn routes() -> Router<Api> {
         .route("/_matrix/media/{*path}", any(endpoint::unrecognized))
         .route("/oauth2/{*path}", any(endpoint::unrecognized))
         .layer(cors())
+        .with_state(api)
 }
 
 fn cors() -> CorsLayer {

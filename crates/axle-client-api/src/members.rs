@@ -4,6 +4,7 @@ use axle_protocol::auth::Membership;
 use axle_protocol::{MatrixError, RoomId, UserId};
 use serde_json::{Map, Value};
 
+use crate::appservice;
 use crate::error::ApiResult;
 use crate::event_content::add_reason;
 use crate::ids;
@@ -67,7 +68,7 @@ pub(crate) async fn invitee_content(api: &Api, target: &UserId) -> ApiResult<Map
     if target.server_str() != api.config.server_name.as_str() {
         return Ok(Map::new());
     }
-    match api.store.user(target).await? {
+    match appservice::known_user(api, target).await? {
         Some(user) if !user.deactivated => crate::profile::member_content(api, target).await,
         _ => Err(MatrixError::not_found(format!("There is no user {target}.")).into()),
     }

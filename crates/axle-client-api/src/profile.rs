@@ -55,8 +55,7 @@ pub(crate) fn require_own(session: &Session, user_id: &str) -> Result<(), Matrix
     Err(MatrixError::forbidden("Profiles of other users are not yours."))
 }
 
-/// Changes the profile of who asks. Joined rooms are told afterwards, one after the other: a hub that does not answer
-/// keeps nobody waiting.
+/// Changes the profile of who asks.
 pub(crate) async fn change(
     api: &Api,
     session: &Session,
@@ -65,14 +64,20 @@ pub(crate) async fn change(
 ) -> ApiResult<()> {
     require_own(session, user_id)?;
     api.limits.changes.take(user_id)?;
-    let mut profile = api.store.profile(&session.user_id).await?;
+    change_of(api, &session.user_id, change).await
+}
+
+/// Changes a profile. Joined rooms are told afterwards, one after the other: a hub that does not answer keeps nobody
+/// waiting.
+pub(crate) async fn change_of(api: &Api, user_id: &UserId, change: impl FnOnce(&mut Profile) + Send) -> ApiResult<()> {
+    let mut profile = api.store.profile(user_id).await?;
     let before = profile.clone();
     change(&mut profile);
     if profile == before {
         return Ok(());
     }
-    api.store.put_profile(&session.user_id, profile).await?;
-    tokio::spawn(tell_rooms(api.clone(), session.user_id.clone()));
+    api.store.put_profile(user_id, profile).await?;
+    tokio::spawn(tell_rooms(api.clone(), user_id.clone()));
     Ok(())
 }
 

@@ -87,6 +87,23 @@ pub(crate) async fn render<T>(
     events.iter().map(render).collect()
 }
 
+/// Events as application services get them: whole, as they happened.
+pub(crate) async fn for_service(api: &Api, events: &[StoredEvent]) -> ApiResult<Vec<Box<RawValue>>> {
+    let redactions = redactions(api, events, None).await?;
+    let previous = previous_contents(api, events).await?;
+    let now = now_ms();
+    let render = |event: &StoredEvent| {
+        let unsigned = Unsigned {
+            age: Some(now.saturating_sub(origin_server_ts(event)?)),
+            prev_content: previous.get(&event.event_id).map(|json| &**json),
+            redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
+            ..Unsigned::default()
+        };
+        render_one(event, Format::Full, &unsigned)
+    };
+    events.iter().map(render).collect()
+}
+
 /// One event.
 pub(crate) async fn render_event<T>(api: &Api, session: &Session, event: StoredEvent, view: View) -> ApiResult<Raw<T>> {
     let rendered = render(api, session, &[event], view).await?.pop();

@@ -16,6 +16,8 @@ const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
 /// Rooms that one request looks through for those that it wants. The next page goes on from there.
 const MAX_EXAMINED: usize = 5_000;
+/// What tokens of the lists of networks begin with.
+const NETWORK_TOKEN: &str = "n1_";
 /// Rooms read at once.
 const BATCH: usize = 100;
 
@@ -42,10 +44,10 @@ pub(crate) struct Page {
 /// Reads a page, the biggest rooms first.
 pub(crate) async fn read(api: &Api, wanted: Wanted) -> ApiResult<Page> {
     check_server(api, wanted.server.as_deref())?;
-    if matches!(wanted.network, RoomNetwork::ThirdParty(_)) {
-        return Ok(Page::default());
-    }
     let limit = wanted.limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(u64::from(limit)).unwrap_or(MAX_LIMIT));
+    if let RoomNetwork::ThirdParty(instance) = &wanted.network {
+        return of_network(api, instance, &wanted, limit.clamp(1, MAX_LIMIT)).await;
+    }
     let start = wanted.since.as_deref().map_or(Ok(ListPart::Start), parse)?;
     let mut found = look_through(api, &start, &wanted.filter, limit.clamp(1, MAX_LIMIT)).await?;
     let backward = matches!(start, ListPart::Before(_));
@@ -62,6 +64,26 @@ pub(crate) async fn read(api: &Api, wanted: Wanted) -> ApiResult<Page> {
         prev_batch: first.filter(|_| previous).map(|place| token('b', &place)),
         total_room_count_estimate: api.store.count_listed_rooms().await?,
     })
+}
+
+/// A page of the list that an application service keeps of a network, by room id. Its instances are called by the
+/// service's id and the network's.
+async fn of_network(api: &Api, instance: &str, wanted: &Wanted, limit: usize) -> ApiResult<Page> {
+    let Some((service, network)) = instance.split_once('|') else { return Ok(Page::default()) };
+    let after = wanted.since.as_deref().map(parse_network_token).transpose()?;
+    let mut rooms = api.store.rooms_on_network(service, network, after.as_ref(), limit.saturating_add(1)).await?;
+    let has_more = rooms.len() > limit;
+    rooms.truncate(limit);
+    let next_batch = rooms.last().filter(|_| has_more).map(|room_id| format!("{NETWORK_TOKEN}{room_id}"));
+    let mut chunk = room_description::describe(api, &rooms).await?;
+    chunk.retain(|room| matches(room, &wanted.filter));
+    let estimate = u64::try_from(rooms.len()).unwrap_or(u64::MAX);
+    Ok(Page { chunk, next_batch, prev_batch: None, total_room_count_estimate: estimate })
+}
+
+fn parse_network_token(token: &str) -> Result<RoomId, MatrixError> {
+    let room_id = token.strip_prefix(NETWORK_TOKEN).and_then(|room_id| RoomId::parse(room_id).ok());
+    room_id.ok_or_else(|| MatrixError::invalid_param("This is no token of this list."))
 }
 
 /// Whether there are rooms in a part of the list.

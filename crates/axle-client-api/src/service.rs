@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axle_media::{ThumbnailError, ThumbnailSize};
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use axle_store::ClientTxnKey;
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Map, Value};
 
 /// A room to be made. The endpoint has already turned presets and the like into state events.
@@ -63,7 +66,12 @@ pub trait RoomService: Send + Sync + 'static {
     /// repeated transaction gets the id of the first. 403 `M_FORBIDDEN` if refused, 504 if the hub does not answer in
     /// time (it stays queued). Membership changes of users of this room go through here too: invites, kicks, bans,
     /// unbans are `m.room.member` events; an invite calls the target's server.
-    async fn send(&self, event: SendEvent) -> Result<EventId, MatrixError>;
+    async fn send(&self, event: SendEvent) -> Result<EventId, MatrixError> {
+        self.send_at(event, None).await
+    }
+
+    /// The same with this `origin_server_ts`, in milliseconds since the Unix epoch; `None`: now.
+    async fn send_at(&self, event: SendEvent, origin_server_ts: Option<i64>) -> Result<EventId, MatrixError>;
 
     /// Brings a local user into a room, known or not, through one of these servers if need be. `content` is what the
     /// join says beside `membership`; likewise below.
@@ -119,4 +127,53 @@ pub trait Notifier: Send + Sync + 'static {
 
     /// Something happened for this user. Call it after what happened is durable.
     fn wake(&self, user_id: &UserId);
+
+    /// A future that ends when something may have happened for anybody after the moment of this call.
+    fn stirred(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// A request to an application service.
+#[derive(Debug, Clone)]
+pub struct ServiceCall {
+    /// Where the service is.
+    pub url: String,
+    /// What this server proves itself with: the service's `hs_token`.
+    pub token: String,
+    /// The method.
+    pub method: Method,
+    /// The segments of the path below the address, not encoded.
+    pub path: Vec<String>,
+    /// The query, not encoded.
+    pub query: Vec<(String, String)>,
+    /// JSON.
+    pub body: Option<Bytes>,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
+/// What an application service answered.
+#[derive(Debug, Clone)]
+pub struct ServiceAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, which had no more bytes than the server reads of it.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ServiceCallError {
+    /// It did not come in time.
+    #[error("does not answer in time")]
+    Timeout,
+    /// There was no connection, or it broke.
+    #[error("cannot be reached: {0}")]
+    Failed(String),
+}
+
+/// Asks application services. Their addresses are the operator's: they may be anywhere.
+#[async_trait]
+pub trait ServiceClient: Send + Sync + 'static {
+    /// Makes a request.
+    async fn call(&self, call: ServiceCall) -> Result<ServiceAnswer, ServiceCallError>;
 }

@@ -9,9 +9,10 @@ use axle_store::{Device, Tokens};
 use axum::body::Body;
 use http::Request;
 use ruma::api::auth_scheme::{AccessToken, AuthScheme};
-use ruma::{OwnedDeviceId, OwnedUserId};
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedUserId};
 use sha2::{Digest, Sha256};
 
+use crate::appservice::ServiceIndex;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
 use crate::seen;
@@ -31,10 +32,45 @@ const MAX_DEVICE_NAME_BYTES: usize = 256;
 pub(crate) struct Session {
     pub(crate) user_id: UserId,
     pub(crate) device_id: String,
-    token_hash: Hash,
+    proof: Proof,
+}
+
+/// By what a session is known.
+#[derive(Debug, Clone, Copy)]
+enum Proof {
+    /// An access token, of which this is the hash.
+    Token(Hash),
+    /// The token of an application service.
+    Service(ServiceIndex),
 }
 
 impl Session {
+    /// A session of a user that an application service acts as. Without a device it has an id that no device has.
+    pub(crate) fn of_service(user_id: UserId, device_id: Option<String>, service: ServiceIndex) -> Self {
+        Self { user_id, device_id: device_id.unwrap_or_default(), proof: Proof::Service(service) }
+    }
+
+    /// The application service that acts as the user, if one does.
+    pub(crate) fn service(&self) -> Option<ServiceIndex> {
+        match self.proof {
+            Proof::Token(_) => None,
+            Proof::Service(service) => Some(service),
+        }
+    }
+
+    /// The device; 400 `M_MISSING_PARAM` if an application service has named none.
+    pub(crate) fn require_device(&self) -> Result<&str, MatrixError> {
+        match self.device_id.as_str() {
+            "" => Err(MatrixError::missing_param("An application service has to name a device for this.")),
+            device_id => Ok(device_id),
+        }
+    }
+
+    /// The time that an event is to have been sent at: only application services may say so.
+    pub(crate) fn timestamp(&self, asked: Option<MilliSecondsSinceUnixEpoch>) -> Option<i64> {
+        asked.filter(|_| self.service().is_some()).map(|asked| asked.get().into())
+    }
+
     /// Refuses what belongs to somebody else.
     pub(crate) fn require_user(&self, user_id: &str) -> Result<(), MatrixError> {
         if self.user_id.as_str() == user_id {
@@ -100,12 +136,16 @@ pub(crate) fn token(request: &Request<Body>) -> Result<String, MatrixError> {
 pub(crate) async fn authenticate(api: &Api, token: String, address: Option<IpAddr>) -> ApiResult<Session> {
     let device = of_token(api, token_hash(&token)).await?;
     api.seen.note(&api.store, &device, address);
-    Ok(Session { user_id: device.user_id, device_id: device.device_id, token_hash: device.tokens.access_hash })
+    let proof = Proof::Token(device.tokens.access_hash);
+    Ok(Session { user_id: device.user_id, device_id: device.device_id, proof })
 }
 
 /// Whether a session that was kept waiting is still logged in.
 pub(crate) async fn check(api: &Api, session: &Session) -> ApiResult<()> {
-    of_token(api, session.token_hash).await.map(|_| ())
+    match session.proof {
+        Proof::Token(hash) => of_token(api, hash).await.map(|_| ()),
+        Proof::Service(_) => Ok(()),
+    }
 }
 
 /// Logs a device in: a new one, or the one with this id under a new token.

@@ -8,7 +8,8 @@ use axle_media::MediaFolder;
 use axle_store::Store;
 use tokio::sync::{Notify, RwLock, Semaphore};
 
-use crate::config::ClientApiConfig;
+use crate::appservice::{Protocols, Queues};
+use crate::config::{ClientApiConfig, RateLimits};
 use crate::fleeting::Clock;
 use crate::limiter::{Limiter, Limits};
 use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
@@ -24,6 +25,7 @@ use crate::servers::OtherServers;
 use crate::service::{Notifier, PushGateway, RoomService, Thumbnailer};
 use crate::service::{Notifier, RoomService, Thumbnailer};
 use crate::sync::sliding::{Bumps, Connections};
+use crate::service::{Notifier, RoomService, ServiceClient, Thumbnailer};
 use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
@@ -45,17 +47,24 @@ pub struct ApiState {
     pub notifier: Arc<dyn Notifier>,
     /// What tells push gateways.
     pub gateway: Arc<dyn PushGateway>,
+    /// What asks application services.
+    pub services: Arc<dyn ServiceClient>,
     /// Settings.
     pub config: ClientApiConfig,
 }
 
 /// What every handler gets: the state, and what this API keeps in memory beside it.
 #[derive(Clone)]
-pub(crate) struct Api(Arc<Inner>);
+pub(crate) struct Api {
+    inner: Arc<Inner>,
+    /// Those that hold for the request.
+    pub(crate) limits: Arc<Limits>,
+}
 
 pub(crate) struct Inner {
     state: ApiState,
-    pub(crate) limits: Limits,
+    /// Those of requests that have none.
+    unlimited: Arc<Limits>,
     pub(crate) passwords: PasswordPool,
     pub(crate) uia: Sessions,
     pub(crate) seen: Sightings,
@@ -86,14 +95,20 @@ pub(crate) struct Inner {
     pub(crate) keeping: RwLock<()>,
     /// Whose turn it is to make a thumbnail.
     pub(crate) thumbnailing: Arc<Semaphore>,
+    /// Wakes the queues towards application services.
+    pub(crate) queues: Queues,
+    /// What application services said of other networks.
+    pub(crate) protocols: Protocols,
 }
 
 impl Api {
     pub(crate) fn new(state: ApiState) -> Self {
-        let limits = Limits::new(&state.config.limits);
-        Self(Arc::new(Inner {
+        let limits = Arc::new(Limits::new(&state.config.limits));
+        let inner = Arc::new(Inner {
+            unlimited: Arc::new(Limits::new(&RateLimits::off())),
+            queues: Queues::new(&state.config.services),
+            protocols: Protocols::default(),
             state,
-            limits,
             passwords: PasswordPool::default(),
             uia: Sessions::default(),
             seen: Sightings::default(),
@@ -112,14 +127,20 @@ impl Api {
             uploading: Uploading::default(),
             keeping: RwLock::default(),
             thumbnailing: Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE)),
-        }))
+        });
+        Self { inner, limits }
+    }
+
+    /// The same for requests that nothing limits.
+    pub(crate) fn unlimited(self) -> Self {
+        Self { limits: self.inner.unlimited.clone(), ..self }
     }
 }
 
 impl Deref for Api {
     type Target = Inner;
     fn deref(&self) -> &Inner {
-        &self.0
+        &self.inner
     }
 }
 

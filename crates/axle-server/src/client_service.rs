@@ -13,8 +13,8 @@ impl RoomService for Rooms {
         create::create_room(self, request).await
     }
 
-    async fn send(&self, event: SendEvent) -> Result<EventId, MatrixError> {
-        send::send(self, event).await
+    async fn send_at(&self, event: SendEvent, origin_server_ts: Option<i64>) -> Result<EventId, MatrixError> {
+        send::send(self, event, origin_server_ts).await
     }
 
     async fn join(

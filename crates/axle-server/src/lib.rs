@@ -15,6 +15,7 @@ pub mod process;
 mod push_gateway;
 pub mod rooms;
 mod server;
+pub mod services;
 mod system;
 pub mod thumbnails;
 

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axle_client_api::{ApiState, ClientApi, ClientApiConfig, MediaConfig, OtherServers as _, RateLimits, Registration};
+use axle_client_api::{
+    ApiState, ApplicationServices, ClientApi, ClientApiConfig, MediaConfig, RateLimits, Registration,
+    make_service_users,
+};
 use axle_federation::tls::TlsError;
 use axle_media::{MediaError, MediaFolder};
 use axle_store::sqlite::{Options, SqliteStore};
@@ -24,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::network::{self, Network, NetworkError};
 use crate::push_gateway::WebGateway;
 use crate::rooms::Rooms;
+use crate::services::{self, HttpServices, RegistrationError};
 use crate::system::System;
 use crate::thumbnails::ThumbnailProcesses;
 
@@ -37,6 +42,8 @@ pub struct Server {
     client_work: JoinHandle<()>,
     /// Deactivated accounts leave their rooms.
     departures: JoinHandle<()>,
+    /// Application services are told what concerns them.
+    telling_services: JoinHandle<()>,
     stop: watch::Sender<bool>,
     // Last: the lock of the folder is given back when everything else is gone.
     _folder: DataFolder,
@@ -62,6 +69,12 @@ pub enum StartError {
     /// The files of media.
     #[error("the files of media: {0}")]
     Media(#[from] MediaError),
+    /// A registration file of an application service.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// Requests to application services.
+    #[error("requests to application services: {0}")]
+    Services(String),
     /// An address to listen on.
     #[error("cannot listen on {address}: {error}{}", bind_hint(error))]
     Bind {
@@ -101,12 +114,17 @@ impl Server {
     /// Starts a server. When this returns, it answers. Must be called inside a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let folder = DataFolder::open(&config.data, &config.server_name)?;
+        let services = services::load(&config.appservices.registration_files, &config.server_name)?;
+        let service_client = HttpServices::new(&services).map_err(StartError::Services)?;
         let keys = SigningKeys::load_or_create(&folder.signing_keys())?;
         let certificates = Arc::new(Certificates::default());
         // Taken before the database is opened: a port in use is told at once.
         let listeners = Listeners::bind(&config, &certificates).await?;
         let store = open_store(folder.database()).await?;
         let media = open_media(folder.media()).await?;
+        make_service_users(&*store, &services)
+            .await
+            .map_err(|error| StartError::Store { path: folder.database(), error })?;
         let (rooms, network) = network::connect(&config, &keys, &store)?;
         let metrics = Metrics::new().map_err(|error| StartError::Metrics(error.to_string()))?;
         let (stop, stopped) = watch::channel(false);
@@ -116,6 +134,16 @@ impl Server {
         let between = Arc::new(Between::new(me, store.clone(), rooms.clone(), ways, network::boot()?));
         let foundations = Foundations { store: &store, media, rooms: &rooms, between: &between };
         let routers = Routers::new(&config, foundations, network.as_ref(), &metrics, &stopped);
+        let client = ClientApi::new(ApiState {
+            store: store.clone(),
+            media,
+            thumbnailer: Arc::new(ThumbnailProcesses::new()),
+            rooms: Arc::new(rooms.clone()),
+            notifier: rooms.wakes(),
+            services: Arc::new(service_client),
+            config: client_config(&config, services),
+        });
+        let routers = Routers::new(&config, &store, client.router(), &rooms, network.as_ref(), &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
             store: store.clone(),
@@ -134,6 +162,8 @@ impl Server {
         between.devices_changed().await;
         let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
         Ok(Self { rooms, network, listeners, certificates, client_work, departures, stop, _folder: folder })
+        let telling_services = tokio::spawn(client.tell_services());
+        Ok(Self { rooms, network, listeners, certificates, departures, telling_services, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -159,6 +189,9 @@ impl Server {
         // Who has not left all rooms yet goes on leaving them after the next start.
         self.departures.abort();
         let _ = self.departures.await;
+        // What application services have not been told they are told after the next start.
+        self.telling_services.abort();
+        let _ = self.telling_services.await;
         self.rooms.close().await;
         if let Some(network) = self.network {
             network.stop().await;
@@ -204,6 +237,9 @@ impl Routers {
     fn new(
         config: &Config,
         foundations: Foundations<'_>,
+        store: &Arc<dyn Store>,
+        client: Router,
+        rooms: &Rooms,
         network: Option<&Network>,
         metrics: &Arc<Metrics>,
         stop: &watch::Receiver<bool>,
@@ -245,7 +281,7 @@ impl Routers {
     }
 }
 
-fn client_config(config: &Config) -> ClientApiConfig {
+fn client_config(config: &Config, services: ApplicationServices) -> ClientApiConfig {
     let mut client = ClientApiConfig::new(config.server_name.clone());
     client.registration = match config.registration.mode {
         RegistrationMode::Open => Registration::Open,
@@ -263,6 +299,7 @@ fn client_config(config: &Config) -> ClientApiConfig {
     client.local_push_gateways = config.has_local_gateways();
     client.oauth = config.client.oauth;
     client.presence = config.presence.enabled;
+    client.services = services;
     client.public_base_url = config.client.public_url.clone();
     if !config.rate_limits.enabled {
         client.limits = RateLimits::off();

@@ -2,6 +2,7 @@
 
 mod account;
 mod account_data;
+mod appservice;
 mod ban;
 mod capabilities;
 mod create_room;
@@ -62,6 +63,8 @@ pub(crate) fn routes() -> Router<Api> {
     media::routes(oauth::routes(endpoints)).into_router()
     let endpoints = sliding::routes(key_backup::routes(keys::routes(endpoints)));
     media::routes(endpoints).into_router()
+    let endpoints = key_backup::routes(keys::routes(endpoints));
+    media::routes(appservice::routes(endpoints)).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {
@@ -69,7 +72,6 @@ fn general(endpoints: Endpoints) -> Endpoints {
         .open(versions::versions)
         .open(well_known::well_known)
         .authed(capabilities::capabilities)
-        .authed(thirdparty_protocols::thirdparty_protocols)
         .authed(turn_server::turn_server)
         .authed(filter_create::filter_create)
         .authed(filter_get::filter_get)

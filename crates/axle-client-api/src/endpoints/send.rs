@@ -25,9 +25,10 @@ pub(crate) async fn send(api: Api, session: Session, request: Request) -> ApiRes
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
     presence::did_something(&api, &session.user_id);
+    let timestamp = session.timestamp(request.timestamp);
     let sender = session.user_id;
     let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
-    Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+    Ok(Response::new(ids::ruma_event(&api.rooms.send_at(event, timestamp).await?)?))
 }
 
 /// What a repeated request is recognised by.

@@ -36,6 +36,7 @@ pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> A
     if event_type == CANONICAL_ALIAS && request.state_key.is_empty() {
         aliases::check_canonical(&api, &room_id, &content).await?;
     }
+    let timestamp = session.timestamp(request.timestamp);
     let event = SendEvent {
         room_id,
         sender: session.user_id,
@@ -44,5 +45,5 @@ pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> A
         content,
         txn: None,
     };
-    Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+    Ok(Response::new(ids::ruma_event(&api.rooms.send_at(event, timestamp).await?)?))
 }

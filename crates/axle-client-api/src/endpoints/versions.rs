@@ -18,6 +18,8 @@ const OWN_FEATURES: [&str; 2] = ["im.axle.hub_server", "im.axle.hub_faults"];
 const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.msc3814"];
 /// What there is of later versions of Matrix, or of proposals: further fields of profiles (1.16), sliding sync (MSC4186).
 const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.simplified_msc3575"];
+/// What there is of later versions of Matrix: further fields of profiles (1.16), pings of application services (1.7).
+const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "fi.mau.msc2659.stable"];
 
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(VERSIONS.map(String::from).into());

@@ -5,6 +5,7 @@
 mod account_data;
 mod account_end;
 mod accounts;
+mod appservice;
 mod common;
 mod context;
 mod devices;

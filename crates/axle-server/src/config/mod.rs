@@ -49,6 +49,8 @@ pub struct Config {
     pub push: PushConfig,
     /// Who is there.
     pub presence: PresenceConfig,
+    /// Application services.
+    pub appservices: AppservicesConfig,
     /// Limits of connections.
     pub limits: LimitsConfig,
     /// Limits of request rates.
@@ -164,6 +166,11 @@ pub struct MediaConfig {
 pub struct PresenceConfig {
     /// Whether users are told who of the others is there.
     pub enabled: bool,
+/// `[appservices]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AppservicesConfig {
+    /// Registration files.
+    pub registration_files: Vec<PathBuf>,
 }
 
 /// `[limits]`.
@@ -269,6 +276,7 @@ impl Default for Config {
             media: MediaConfig::default(),
             push: PushConfig::default(),
             presence: PresenceConfig::default(),
+            appservices: AppservicesConfig::default(),
             limits: LimitsConfig::default(),
             rate_limits: RateLimitsConfig::default(),
             metrics: MetricsConfig::default(),

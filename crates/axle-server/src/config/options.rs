@@ -242,6 +242,10 @@ pub const OPTIONS: &[OptionInfo] = &[
         "false",
         "Tell users who of those they share rooms with is online. Each change wakes clients: on a server with many users \
          in large rooms, turning it off saves work.",
+        "appservices.registration_files",
+        r#"["/etc/axle/irc.yaml"]"#,
+        "Registration files (YAML) of application services, as bridges write them. Read when the server starts. A \
+         service may be anywhere that this machine reaches, on the machine itself too.",
     ),
     option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
     option(

@@ -60,7 +60,7 @@ pub(crate) async fn create_room(rooms: &Rooms, request: CreateRoom) -> Result<Ro
             txn: None,
         };
         // The room stands. Who could not be invited can be invited again.
-        if let Err(error) = send::send(rooms, invite).await {
+        if let Err(error) = send::send(rooms, invite, None).await {
             tracing::warn!(%room_id, %user, %error, "an invite of a new room failed");
         }
     }

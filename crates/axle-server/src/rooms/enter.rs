@@ -63,7 +63,7 @@ pub(crate) async fn send_member(
         content,
         txn: None,
     };
-    send::send(rooms, event).await.map(|_| ())
+    send::send(rooms, event, None).await.map(|_| ())
 }
 
 /// The servers that may help into a room, the likeliest first.

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub struct Wakes {
     waiting: Mutex<Waiting>,
+    /// For those who want to know of everything.
+    everything: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +29,7 @@ const SWEEP_MIN: usize = 256;
 impl Wakes {
     /// Something happened for one user.
     pub fn wake(&self, user: &str) {
+        self.everything.send_replace(());
         let mut waiting = self.lock();
         if waiting.users.get(user).is_some_and(|sender| sender.send(()).is_err()) {
             waiting.users.remove(user);
@@ -40,6 +43,7 @@ impl Wakes {
         members: impl Iterator<Item = &'a str>,
         is_member: impl Fn(&str) -> bool,
     ) {
+        self.everything.send_replace(());
         let mut waiting = self.lock();
         if waiting.users.len() < count {
             waiting.users.retain(|user, sender| !is_member(user.as_str()) || sender.send(()).is_ok());
@@ -75,6 +79,14 @@ impl Notifier for Wakes {
     fn wake(&self, user_id: &UserId) {
         Wakes::wake(self, user_id.as_str());
     }
+
+    fn stirred(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut receiver = self.everything.subscribe();
+        Box::pin(async move {
+            // The sender goes with the server: then there is nothing to wait for.
+            let _ = receiver.changed().await;
+        })
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +115,19 @@ mod tests {
         wakes.wake_members(1, ["@alice:a.test"].into_iter(), |_| true);
         assert!(changed.now_or_never().is_some());
         assert!(wakes.changed(&user("alice")).now_or_never().is_none());
+    }
+
+    #[test]
+    fn whoever_wants_to_know_of_everything_is_woken_by_anything() {
+        let wakes = Wakes::default();
+        let (one, other, quiet) = (wakes.stirred(), wakes.stirred(), Wakes::default().stirred());
+        wakes.wake("@alice:a.test");
+        assert!(one.now_or_never().is_some() && other.now_or_never().is_some());
+        let room = wakes.stirred();
+        wakes.wake_members(0, std::iter::empty(), |_| false);
+        assert!(room.now_or_never().is_some());
+        assert!(wakes.stirred().now_or_never().is_none());
+        drop(quiet);
     }
 
     #[test]

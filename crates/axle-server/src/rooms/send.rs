@@ -27,14 +27,14 @@ enum Sent {
     InviteOutside,
 }
 
-/// Sends an event of a local user; returns its final id.
-pub(crate) async fn send(rooms: &Rooms, event: SendEvent) -> Result<EventId, MatrixError> {
+/// Sends an event of a local user, with this time if there is one; returns its final id.
+pub(crate) async fn send(rooms: &Rooms, event: SendEvent, at: Option<i64>) -> Result<EventId, MatrixError> {
     rooms.0.blocks.now(&*rooms.0.store).await.map_err(errors::broken)?.check_room(&event.room_id)?;
     let event = Arc::new(event);
     let redacts = event.content.get("redacts").and_then(|id| EventId::parse(id.as_str()?).ok());
     let needs = Needs { ids: redacts.into_iter().collect(), txn: event.txn.clone(), ..Needs::default() };
     let (all, to_send) = (rooms.clone(), event.clone());
-    let sent = rooms.with_needs(&event.room_id, needs, move |turn, _| try_send(turn, &all, &to_send));
+    let sent = rooms.with_needs(&event.room_id, needs, move |turn, _| try_send(turn, &all, &to_send, at));
     match sent.await?? {
         Sent::Done(event_id) => Ok(event_id),
         Sent::Queued(echo) => wait(echo).await,
@@ -68,7 +68,7 @@ pub(crate) fn template(event: &SendEvent, now: i64) -> Template {
     }
 }
 
-fn try_send(turn: &mut Turn<'_>, rooms: &Rooms, event: &SendEvent) -> Result<Sent, MatrixError> {
+fn try_send(turn: &mut Turn<'_>, rooms: &Rooms, event: &SendEvent, at: Option<i64>) -> Result<Sent, MatrixError> {
     let Shared { me, echoes, leaving, .. } = &*rooms.0;
     match event.txn.as_ref().and_then(|key| turn.txn(key)) {
         Some(ClientTxnState::Done(event_id)) => return Ok(Sent::Done(event_id)),
@@ -78,7 +78,7 @@ fn try_send(turn: &mut Turn<'_>, rooms: &Rooms, event: &SendEvent) -> Result<Sen
     }
     let (now, known) = (turn.now, turn.known);
     let (room, batch) = turn.room().map_err(|_| MatrixError::forbidden("You are not in the room."))?;
-    let template = template(event, now);
+    let template = template(event, at.unwrap_or(now));
     if room.invite_target_of(&template).is_some() {
         return Ok(Sent::InviteOutside);
     }

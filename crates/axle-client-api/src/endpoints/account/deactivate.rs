@@ -11,7 +11,6 @@ use crate::error::ApiResult;
 use crate::json_request::json_request;
 use crate::session::Session;
 use crate::state::Api;
-use crate::sync::extensions::e2ee;
 use crate::uia::{self, Action};
 
 /// ruma's own request needs no access token. `erase` is not read: what the account kept for itself is removed in any
@@ -26,11 +25,7 @@ pub(crate) async fn deactivate(api: Api, session: Session, request: Request) -> 
     api.limits.changes.take(user_id.as_str())?;
     let flows: &[&[AuthType]] = &[&[AuthType::Password]];
     uia::require(&api, &Action { name: "deactivate", user_id, flows }, request.auth.as_ref()).await?;
-    api.store.deactivate_user(user_id).await?;
-    e2ee::tell_changed(&api, user_id).await?;
-    // A hub that does not answer keeps nobody waiting.
-    let (store, rooms) = (api.store.clone(), api.rooms.clone());
-    tokio::spawn(departure::depart(store, rooms, session.user_id));
+    departure::end(&api, user_id).await?;
     // There are no identifiers that could be bound anywhere.
     Ok(ruma_deactivate::Response::new(ThirdPartyIdRemovalStatus::Success))
 }

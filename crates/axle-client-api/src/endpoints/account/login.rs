@@ -35,13 +35,17 @@ struct Identifier {
 }
 
 pub(crate) async fn login(api: Api, caller: Caller, request: Request) -> ApiResult<ruma_login::Response> {
-    if request.login_type != "m.login.password" {
-        return Err(MatrixError::new(400, "M_UNKNOWN", "Only m.login.password is offered.").into());
-    }
     session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
-    let user_id = user(&api, &request)?;
-    let password = request.password.ok_or_else(|| MatrixError::missing_param("There is no password."))?;
-    check_password(&api, caller, &user_id, password).await?;
+    let user_id = match request.login_type.as_str() {
+        "m.login.password" => {
+            let user_id = user(&api, &request)?;
+            let password = request.password.ok_or_else(|| MatrixError::missing_param("There is no password."))?;
+            check_password(&api, caller, &user_id, password).await?;
+            user_id
+        }
+        "m.login.application_service" => by_service(&api, caller, user(&api, &request)?).await?,
+        _ => return Err(MatrixError::new(400, "M_UNKNOWN", "This way to log in is not offered.").into()),
+    };
     let login = Login {
         device_id: request.device_id,
         name: request.initial_device_display_name,
@@ -72,6 +76,21 @@ pub(crate) fn named(api: &Api, name: &str) -> Result<UserId, MatrixError> {
 }
 
 /// Refuses a wrong password. Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
+/// An application service logs in one of its users. 403 `M_EXCLUSIVE` for one that is none of its own.
+async fn by_service(api: &Api, caller: Caller, user_id: UserId) -> ApiResult<UserId> {
+    let service = caller.service.and_then(|index| api.config.services.get(index));
+    let service =
+        service.ok_or_else(|| MatrixError::missing_token("Only an application service logs in like this."))?;
+    if !service.has_user(user_id.as_str()) {
+        return Err(MatrixError::new(403, "M_EXCLUSIVE", "This user is none of the application service's.").into());
+    }
+    match api.store.user(&user_id).await? {
+        Some(user) if user.deactivated => Err(session::deactivated().into()),
+        Some(_) => Ok(user_id),
+        None => Err(MatrixError::forbidden("The application service has not registered this user.").into()),
+}
+
+/// Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
 /// limited as such, anybody could lock its owner out.
 pub(crate) async fn check_password(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
     let address = address_key(caller.address);

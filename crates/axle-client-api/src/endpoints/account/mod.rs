@@ -10,6 +10,7 @@ mod refresh;
 mod register;
 mod register_available;
 mod registration_token;
+mod register_by_service;
 mod shared_secret;
 mod whoami;
 

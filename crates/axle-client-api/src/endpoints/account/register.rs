@@ -2,11 +2,12 @@
 
 use axle_protocol::{MatrixError, UserId};
 use axle_store::{StoreError, User};
-use ruma::api::client::account::register::RegistrationKind;
 use ruma::api::client::account::register::v3::{Request, Response};
+use ruma::api::client::account::register::{LoginType, RegistrationKind};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
 use ruma::api::error::{ErrorKind, StandardErrorBody};
 
+use super::register_by_service;
 use crate::accounts::{in_use, wanted_user};
 use crate::config::Registration;
 use crate::endpoint::Caller;
@@ -25,10 +26,14 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
     if request.kind == RegistrationKind::Guest {
         return Err(MatrixError::new(403, "M_GUEST_ACCESS_FORBIDDEN", "There are no guests here.").into());
     }
+    if request.login_type == Some(LoginType::ApplicationService) {
+        return register_by_service::register(api, caller, request).await;
+    }
     let stage = stage(api.config.registration)?;
     let name = request.username.clone().map_or_else(random_name, Ok)?;
     let user_id = wanted_user(&api.config.server_name, &name)?;
     session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
+    api.config.services.check_user(None, &user_id)?;
     if let Some(password) = &request.password {
         check_password(password).map_err(MatrixError::from)?;
     }
@@ -117,6 +122,7 @@ fn random_name() -> Result<String, MatrixError> {
 pub(super) async fn check_free(api: &Api, name: &str) -> ApiResult<UserId> {
     stage(api.config.registration)?;
     let user_id = wanted_user(&api.config.server_name, name)?;
+    api.config.services.check_user(None, &user_id)?;
     match api.store.user(&user_id).await? {
         Some(_) => Err(in_use(&user_id).into()),
         None => Ok(user_id),

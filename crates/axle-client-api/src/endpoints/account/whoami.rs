@@ -9,6 +9,6 @@ use crate::state::Api;
 
 pub(crate) async fn whoami(_: Api, session: Session, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(ids::ruma_user(&session.user_id)?, false);
-    response.device_id = Some(session.device_id.into());
+    response.device_id = session.require_device().ok().map(Into::into);
     Ok(response)
 }

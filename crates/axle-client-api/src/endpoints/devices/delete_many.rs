@@ -24,8 +24,11 @@ pub(super) async fn remove(
 ) -> ApiResult<()> {
     let user_id = &session.user_id;
     api.limits.changes.take(user_id.as_str())?;
-    let flows: &[&[AuthType]] = &[&[AuthType::Password]];
-    uia::require(api, &Action { name: "delete_devices", user_id, flows }, auth).await?;
+    // The users of application services have no passwords.
+    if session.service().is_none() {
+        let flows: &[&[AuthType]] = &[&[AuthType::Password]];
+        uia::require(api, &Action { name: "delete_devices", user_id, flows }, auth).await?;
+    }
     api.store.remove_these_devices(user_id, devices.into_iter().map(|id| id.to_string()).collect()).await?;
     e2ee::tell_changed(api, user_id).await
 }

@@ -16,7 +16,7 @@ pub(crate) async fn alias_delete(api: Api, session: Session, request: Request) -
     api.limits.changes.take(session.user_id.as_str())?;
     let known = api.store.alias(alias).await?.ok_or_else(aliases::unknown)?;
     let joined = Access::of(&api, &session.user_id, &known.room_id).await?.joined();
-    if !may_delete(&api, &session, &known, joined).await? {
+    if !may_delete(&api, &session, alias, &known, joined).await? {
         return Err(MatrixError::forbidden("Whoever made an alias, or may change its room's, can delete it.").into());
     }
     api.store.remove_alias(alias).await?;
@@ -26,8 +26,12 @@ pub(crate) async fn alias_delete(api: Api, session: Session, request: Request) -
     Ok(Response::new())
 }
 
-async fn may_delete(api: &Api, session: &Session, alias: &RoomAlias, joined: bool) -> ApiResult<bool> {
+async fn may_delete(api: &Api, session: &Session, name: &str, alias: &RoomAlias, joined: bool) -> ApiResult<bool> {
     let user_id = &session.user_id;
+    let service = session.service().and_then(|index| api.config.services.get(index));
+    if service.is_some_and(|service| service.has_alias(name)) {
+        return Ok(true);
+    }
     if alias.creator == *user_id || (joined && may_send_state(api, &alias.room_id, user_id, CANONICAL_ALIAS).await?) {
         return Ok(true);
     }

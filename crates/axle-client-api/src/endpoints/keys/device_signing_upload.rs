@@ -52,8 +52,9 @@ pub(crate) async fn device_signing_upload(
     }
     refuse_names_of_devices(&api, user_id, &new).await?;
     api.limits.changes.take(user_id.as_str())?;
-    // Without a master key there is nothing that somebody with a stolen token could replace.
-    if known.iter().any(|key| key.usage == KeyUsage::Master) {
+    // Without a master key there is nothing that somebody with a stolen token could replace. The users of application
+    // services have no passwords.
+    if session.service().is_none() && known.iter().any(|key| key.usage == KeyUsage::Master) {
         let flows: &[&[AuthType]] = &[&[AuthType::Password]];
         uia::require(&api, &Action { name: "device_signing", user_id, flows }, request.auth.as_ref()).await?;
     }

@@ -4,6 +4,7 @@ use axle_protocol::{MatrixError, UserId};
 use axle_store::Profile;
 use ruma::api::client::profile::get_profile::v3::{Request, Response};
 
+use crate::appservice;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::ids;
@@ -37,7 +38,7 @@ pub(super) async fn local_profile(api: &Api, caller: Caller, user_id: &str) -> A
 pub(super) async fn local_user(api: &Api, caller: Caller, user_id: &str) -> ApiResult<UserId> {
     api.limits.lookups.take(&address_key(caller.address))?;
     let user_id = ids::user(user_id)?;
-    match api.store.user(&user_id).await? {
+    match appservice::known_user(api, &user_id).await? {
         Some(user) if !user.deactivated => Ok(user_id),
         _ => Err(MatrixError::not_found("There is no profile of this user here.").into()),
     }

@@ -7,7 +7,7 @@ use axle_store::{Receipt, ReceiptType};
 use ruma::events::AnySyncEphemeralRoomEvent;
 use ruma::serde::Raw;
 use serde::Serialize;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::error::{ApiError, ApiResult};
 use crate::state::Api;
@@ -64,28 +64,40 @@ impl Changes {
 
     /// As clients get them. One event has room for one receipt of a user, type and event: where somebody read an event in
     /// the room and in a thread, there are two.
+    /// As clients get them.
     pub(crate) fn render(&self) -> ApiResult<Vec<Raw<AnySyncEphemeralRoomEvent>>> {
-        let mut contents: Vec<Content<'_>> = Vec::new();
-        for receipt in &self.new {
-            let (event_id, user_id) = (receipt.event_id.as_str(), receipt.user_id.as_str());
-            let kind = name(receipt.receipt_type);
-            let is_free = |content: &&mut Content<'_>| {
-                let users = content.get(event_id).and_then(|kinds| kinds.get(kind));
-                users.is_none_or(|users| !users.contains_key(user_id))
-            };
-            let read = Read { ts: receipt.ts, thread_id: receipt.thread.as_deref() };
-            match contents.iter_mut().find(is_free) {
-                Some(content) => {
-                    content.entry(event_id).or_default().entry(kind).or_default().insert(user_id, read);
-                }
-                None => {
-                    let users = BTreeMap::from([(user_id, read)]);
-                    contents.push(BTreeMap::from([(event_id, BTreeMap::from([(kind, users)]))]));
-                }
+        Ok(events(&self.new, None)?.into_iter().map(Raw::from_json).collect())
+    }
+}
+
+/// Receipts as application services get them: the events name their room.
+pub(crate) fn of_room(receipts: &[Receipt], room_id: &RoomId) -> ApiResult<Vec<Box<RawValue>>> {
+    events(receipts, Some(room_id))
+}
+
+/// One event has room for one receipt of a user, type and event: where somebody read an event in the room and in a thread,
+/// there are two.
+fn events(receipts: &[Receipt], room_id: Option<&RoomId>) -> ApiResult<Vec<Box<RawValue>>> {
+    let mut contents: Vec<Content<'_>> = Vec::new();
+    for receipt in receipts {
+        let (event_id, user_id) = (receipt.event_id.as_str(), receipt.user_id.as_str());
+        let kind = name(receipt.receipt_type);
+        let is_free = |content: &&mut Content<'_>| {
+            let users = content.get(event_id).and_then(|kinds| kinds.get(kind));
+            users.is_none_or(|users| !users.contains_key(user_id))
+        };
+        let read = Read { ts: receipt.ts, thread_id: receipt.thread.as_deref() };
+        match contents.iter_mut().find(is_free) {
+            Some(content) => {
+                content.entry(event_id).or_default().entry(kind).or_default().insert(user_id, read);
+            }
+            None => {
+                let users = BTreeMap::from([(user_id, read)]);
+                contents.push(BTreeMap::from([(event_id, BTreeMap::from([(kind, users)]))]));
             }
         }
-        contents.iter().map(raw).collect()
     }
+    contents.iter().map(|content| raw(content, room_id)).collect()
 }
 
 fn name(receipt_type: ReceiptType) -> &'static str {
@@ -95,16 +107,17 @@ fn name(receipt_type: ReceiptType) -> &'static str {
     }
 }
 
-fn raw(content: &Content<'_>) -> ApiResult<Raw<AnySyncEphemeralRoomEvent>> {
+fn raw(content: &Content<'_>, room_id: Option<&RoomId>) -> ApiResult<Box<RawValue>> {
     #[derive(Serialize)]
     struct Event<'a> {
         #[serde(rename = "type")]
         event_type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        room_id: Option<&'a RoomId>,
         content: &'a Content<'a>,
     }
-    let event = to_raw_value(&Event { event_type: EVENT_TYPE, content }).map_err(|error| {
+    to_raw_value(&Event { event_type: EVENT_TYPE, room_id, content }).map_err(|error| {
         tracing::error!(%error, "receipts cannot be rendered");
         ApiError::from(MatrixError::unknown("The server has receipts that it cannot tell."))
-    })?;
-    Ok(Raw::from_json(event))
+    })
 }

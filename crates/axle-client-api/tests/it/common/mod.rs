@@ -6,6 +6,7 @@ pub mod alone;
 pub mod gateway;
 pub mod rooms;
 pub mod sliding;
+pub mod services;
 pub mod thumbnails;
 
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axle_client_api::{ApiState, ClientApiConfig, RateLimits, Registration, router};
+use axle_client_api::{ApiState, ClientApi, ClientApiConfig, RateLimits, Registration};
 use axle_media::MediaFolder;
 use axle_protocol::{RoomId, ServerName, UserId};
 use axle_store::Store;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use gateway::Gateway;
 use rooms::TestRooms;
+use services::HttpServices;
 use thumbnails::Thumbnails;
 
 /// How many events were sent, over all tests.
@@ -35,6 +37,7 @@ pub const SERVER: &str = "example.org";
 
 /// Stops with the test that made it.
 pub struct TestServer {
+    pub api: ClientApi,
     pub base: String,
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
@@ -127,6 +130,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     let media = media_folder.path().join("media");
     let gateway = Arc::new(Gateway::default());
     let (app, work) = router(ApiState {
+    let api = ClientApi::new(ApiState {
         store: Arc::clone(&store),
         media: MediaFolder::open(&media).unwrap(),
         thumbnailer: Arc::clone(&thumbnails) as _,
@@ -134,8 +138,10 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         notifier: Arc::clone(&rooms) as _,
         gateway: Arc::clone(&gateway) as _,
         servers: Arc::new(alone::Alone),
+        services: Arc::new(HttpServices::new()),
         config,
     });
+    let app = api.router();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
@@ -148,6 +154,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
     TestServer {
+        api,
         base,
         store,
         rooms,

@@ -178,14 +178,16 @@ impl RoomService for TestRooms {
         Ok(room_id)
     }
 
-    async fn send(&self, event: SendEvent) -> Result<EventId, MatrixError> {
+    async fn send_at(&self, event: SendEvent, at: Option<i64>) -> Result<EventId, MatrixError> {
         let sent = Sent {
             sender: &event.sender,
             event_type: &event.event_type,
             state_key: event.state_key.as_deref(),
             content: Value::Object(event.content),
         };
-        self.put(self.template(&event.room_id, sent), event.txn).await
+        let template = self.template(&event.room_id, sent);
+        let origin_server_ts = at.unwrap_or(template.origin_server_ts);
+        self.put(Template { origin_server_ts, ..template }, event.txn).await
     }
 
     async fn join(
@@ -251,6 +253,13 @@ impl Notifier for TestRooms {
 
     fn wake(&self, _: &UserId) {
         Self::wake(self);
+    }
+
+    fn stirred(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut receiver = self.wake.subscribe();
+        Box::pin(async move {
+            let _ = receiver.changed().await;
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// An environment of Python's with these packages; the path of its interpreter.
-pub(super) fn python(name: &str, requirements: &str) -> PathBuf {
+pub(crate) fn python(name: &str, requirements: &str) -> PathBuf {
     let folder = installed(name, requirements, |folder| {
         let wanted = folder.join("requirements.txt");
         succeed(Command::new("python3").args(["-m", "venv"]).arg(folder));
@@ -34,6 +34,23 @@ pub(super) fn node(name: &str, package: &str, lock: &str, script: (&str, &str)) 
     folder.join(file)
 }
 
+/// A folder with what these packages of Debian's install. Nothing else of the machine changes.
+pub(crate) fn debian(name: &str, packages: &[&str]) -> PathBuf {
+    installed(name, &packages.join(" "), |folder| {
+        // The list of packages may be older than what the registry has, or missing.
+        let download = || Command::new("apt-get").arg("download").args(packages).current_dir(folder).output();
+        if !download().is_ok_and(|output| output.status.success()) {
+            succeed(Command::new("apt-get").args(["update", "--quiet"]));
+            assert!(download().is_ok_and(|output| output.status.success()), "{packages:?} cannot be had");
+        }
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_some_and(|extension| extension == "deb") {
+                succeed(Command::new("dpkg").arg("-x").arg(&file).arg(folder));
+            }
+        }
+    })
+}
+
 /// A folder that something was installed in, for this content of its list of packages.
 fn installed(name: &str, list: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +71,7 @@ fn installed(name: &str, list: &str, install: impl FnOnce(&Path)) -> PathBuf {
     folder
 }
 
-fn succeed(command: &mut Command) {
+pub(crate) fn succeed(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),

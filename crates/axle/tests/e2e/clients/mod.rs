@@ -2,7 +2,7 @@
 //!
 //! The first run installs them below the target folder; later ones find them there.
 
-mod install;
+pub(crate) mod install;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,0 +1,150 @@
+//! What an application service is told at once.
+
+use std::collections::BTreeMap;
+
+use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_store::{EventStatus, OutOfRoom, StoredEvent};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::ApplicationService;
+use super::interest::Interests;
+use crate::error::{ApiError, ApiResult};
+use crate::render;
+use crate::state::Api;
+use crate::sync::extensions::{receipts, typing};
+
+/// Events, invites and receipts that are looked at for one transaction, of each at most so many.
+const MAX_EXAMINED: usize = 100;
+/// Rooms that one transaction tells of that somebody types there.
+const MAX_TYPING_ROOMS: usize = 100;
+
+/// The body of a transaction, and where it ends.
+pub(super) struct Transaction {
+    pub(super) until: i64,
+    events: Vec<Box<RawValue>>,
+    ephemeral: Vec<Box<RawValue>>,
+}
+
+impl Transaction {
+    /// Whether there is nothing to tell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.ephemeral.is_empty()
+    }
+
+    /// As it is sent.
+    pub(super) fn body(&self, service: &ApplicationService) -> ApiResult<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            events: &'a [Box<RawValue>],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ephemeral: Option<&'a [Box<RawValue>]>,
+            /// The name of the same from before the specification had it; services look for either.
+            #[serde(rename = "de.sorunome.msc2409.ephemeral", skip_serializing_if = "Option::is_none")]
+            unstable_ephemeral: Option<&'a [Box<RawValue>]>,
+        }
+        let ephemeral = service.receive_ephemeral.then_some(&*self.ephemeral);
+        let body = Body { events: &self.events, ephemeral, unstable_ephemeral: ephemeral };
+        serde_json::to_vec(&body).map_err(unwritable)
+    }
+}
+
+/// What is stored after a place in the stream and concerns a service: as much as one transaction holds, `until` at the
+/// furthest. To be read in order, each place once; or after [`Interests::forget`].
+pub(super) async fn read(
+    api: &Api,
+    service: &ApplicationService,
+    interests: &mut Interests,
+    after: i64,
+    until: i64,
+) -> ApiResult<Transaction> {
+    let mut events = api.store.events_in_stream(after, until, MAX_EXAMINED).await?;
+    let mut outside = api.store.out_of_room_in_stream(after, until, MAX_EXAMINED).await?;
+    let mut read = match service.receive_ephemeral {
+        true => api.store.receipts_in_stream(after, until, MAX_EXAMINED).await?,
+        false => Vec::new(),
+    };
+    // What was not read to its end sets the end of all.
+    let ends = [
+        end(&events, |event| event.stream),
+        end(&outside, |entry| entry.stream),
+        end(&read, |(_, receipt)| receipt.stream),
+    ];
+    let until = ends.into_iter().flatten().fold(until, i64::min);
+    events.retain(|event| event.stream <= until);
+    outside.retain(|entry| entry.stream <= until);
+    read.retain(|(_, receipt)| receipt.stream <= until);
+
+    let mut told = Vec::new();
+    for event in events {
+        if interests.concerns(api, service, &event).await? {
+            told.push(event);
+        }
+    }
+    told.extend(outside.into_iter().filter(|entry| service.has_user(entry.user_id.as_str())).map(from_outside));
+    told.sort_by_key(|event| event.stream);
+    let mut by_room: BTreeMap<RoomId, Vec<_>> = BTreeMap::new();
+    for (room_id, receipt) in read {
+        by_room.entry(room_id).or_default().push(receipt);
+    }
+    let mut ephemeral = Vec::new();
+    for (room_id, receipts) in by_room {
+        if interests.concerns_room(api, service, &room_id).await? {
+            ephemeral.extend(receipts::of_room(&receipts, &room_id)?);
+        }
+    }
+    Ok(Transaction { until, events: render::for_service(api, &told).await?, ephemeral })
+}
+
+/// Adds who types in which rooms, where that changed after a moment of this server's memory.
+pub(super) async fn add_typing(
+    api: &Api,
+    service: &ApplicationService,
+    interests: &mut Interests,
+    since: i64,
+    transaction: &mut Transaction,
+) -> ApiResult<()> {
+    #[derive(Serialize)]
+    struct Event<'a> {
+        #[serde(rename = "type")]
+        event_type: &'static str,
+        room_id: &'a RoomId,
+        content: Content,
+    }
+    #[derive(Serialize)]
+    struct Content {
+        user_ids: Vec<UserId>,
+    }
+    for room_id in api.typing.changed(since).into_iter().take(MAX_TYPING_ROOMS) {
+        if interests.concerns_room(api, service, &room_id).await? {
+            let content = Content { user_ids: api.typing.in_room(&room_id) };
+            let event = Event { event_type: typing::EVENT_TYPE, room_id: &room_id, content };
+            transaction.ephemeral.push(to_raw_value(&event).map_err(unwritable)?);
+        }
+    }
+    Ok(())
+}
+
+/// Where what was read ends, if there may be more.
+fn end<T>(read: &[T], stream: impl Fn(&T) -> i64) -> Option<i64> {
+    read.last().filter(|_| read.len() == MAX_EXAMINED).map(stream)
+}
+
+/// An invite to a room that this server is not in, as an event.
+fn from_outside(entry: OutOfRoom) -> StoredEvent {
+    StoredEvent {
+        event_id: entry.event_id,
+        room_id: entry.room_id,
+        room_version: entry.room_version,
+        stream: entry.stream,
+        position: None,
+        status: EventStatus::Accepted,
+        json: entry.json,
+        redacted_by: None,
+    }
+}
+
+fn unwritable(error: serde_json::Error) -> ApiError {
+    tracing::error!(%error, "a transaction for an application service cannot be written");
+    MatrixError::unknown("The server has events that it cannot tell.").into()
+}

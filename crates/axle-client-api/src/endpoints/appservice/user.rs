@@ -1,0 +1,38 @@
+//! `GET /_matrix/client/v3/thirdparty/user` and `GET /_matrix/client/v3/thirdparty/user/{protocol}`
+
+use axle_protocol::MatrixError;
+use axum::response::Response;
+use http::Method;
+
+use super::fields;
+use crate::appservice;
+use crate::endpoint::{Endpoints, RawRequest, respond};
+use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
+use crate::session::Session;
+use crate::state::Api;
+
+const ALL: [&str; 2] = ["/_matrix/client/r0/thirdparty/user", "/_matrix/client/v3/thirdparty/user"];
+const OF_PROTOCOL: [&str; 2] =
+    ["/_matrix/client/r0/thirdparty/user/{protocol}", "/_matrix/client/v3/thirdparty/user/{protocol}"];
+/// Names what is looked for, where no protocol is named.
+const KEY: &str = "userid";
+
+pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
+    endpoints.authed_raw(Method::GET, &ALL, of_any).authed_raw(Method::GET, &OF_PROTOCOL, of_protocol)
+}
+
+/// What a user here stands for, in all networks.
+async fn of_any(api: Api, _: Session, request: RawRequest) -> ApiResult<Response> {
+    let fields = fields(&request)?;
+    if !fields.iter().any(|(name, _)| name == KEY) {
+        return Err(MatrixError::missing_param(format!("There is no {KEY} in the query.")).into());
+    }
+    Ok(respond(JsonResponse(appservice::users(&api, None, fields).await)))
+}
+
+/// What has these fields in a network.
+async fn of_protocol(api: Api, _: Session, request: RawRequest) -> ApiResult<Response> {
+    let fields = fields(&request)?;
+    Ok(respond(JsonResponse(appservice::users(&api, request.path(0), fields).await)))
+}

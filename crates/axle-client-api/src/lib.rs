@@ -149,6 +149,7 @@ fn routes(api: Api) -> Router {
         .route("/_matrix/media/", any(endpoint::unrecognized))
         .route("/_matrix/media/{*path}", any(endpoint::unrecognized))
         .route("/oauth2/{*path}", any(endpoint::unrecognized))
+        .route("/_synapse/admin/{*path}", any(endpoint::unrecognized))
         .layer(cors())
         .with_state(api)
 }

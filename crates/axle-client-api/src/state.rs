@@ -10,6 +10,7 @@ use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::appservice::{Protocols, Queues};
 use crate::config::{ClientApiConfig, RateLimits};
+use crate::endpoints::Deletions;
 use crate::fleeting::Clock;
 use crate::limiter::{Limiter, Limits};
 use crate::media::{MAX_THUMBNAILS_AT_ONCE, Uploading};
@@ -99,6 +100,8 @@ pub(crate) struct Inner {
     pub(crate) queues: Queues,
     /// What application services said of other networks.
     pub(crate) protocols: Protocols,
+    /// Rooms that administrators have closed.
+    pub(crate) deletions: Deletions,
 }
 
 impl Api {
@@ -108,6 +111,7 @@ impl Api {
             unlimited: Arc::new(Limits::new(&RateLimits::off())),
             queues: Queues::new(&state.config.services),
             protocols: Protocols::default(),
+            deletions: Deletions::default(),
             state,
             passwords: PasswordPool::default(),
             uia: Sessions::default(),

@@ -36,6 +36,7 @@ mod sliding;
 mod state_event_get;
 mod state_get;
 mod state_put;
+mod synapse;
 mod sync;
 mod third_party_ids;
 mod thirdparty_protocols;
@@ -47,6 +48,8 @@ mod versions;
 mod well_known;
 
 use axum::Router;
+
+pub(crate) use synapse::Deletions;
 
 use crate::endpoint::Endpoints;
 use crate::state::Api;
@@ -64,7 +67,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = sliding::routes(key_backup::routes(keys::routes(endpoints)));
     media::routes(endpoints).into_router()
     let endpoints = key_backup::routes(keys::routes(endpoints));
-    media::routes(appservice::routes(endpoints)).into_router()
+    media::routes(synapse::routes(appservice::routes(endpoints))).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

@@ -31,6 +31,7 @@ mod sliding_connection;
 mod sliding_extensions;
 mod sliding_lists;
 mod sliding_rooms;
+mod synapse;
 mod sync;
 mod threads;
 mod timestamp;

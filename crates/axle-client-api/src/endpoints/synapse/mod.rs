@@ -1,0 +1,127 @@
+//! Synapse's administration API, the part of it that tools use most ("Admin API" in Synapse's documentation).
+//!
+//! Everything here is for administrators; others are answered 403. What Synapse has and this server does not is refused,
+//! not passed over.
+
+mod deactivate;
+mod registration_tokens;
+mod reset_password;
+mod room_block;
+mod room_delete;
+mod room_get;
+mod room_members;
+mod room_state;
+mod rooms_list;
+mod server_version;
+mod user_admin;
+mod user_devices;
+mod user_get;
+mod user_put;
+mod user_rooms;
+mod users_list;
+mod whois;
+
+use std::future::Future;
+
+use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_store::User;
+use axum::response::Response;
+use http::Method;
+use serde::{Deserialize, Deserializer};
+
+use crate::endpoint::{Endpoints, RawRequest};
+use crate::error::ApiResult;
+use crate::ids;
+use crate::session::Session;
+use crate::state::Api;
+
+pub(crate) use room_delete::Deletions;
+
+/// Entries in a page, if the caller does not say.
+const DEFAULT_LIMIT: usize = 100;
+/// The most entries in a page.
+const MAX_LIMIT: usize = 1_000;
+
+/// The routes of these.
+pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
+    let endpoints = user_put::routes(user_get::routes(users_list::routes(server_version::routes(endpoints))));
+    let endpoints = user_devices::routes(user_rooms::routes(user_admin::routes(endpoints)));
+    let endpoints = whois::routes(deactivate::routes(reset_password::routes(endpoints)));
+    let endpoints = room_members::routes(room_get::routes(rooms_list::routes(endpoints)));
+    let endpoints = room_delete::routes(room_block::routes(room_state::routes(endpoints)));
+    registration_tokens::routes(endpoints)
+}
+
+/// An endpoint for administrators.
+fn admin<H, F>(endpoints: Endpoints, method: Method, paths: &[&str], handler: H) -> Endpoints
+where
+    H: Fn(Api, RawRequest) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = ApiResult<Response>> + Send,
+{
+    endpoints.authed_raw(method, paths, move |api, session, request| {
+        let handler = handler.clone();
+        async move {
+            require_admin(&api, &session).await?;
+            handler(api, request).await
+        }
+    })
+}
+
+/// Refuses everybody who does not administer this server.
+async fn require_admin(api: &Api, session: &Session) -> ApiResult<()> {
+    match is_admin(api, session).await? {
+        true => Ok(()),
+        false => Err(MatrixError::forbidden("You do not administer this server.").into()),
+    }
+}
+
+async fn is_admin(api: &Api, session: &Session) -> ApiResult<bool> {
+    Ok(api.store.user(&session.user_id).await?.is_some_and(|user| user.admin && !user.deactivated))
+}
+
+/// The user of this server that a path names; there need be no such account.
+fn user_id(api: &Api, request: &RawRequest) -> Result<UserId, MatrixError> {
+    let user_id = ids::user(request.path(0).unwrap_or_default())?;
+    match user_id.server_str() == api.config.server_name.as_str() {
+        true => Ok(user_id),
+        false => Err(MatrixError::invalid_param("This is not a user of this server.")),
+    }
+}
+
+/// The account that a path names; 404 `M_NOT_FOUND`.
+fn account<'a>(api: &'a Api, request: &RawRequest) -> impl Future<Output = ApiResult<User>> + Send + use<'a> {
+    // What is borrowed from a body that arrives cannot be kept meanwhile.
+    let user_id = user_id(api, request);
+    async move {
+        let known = api.store.user(&user_id?).await?;
+        Ok(known.ok_or_else(|| MatrixError::not_found("There is no such user."))?)
+    }
+}
+
+/// The room that a path names.
+fn room_id(request: &RawRequest) -> Result<RoomId, MatrixError> {
+    ids::room(request.path(0).unwrap_or_default())
+}
+
+fn no_such_room() -> MatrixError {
+    MatrixError::not_found("This server knows no such room.")
+}
+
+/// How many entries are wanted.
+fn limit(asked: Option<usize>) -> usize {
+    asked.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT)
+}
+
+/// Which way a list goes: `b` turns it round.
+fn is_backward(dir: Option<&str>) -> Result<bool, MatrixError> {
+    match dir {
+        None | Some("f") => Ok(false),
+        Some("b") => Ok(true),
+        Some(_) => Err(MatrixError::invalid_param("dir is f or b.")),
+    }
+}
+
+/// Tells `null` from nothing, in a field that may be left out.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}

@@ -111,7 +111,7 @@ fn a_mistake_is_told_with_its_file_and_field() {
     refused(&["{"], "0.yaml: ");
     refused(&["- a\n"], "0.yaml: ");
     let line = registrations(&[&with("rate_limited: false", "rate_limited: perhaps")]).unwrap_err();
-    assert!(line.contains("line 17"), "{line}");
+    assert!(line.contains("line 16"), "{line}");
     let missing = load(&["/nowhere/irc.yaml".into()], &ServerName::parse("example.org").unwrap()).unwrap_err();
     assert!(missing.to_string().starts_with("the registration file /nowhere/irc.yaml: cannot be read: "), "{missing}");
 }

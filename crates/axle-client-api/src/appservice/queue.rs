@@ -123,7 +123,14 @@ impl Queue {
         };
         match progress.until {
             Some(until) => self.send(progress, until).await,
-            None => self.make(progress).await,
+            None => {
+                let made = self.make(progress).await;
+                if made.is_err() {
+                    // Some of the events have been looked at, and will be again.
+                    self.interests.forget();
+                }
+                made
+            }
         }
     }
 
@@ -163,21 +170,12 @@ impl Queue {
     async fn make(&mut self, progress: ServiceProgress) -> Result<bool, Problem> {
         let until = self.api.store.max_stream().await?;
         let fleeting = self.api.clock.now();
-        let mut next = match self.read_next(progress.delivered, until).await {
-            Ok(next) => next,
-            Err(error) => {
-                // Some of the events have been looked at, and will be again.
-                self.interests.forget();
-                return Err(Problem::Read(error));
-            }
-        };
-        if self.service.receive_ephemeral {
-            let (api, service, since) = (&self.api, &self.service, self.fleeting);
-            let added = transaction::add_typing(api, service, &mut self.interests, since, &mut next).await;
-            if let Err(error) = added {
-                self.interests.forget();
-                return Err(Problem::Read(error));
-            }
+        let (api, service, interests) = (&self.api, &self.service, &mut self.interests);
+        let next = transaction::read(api, service, interests, progress.delivered, until).await;
+        let mut next = next.map_err(Problem::Read)?;
+        if service.receive_ephemeral {
+            let added = transaction::add_typing(api, service, interests, self.fleeting, &mut next).await;
+            added.map_err(Problem::Read)?;
         }
         if next.is_empty() {
             self.fleeting = fleeting;
@@ -191,17 +189,9 @@ impl Queue {
         let body = next.body(&self.service).map_err(Problem::Read)?;
         // By the clock, so that no id is used again after an older copy of the store was restored.
         let txn = progress.txn.saturating_add(1).max(now_ms());
-        // Beside the progress: were this to fail, the interests have gone further.
-        if let Err(error) = self.store(ServiceProgress { txn, until: Some(next.until), ..progress }).await {
-            self.interests.forget();
-            return Err(error);
-        }
+        self.store(ServiceProgress { txn, until: Some(next.until), ..progress }).await?;
         (self.body, self.fleeting) = (Some((body.into(), next.until)), fleeting);
         Ok(true)
-    }
-
-    async fn read_next(&mut self, after: i64, until: i64) -> Result<transaction::Transaction, ApiError> {
-        transaction::read(&self.api, &self.service, &mut self.interests, after, until).await
     }
 
     async fn store(&mut self, progress: ServiceProgress) -> Result<(), Problem> {

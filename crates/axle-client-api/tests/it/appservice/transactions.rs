@@ -85,12 +85,7 @@ async fn nothing_is_lost_and_no_id_used_twice_when_the_server_starts_again() {
     let (alice, _, room) = two_in_a_room(&server).await;
     ghost(&server, "irc_bob").await.join(&room).await.ok();
     let telling = Telling::start(&server);
-    service
-        .until("the queue has begun", |_| {
-            // Only what happens from now on is told: the queue must know where it begins.
-            Some(())
-        })
-        .await;
+    // Only what happens from now on is told: the queue must know where it begins.
     server.store.service_progress("irc").await.unwrap();
     alice.say(&room, "one").await;
     service.hears("one").await;

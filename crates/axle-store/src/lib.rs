@@ -30,6 +30,7 @@ mod profiles;
 mod pushers;
 mod receipts;
 mod relations;
+mod remote_media;
 mod reports;
 mod search;
 mod room_lists;
@@ -77,6 +78,7 @@ pub use relations::{
     Aggregation, MAX_EDITS, MAX_REFERENCES, MAX_RELATED, MAX_RELATION_DEPTH, REFERENCE, REPLACE, Relation,
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
+pub use remote_media::{RemoteMedia, RemoteMediaAge, RemoteMediaItem};
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
@@ -106,6 +108,7 @@ pub trait Store:
     + DehydratedDevices
     + HubFaults
     + Media
+    + RemoteMedia
     + Receipts
     + Pushers
     + MessageSearch
@@ -141,6 +144,7 @@ impl<T> Store for T where
         + DehydratedDevices
         + HubFaults
         + Media
+        + RemoteMedia
         + Receipts
         + Pushers
         + MessageSearch

@@ -114,7 +114,7 @@ pub trait Media {
     /// Keeps what came of a thumbnail, instead of what came before.
     async fn put_thumbnail(&self, of: &Hash, size: &str, thumbnail: MediaThumbnail) -> Result<(), StoreError>;
 
-    /// Whether this content is kept under any id, or as a thumbnail.
+    /// Whether this content is kept under any id, also of another server, or as a thumbnail.
     async fn is_content_kept(&self, hash: &Hash) -> Result<bool, StoreError>;
 
     /// How many bytes a user has uploaded.

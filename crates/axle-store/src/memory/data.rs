@@ -12,7 +12,7 @@ use super::device_lists::ListData;
 use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
-    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault, InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, Report, RoomAlias, ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, User,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault, InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -75,6 +75,7 @@ pub(super) struct Data {
     pub(super) service_progress: BTreeMap<String, ServiceProgress>,
     /// Service, network, room.
     pub(super) network_rooms: BTreeSet<(String, String, RoomId)>,
+    pub(super) remote_media: BTreeMap<(ServerName, String), RemoteMediaItem>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
     /// In the order in which they were set.

@@ -6,6 +6,7 @@ use axle_protocol::event::Hash;
 
 use super::MemoryStore;
 use super::data::Data;
+use super::remote_media::is_uploaded_or_fetched;
 use crate::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded, StoreError};
 
 #[async_trait]
@@ -93,8 +94,7 @@ impl Media for MemoryStore {
         let data = &locked.data;
         let is_it =
             |thumbnail: &MediaThumbnail| matches!(thumbnail, MediaThumbnail::Made { hash: of, .. } if of == hash);
-        Ok(data.media.values().filter_map(content_of).any(|content| content.hash == *hash)
-            || data.thumbnails.values().any(is_it))
+        Ok(is_uploaded_or_fetched(data, hash) || data.thumbnails.values().any(is_it))
     }
 
     async fn media_bytes(&self, uploader: &UserId) -> Result<u64, StoreError> {

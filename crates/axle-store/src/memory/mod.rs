@@ -30,6 +30,7 @@ mod profiles;
 mod pushers;
 mod receipts;
 mod relations;
+mod remote_media;
 mod reports;
 mod search;
 mod room_lists;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
 use super::error::damaged;
+use super::remote_media::is_uploaded_or_fetched;
 use super::rows::{self, integer, one};
 use super::thumbnail;
 use super::writer::Tx;
@@ -104,9 +105,8 @@ impl Media for SqliteStore {
     async fn is_content_kept(&self, hash: &Hash) -> Result<bool, StoreError> {
         let hash = *hash;
         self.read(move |conn| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM media WHERE hash = ?1)
-                       OR EXISTS (SELECT 1 FROM media_thumbnail WHERE hash = ?1)";
-            Ok(integer(conn, sql, [hash])? == Some(1))
+            let sql = "SELECT EXISTS (SELECT 1 FROM media_thumbnail WHERE hash = ?1)";
+            Ok(is_uploaded_or_fetched(conn, &hash)? || integer(conn, sql, [hash])? == Some(1))
         })
         .await
     }

@@ -33,6 +33,7 @@ mod readers;
 mod receipts;
 mod recent;
 mod relations;
+mod remote_media;
 mod reports;
 mod room_lists;
 mod rows;

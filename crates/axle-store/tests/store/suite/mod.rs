@@ -30,6 +30,7 @@ pub(crate) mod redaction;
 pub(crate) mod relations;
 pub(crate) mod search;
 pub(crate) mod room_lists;
+pub(crate) mod remote_media;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod to_device;
@@ -104,6 +105,7 @@ macro_rules! full_suite {
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is;
             application_services: progress_is_kept, what_happened_in_order, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do;
+            remote_media: fetched, content_that_others_have;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }

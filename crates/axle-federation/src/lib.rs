@@ -8,6 +8,7 @@ mod connect;
 pub mod edu;
 pub mod endpoints;
 pub mod keys;
+mod queries;
 pub mod resolve;
 pub mod sender;
 mod service;
@@ -17,12 +18,14 @@ mod web;
 
 pub use clock::{Clock, system_clock};
 pub use connect::ConnectError;
+pub use queries::{PublicRoomsQuery, QueryService, ResolvedAlias, ServedFile, ThumbnailQuery};
 pub use service::{
     FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,
     TransactionOutcome,
 };
 pub use users::{ClaimedKeys, DeviceList, ListedDevice, QueriedKeys, UserService, WantedKeys};
 pub use web::{WebAnswer, WebClient, WebError};
+pub use web::WebError;
 
 /// How we introduce ourselves.
 pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

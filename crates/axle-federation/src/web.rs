@@ -1,5 +1,6 @@
 //! Ordinary HTTP requests to URLs that somebody else chose: one connection each, no redirects, to permitted addresses
 //! only, and bounded.
+//! Ordinary HTTPS requests to any host of the public internet, whose addresses are checked before they are connected to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,15 @@ pub struct WebAnswer {
     /// Its body.
     pub body: Bytes,
 }
+
+use http::header::{HOST, LOCATION, USER_AGENT};
+use http::{Request, Uri, response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+
+use crate::resolve::{Dns, ResolveError};
+
+/// Each connection.
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +139,90 @@ where
 struct AbortOnDrop(tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
+    /// The connection broke.
+    #[error(transparent)]
+    /// What was asked for or answered is of no use.
+
+/// An answer whose body is still to be read. The connection ends with it.
+pub(crate) struct WebAnswer {
+    pub(crate) head: response::Parts,
+    pub(crate) body: Incoming,
+    pub(crate) connection: WebConnection,
+
+/// Ends the connection when it is dropped.
+pub(crate) struct WebConnection(tokio::task::JoinHandle<()>);
+
+impl Drop for WebConnection {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
+
+impl From<&str> for WebError {
+    fn from(text: &str) -> Self {
+        Self::Answer(text.to_owned())
+    }
+}
+
+/// Asks for an https URL; follows no redirects.
+pub(crate) async fn get(dns: &Dns, tls: Arc<rustls::ClientConfig>, uri: &Uri) -> Result<WebAnswer, WebError> {
+    let authority = uri.authority().ok_or("a URL without host")?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let addresses = dns.addresses(&[(host.to_owned(), authority.port_u16().unwrap_or(443))]).await?;
+    let stream = connect::tcp(&addresses, CONNECT_TIMEOUT).await?;
+    let stream = connect::tls(stream, host, tls, CONNECT_TIMEOUT).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = WebConnection(tokio::spawn(async move {
+        // Errors of the connection reach the request.
+        let _ = connection.await;
+    }));
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let request = Request::get(path).header(HOST, authority.as_str()).header(USER_AGENT, crate::USER_AGENT);
+    let request = request.body(Empty::<Bytes>::new()).map_err(|_| "not a valid request")?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok(WebAnswer { head, body, connection })
+
+/// Where an answer redirects to; `None`: it does not, or not to an https URL.
+pub(crate) fn redirected(from: &Uri, head: &response::Parts) -> Option<Uri> {
+    let location = head.headers.get(LOCATION).filter(|_| head.status.is_redirection())?;
+    redirect(from, location.to_str().ok()?)
+
+/// Where a redirect leads. Only to https: otherwise whoever sits on the wire could choose what is answered.
+pub(crate) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
+    let location = location.split('#').next().unwrap_or_default();
+    let authority = from.authority()?;
+    let target = if let Some(rest) = location.strip_prefix("//") {
+        format!("https://{rest}")
+    } else if location.starts_with('/') {
+        format!("https://{authority}{location}")
+    } else if location.contains("://") {
+        location.to_owned()
+    } else {
+        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("https://{authority}{folder}/{location}")
+    };
+    https(&target)
+
+/// A URL that may be asked for.
+pub(crate) fn https(url: &str) -> Option<Uri> {
+    let uri: Uri = url.parse().ok()?;
+    let authority = uri.authority()?;
+    (uri.scheme() == Some(&Scheme::HTTPS) && !authority.as_str().contains('@')).then_some(uri)
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects() {
+        let from: Uri = "https://example.org/.well-known/matrix/server".parse().unwrap();
+        let to = |location: &str| redirect(&from, location).map(|uri| uri.to_string());
+        assert_eq!(to("https://b.example/x?y#z").as_deref(), Some("https://b.example/x?y"));
+        assert_eq!(to("/x").as_deref(), Some("https://example.org/x"));
+        assert_eq!(to("//b.example/x").as_deref(), Some("https://b.example/x"));
+        assert_eq!(to("other").as_deref(), Some("https://example.org/.well-known/matrix/other"));
+        for location in ["http://b.example/x", "ftp://b.example", "https://u:p@b.example/", "https://", "javascript:1"]
+        {
+            let uri = to(location);
+            assert!(uri.is_none() || location == "javascript:1", "{location} -> {uri:?}");
+        }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::connect::ConnectError;
 use crate::resolve::ResolveError;
+use crate::web::WebError;
 
 /// Characters of another server's error message that are kept.
 const MAX_ERROR_CHARS: usize = 500;
@@ -47,6 +48,9 @@ pub enum ClientError {
     /// The request cannot be made.
     #[error("the request cannot be made: {0}")]
     Request(String),
+    /// The server says that something is elsewhere, and it could not be had from there.
+    #[error("where the server redirects to: {0}")]
+    Web(#[from] WebError),
 }
 
 /// An error that a server answered with.

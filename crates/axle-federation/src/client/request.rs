@@ -69,17 +69,7 @@ impl Client {
     /// Asks at one path. A GET that is not believed is signed again in the other form.
     pub(super) async fn ask(&self, to: &ServerName, path: &str, ask: &Ask) -> Result<Bytes, ClientError> {
         let peer = self.peer(to);
-        let empty = peer.signs_empty_content();
-        let outcome = self.ask_once(to, &peer, path, ask, empty).await;
-        if !ask.signed || ask.body.is_some() || status_of(&outcome) != Some(401) {
-            return outcome;
-        }
-        let again = self.ask_once(to, &peer, path, ask, !empty).await;
-        if status_of(&again) == Some(401) {
-            return outcome;
-        }
-        peer.set_signs_empty_content(!empty);
-        again
+        in_either_form(&peer, ask, |empty| self.ask_once(to, &peer, path, ask, empty)).await
     }
 
     async fn ask_once(
@@ -106,7 +96,7 @@ impl Client {
         }
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         to: &ServerName,
         path: &str,
@@ -161,7 +151,7 @@ impl Client {
     }
 
     /// A connection, and whether it was opened just now.
-    async fn connection(&self, to: &ServerName, peer: &Peer) -> Result<(Connection, bool), ClientError> {
+    pub(super) async fn connection(&self, to: &ServerName, peer: &Peer) -> Result<(Connection, bool), ClientError> {
         if let Some(connection) = peer.connection() {
             return Ok((connection, false));
         }
@@ -176,6 +166,25 @@ impl Client {
         }
         Ok((connection, true))
     }
+}
+
+/// Signs a GET as the server is known to want it, and if it is not believed, in the other form: `once` is told whether with
+/// `content: {}`.
+pub(super) async fn in_either_form<T, F>(peer: &Peer, ask: &Ask, once: impl Fn(bool) -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let empty = peer.signs_empty_content();
+    let outcome = once(empty).await;
+    if !ask.signed || ask.body.is_some() || status_of(&outcome) != Some(401) {
+        return outcome;
+    }
+    let again = once(!empty).await;
+    if status_of(&again) == Some(401) {
+        return outcome;
+    }
+    peer.set_signs_empty_content(!empty);
+    again
 }
 
 fn status_of<T>(outcome: &Result<T, ClientError>) -> Option<u16> {

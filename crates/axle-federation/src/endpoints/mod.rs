@@ -10,6 +10,7 @@ mod invite;
 mod lines;
 mod make_membership;
 mod params;
+mod queries;
 mod query_keys;
 mod rate_limit;
 mod send;
@@ -39,6 +40,7 @@ use crate::client::path::{FEDERATION, UNSTABLE};
 use crate::clock::Clock;
 use crate::keys::KeyRing;
 use crate::{FederationService, UserService};
+use crate::{FederationService, QueryService};
 use answer::Failure;
 use body::Bodies;
 use rate_limit::RateLimiter;
@@ -66,6 +68,7 @@ pub type HeardFrom = Box<dyn Fn(&ServerName) + Send + Sync>;
 pub struct Federation {
     config: EndpointsConfig,
     service: Arc<dyn FederationService>,
+    queries: Option<Arc<dyn QueryService>>,
     keys: KeyRing,
     clock: Clock,
     blocked: BlockList,
@@ -92,6 +95,7 @@ impl Federation {
             blocked: BlockList::new(store),
             heard_from: None,
             users: None,
+            queries: None,
             config,
             service,
             keys,
@@ -109,6 +113,9 @@ impl Federation {
     #[must_use]
     pub fn with_users(self, users: Arc<dyn UserService>) -> Self {
         Self { users: Some(users), ..self }
+    /// Who answers what other servers ask about users, rooms and media.
+    pub fn answering(self, queries: Arc<dyn QueryService>) -> Self {
+        Self { queries: Some(queries), ..self }
     }
 
     fn server_name(&self) -> &ServerName {
@@ -152,6 +159,7 @@ pub fn routes(federation: Federation) -> Router {
         .route(&v2("send_join/{room}/{event}"), put(send_membership::send_join_by_event))
         .route(&v2("send_leave/{room}/{event}"), put(send_membership::send_leave_by_event));
     let router = users::routes(router);
+    let router = queries::routes(router);
     let router = both(router, "v2", "send/{txn}", put(send::send));
     let router = both(router, "v2", "event/{event}", get(event::event));
     let router = both(router, "v2", "backfill/{room}", get(backfill::backfill));

@@ -13,6 +13,11 @@ use http::{HeaderMap, Request, StatusCode, Uri};
 use super::cache::Entry;
 use super::dns::Dns;
 use crate::web::{self, WebAnswer, WebError};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, StatusCode, Uri, response};
+use http_body_util::{BodyExt as _, Limited};
+
+use crate::web::{self, WebError};
 
 /// The largest answer that is read.
 pub const MAX_WELL_KNOWN_BYTES: usize = 51_200;
@@ -42,11 +47,16 @@ impl WellKnown {
         Self { tls, port }
     }
 
+    /// How an ordinary HTTPS request is encrypted.
+    pub(super) fn tls(&self) -> Arc<rustls::ClientConfig> {
+        self.tls.clone()
+    }
+
     /// What the host says, as an entry for the cache.
     pub(super) async fn fetch(&self, dns: &Dns, host: &str, previous: Option<&Entry>) -> Entry {
         let outcome = match tokio::time::timeout(WELL_KNOWN_TIMEOUT, self.try_fetch(dns, host)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::Answer("no answer in time".into())),
+            Err(_) => Err("no answer in time".into()),
         };
         match outcome {
             Ok((delegated, headers)) => {
@@ -60,30 +70,39 @@ impl WellKnown {
         }
     }
 
-    async fn try_fetch(&self, dns: &Dns, host: &str) -> Result<(ServerName, HeaderMap), Failure> {
-        let bad = |text: &str| Failure::Answer(text.to_owned());
+    async fn try_fetch(&self, dns: &Dns, host: &str) -> Result<(ServerName, HeaderMap), WebError> {
         let authority = if self.port == 443 { host.to_owned() } else { format!("{host}:{}", self.port) };
         let mut uri: Uri = format!("https://{authority}/.well-known/matrix/server")
             .parse()
-            .map_err(|_| bad("the host does not fit into a URL"))?;
+            .map_err(|_| "the host does not fit into a URL")?;
         let mut seen = HashSet::new();
         for _ in 0..=MAX_REDIRECTS {
             if !seen.insert(uri.to_string()) {
-                return Err(bad("the redirects go in a circle"));
+                return Err("the redirects go in a circle".into());
             }
             let request = Request::get(web::path(&uri));
             let answer = web::exchange(dns, &self.tls, &uri, request, Bytes::new(), MAX_WELL_KNOWN_BYTES).await?;
             let WebAnswer { status, headers, body } = answer;
             if status == StatusCode::OK {
                 return Ok((delegation(&body).ok_or_else(|| bad("no valid m.server"))?, headers));
+            let (head, body) = self.request(dns, &uri).await?;
+            if head.status == StatusCode::OK {
+                return Ok((delegation(&body).ok_or("no valid m.server")?, head.headers));
             }
-            let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-            uri = match location.filter(|_| status.is_redirection()) {
-                Some(location) => redirect(&uri, location).ok_or_else(|| bad("a redirect to no https URL"))?,
-                None => return Err(Failure::Answer(format!("status {status}"))),
+            uri = match web::redirected(&uri, &head) {
+                Some(uri) => uri,
+                None if head.status.is_redirection() => return Err("a redirect to no https URL".into()),
+                None => return Err(WebError::Answer(format!("status {}", head.status))),
             };
         }
-        Err(bad("too many redirects"))
+        Err("too many redirects".into())
+    }
+
+    async fn request(&self, dns: &Dns, uri: &Uri) -> Result<(response::Parts, Bytes), WebError> {
+        let answer = web::get(dns, self.tls.clone(), uri).await?;
+        let body = Limited::new(answer.body, MAX_WELL_KNOWN_BYTES).collect().await;
+        let body = body.map_err(|error| WebError::Answer(error.to_string()))?;
+        Ok((answer.head, body.to_bytes()))
     }
 }
 
@@ -95,25 +114,6 @@ fn delegation(body: &[u8]) -> Option<ServerName> {
         server: ServerName,
     }
     serde_json::from_slice::<Answer>(body).ok().map(|answer| answer.server)
-}
-
-/// Where a redirect leads. Only to https: otherwise whoever sits on the wire could choose the delegated name.
-fn redirect(from: &Uri, location: &str) -> Option<Uri> {
-    let location = location.split('#').next().unwrap_or_default();
-    let authority = from.authority()?;
-    let target = if let Some(rest) = location.strip_prefix("//") {
-        format!("https://{rest}")
-    } else if location.starts_with('/') {
-        format!("https://{authority}{location}")
-    } else if location.contains("://") {
-        location.to_owned()
-    } else {
-        let folder = from.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-        format!("https://{authority}{folder}/{location}")
-    };
-    let uri: Uri = target.parse().ok()?;
-    let authority = uri.authority()?;
-    (uri.scheme() == Some(&Scheme::HTTPS) && !authority.as_str().contains('@')).then_some(uri)
 }
 
 #[cfg(test)]
@@ -138,21 +138,6 @@ mod tests {
         ];
         for body in invalid {
             assert_eq!(parse(body), None, "{body}");
-        }
-    }
-
-    #[test]
-    fn redirects() {
-        let from: Uri = "https://example.org/.well-known/matrix/server".parse().unwrap();
-        let to = |location: &str| redirect(&from, location).map(|uri| uri.to_string());
-        assert_eq!(to("https://b.example/x?y#z").as_deref(), Some("https://b.example/x?y"));
-        assert_eq!(to("/x").as_deref(), Some("https://example.org/x"));
-        assert_eq!(to("//b.example/x").as_deref(), Some("https://b.example/x"));
-        assert_eq!(to("other").as_deref(), Some("https://example.org/.well-known/matrix/other"));
-        for location in ["http://b.example/x", "ftp://b.example", "https://u:p@b.example/", "https://", "javascript:1"]
-        {
-            let uri = to(location);
-            assert!(uri.is_none() || location == "javascript:1", "{location} -> {uri:?}");
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST};
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, response};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -43,24 +44,27 @@ impl Http1 {
         !closes && self.sender.ready().await.is_ok()
     }
 
-    pub(super) async fn exchange(
-        &mut self,
-        mut request: Request<Bytes>,
-        max_answer: usize,
-    ) -> Result<Answer, NotAnswered> {
-        request.headers_mut().insert(HOST, self.host.clone());
-        let content = request.body().clone();
-        let answer = match self.sender.try_send_request(request.map(Full::new)).await {
-            Ok(answer) => answer,
-            Err(mut error) => {
-                let unsent = error.take_message().map(|request| without_host(request.map(|_| content)));
-                return Err(NotAnswered { unsent, error: error.into_error().into() });
-            }
-        };
-        let (head, body) = answer.into_parts();
+    pub(super) async fn exchange(&mut self, request: Request<Bytes>, max_answer: usize) -> Result<Answer, NotAnswered> {
+        let (head, body) = self.ask(request).await?;
         match Limited::new(body, max_answer).collect().await {
             Ok(body) => Ok(Answer { head, body: body.to_bytes() }),
             Err(error) => Err(NotAnswered::maybe_sent(unread(error, max_answer))),
+        }
+    }
+
+    /// Sends a request; the body of the answer is still to be read, while this is kept.
+    pub(super) async fn ask(
+        &mut self,
+        mut request: Request<Bytes>,
+    ) -> Result<(response::Parts, Incoming), NotAnswered> {
+        request.headers_mut().insert(HOST, self.host.clone());
+        let content = request.body().clone();
+        match self.sender.try_send_request(request.map(Full::new)).await {
+            Ok(answer) => Ok(answer.into_parts()),
+            Err(mut error) => {
+                let unsent = error.take_message().map(|request| without_host(request.map(|_| content)));
+                Err(NotAnswered { unsent, error: error.into_error().into() })
+            }
         }
     }
 }

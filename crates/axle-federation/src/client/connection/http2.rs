@@ -15,7 +15,7 @@ use h2::client::{Connection, SendRequest};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::header::CONTENT_LENGTH;
 use http::uri::{Authority, Scheme};
-use http::{Request, Uri, Version};
+use http::{Request, Uri, Version, response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
@@ -88,13 +88,53 @@ impl Http2 {
 
     /// Dropped before its end, it resets its stream.
     pub(super) async fn exchange(&mut self, request: Request<Bytes>, max_answer: usize) -> Result<Answer, NotAnswered> {
+        let (head, mut body) = self.ask(request).await?;
+        let mut content = BytesMut::new();
+        while let Some(piece) = body.next().await.map_err(NotAnswered::maybe_sent)? {
+            if piece.len() > max_answer - content.len() {
+                return Err(NotAnswered::maybe_sent(ClientError::TooLarge(max_answer)));
+            }
+            content.extend_from_slice(&piece);
+        }
+        Ok(Answer { head, body: content.freeze() })
+    }
+
+    /// Sends a request; the body of the answer is still to be read.
+    pub(super) async fn ask(&mut self, request: Request<Bytes>) -> Result<(response::Parts, Body), NotAnswered> {
         if let Err(error) = poll_fn(|context| self.sender.poll_ready(context)).await {
             return Err(NotAnswered { error: self.pulse.diagnose(error.into()), unsent: Some(request) });
         }
-        let _under_way = self.pulse.begin();
+        let under_way = self.pulse.begin();
         let request = addressed(request, self.authority.clone());
-        let answer = ask(&mut self.sender, request, max_answer).await;
-        answer.map_err(|error| NotAnswered::maybe_sent(self.pulse.diagnose(error)))
+        let answer = ask(&mut self.sender, request).await;
+        let (head, stream) = answer.map_err(|error| NotAnswered::maybe_sent(self.pulse.diagnose(error)))?.into_parts();
+        Ok((head, Body { stream, under_way }))
+    }
+}
+
+/// The body of an answer. Dropped before its end, it resets its stream.
+pub(super) struct Body {
+    stream: RecvStream,
+    under_way: UnderWay,
+}
+
+impl Body {
+    /// The next piece, for which the windows are opened again; `None`: that was all.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let diagnose = |error: h2::Error| self.under_way.0.diagnose(error.into());
+        let piece = match self.stream.data().await {
+            None => return Ok(None),
+            Some(Ok(piece)) => piece,
+            // After its answer a peer may say that it has no use for the rest of the request.
+            Some(Err(error))
+                if matches!(error.reason(), Some(Reason::NO_ERROR | Reason::CANCEL)) && error.is_reset() =>
+            {
+                return Ok(None);
+            }
+            Some(Err(error)) => return Err(diagnose(error)),
+        };
+        self.stream.flow_control().release_capacity(piece.len()).map_err(diagnose)?;
+        Ok(Some(piece))
     }
 }
 
@@ -115,37 +155,14 @@ fn addressed(mut request: Request<Bytes>, authority: Authority) -> Request<Bytes
 async fn ask(
     sender: &mut SendRequest<Bytes>,
     request: Request<Bytes>,
-    max_answer: usize,
-) -> Result<Answer, ClientError> {
+) -> Result<http::Response<RecvStream>, ClientError> {
     let (head, content) = request.into_parts();
     let (answer, mut stream) = sender.send_request(Request::from_parts(head, ()), content.is_empty())?;
     if !content.is_empty() {
         // Before anything else runs, so that both leave together. Where the stream is gone, `answer` says why.
         let _ = stream.send_data(content, true);
     }
-    let (head, body) = answer.await?.into_parts();
-    Ok(Answer { head, body: read(body, max_answer).await? })
-}
-
-/// Reads to the end, and opens the windows again for what was read.
-async fn read(mut body: RecvStream, limit: usize) -> Result<Bytes, ClientError> {
-    let mut content = BytesMut::new();
-    while let Some(chunk) = body.data().await {
-        let chunk = match chunk {
-            Ok(chunk) => chunk,
-            // After its answer a peer may say that it has no use for the rest of the request.
-            Err(error) if matches!(error.reason(), Some(Reason::NO_ERROR | Reason::CANCEL)) && error.is_reset() => {
-                break;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if chunk.len() > limit - content.len() {
-            return Err(ClientError::TooLarge(limit));
-        }
-        content.extend_from_slice(&chunk);
-        body.flow_control().release_capacity(chunk.len())?;
-    }
-    Ok(content.freeze())
+    Ok(answer.await?)
 }
 
 /// Runs until the last handle is dropped, the peer closes or falls silent.
@@ -167,9 +184,9 @@ where
 
 impl Pulse {
     /// Counts a request until it is dropped.
-    fn begin(&self) -> UnderWay<'_> {
+    fn begin(self: &Arc<Self>) -> UnderWay {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self)
+        UnderWay(self.clone())
     }
 
     /// Ends when the peer gives no sign of life while requests wait for it.
@@ -203,9 +220,10 @@ impl Pulse {
     }
 }
 
-struct UnderWay<'a>(&'a Pulse);
+/// A request that waits for its answer, or for the rest of it.
+struct UnderWay(Arc<Pulse>);
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }

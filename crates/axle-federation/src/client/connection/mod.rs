@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 
 use super::ClientError;
 use crate::connect;
 use crate::resolve::{Scheme, Target};
+use crate::web::{WebAnswer, WebConnection};
 use http1::Http1;
 use http2::Http2;
 
@@ -95,6 +98,56 @@ impl Connection {
             Kind::Http1(http1) => http1.exchange(request, max_answer).await,
             Kind::Http2(http2) => http2.exchange(request, max_answer).await,
         }
+    }
+
+    /// The same for an answer whose body is read piece by piece.
+    pub(super) async fn open_answer(self, request: Request<Bytes>) -> Result<(response::Parts, Body), NotAnswered> {
+        match self.kind {
+            Kind::Http1(mut http1) => {
+                let (head, body) = http1.ask(request).await?;
+                Ok((head, Body(Source::Http1(body, http1))))
+            }
+            Kind::Http2(mut http2) => {
+                let (head, body) = http2.ask(request).await?;
+                Ok((head, Body(Source::Http2(body))))
+            }
+        }
+    }
+}
+
+/// The body of an answer that is read piece by piece. Dropped before its end, it ends its connection or stream.
+pub(super) struct Body(Source);
+
+/// Where it comes from, with what keeps that open.
+enum Source {
+    /// HTTP/1.1.
+    Http1(Incoming, #[allow(dead_code)] Http1),
+    /// HTTP/2.
+    Http2(http2::Body),
+    /// A host that is no server of the federation.
+    Web(Incoming, #[allow(dead_code)] WebConnection),
+}
+
+impl Body {
+    /// The next piece; `None`: that was all.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let body = match &mut self.0 {
+            Source::Http2(body) => return body.next().await,
+            Source::Http1(body, _) | Source::Web(body, _) => body,
+        };
+        // What is no data is trailers.
+        while let Some(frame) = body.frame().await {
+            if let Ok(piece) = frame?.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl From<WebAnswer> for Body {
+    fn from(answer: WebAnswer) -> Self {
+        Self(Source::Web(answer.body, answer.connection))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_protocol::auth::Membership;
+use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
 use axle_store::{MAX_ALIASES_PER_ROOM, PutAlias, StoredEvent};
 use ruma::RoomAliasId;
 use serde_json::{Map, Value};
@@ -12,24 +13,61 @@ use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
 use crate::render::content;
-use crate::service::SendEvent;
+use crate::service::{ResolvedAlias, SendEvent};
 use crate::state::Api;
 
+/// How many servers that know a room are told.
+const MAX_SERVERS: usize = 20;
+/// How many aliases of other servers an event may add: each of their servers is asked.
+const MAX_REMOTE_ADDED: usize = 10;
 /// The event that says which alias a room goes by.
 pub(crate) const CANONICAL_ALIAS: &str = "m.room.canonical_alias";
 
-/// The room that a client names by its id or by an alias.
-pub(crate) async fn resolve(api: &Api, id_or_alias: &str) -> ApiResult<RoomId> {
+/// The room that a client names by its id or by an alias, of whatever server. 404 if there is no such alias, 502 and 504
+/// where its server does not tell.
+pub(crate) async fn resolve(api: &Api, id_or_alias: &str) -> ApiResult<ResolvedAlias> {
     if !id_or_alias.starts_with('#') {
-        return Ok(ids::room(id_or_alias)?);
+        return Ok(ResolvedAlias { room_id: ids::room(id_or_alias)?, servers: Vec::new() });
     }
     let known = appservice::query_alias(api, id_or_alias).await?;
     Ok(known.map(|alias| alias.room_id).ok_or_else(unknown)?)
+    Ok(look_up(api, id_or_alias).await?.ok_or_else(unknown)?)
 }
 
-/// The answer for an alias that is not there. Other servers cannot be asked for theirs.
+/// What an alias stands for.
+async fn look_up(api: &Api, alias: &str) -> ApiResult<Option<ResolvedAlias>> {
+    let server = parse(alias)?.server_name();
+    if server.as_str() == api.config.server_name.as_str() {
+        let known = api.store.alias(alias).await?;
+        return Ok(known.map(|known| ResolvedAlias { room_id: known.room_id, servers: Vec::new() }));
+    }
+    // One that no server can have has no aliases.
+    let Ok(server) = ServerName::parse(server) else { return Ok(None) };
+    match api.remote.alias(&server, alias).await {
+        Ok(mut resolved) => {
+            resolved.servers.truncate(MAX_SERVERS);
+            if !resolved.servers.contains(&server) {
+                resolved.servers.push(server);
+            }
+            Ok(Some(resolved))
+        }
+        Err(error) if error.status == 404 => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The servers that know a room of an alias of this server. This one resolves it, so it comes first.
+pub(crate) async fn servers(api: &Api, room_id: &RoomId) -> ApiResult<Vec<ServerName>> {
+    let own = &api.config.server_name;
+    let members = api.store.members(room_id, Membership::Join).await?;
+    let others: BTreeSet<ServerName> = members.iter().map(UserId::server_name).collect();
+    let others = others.into_iter().filter(|other| other != own);
+    Ok(std::iter::once(own.clone()).chain(others).take(MAX_SERVERS).collect())
+}
+
+/// The answer for an alias that is not there.
 pub(crate) fn unknown() -> MatrixError {
-    MatrixError::not_found("There is no such room alias on this server.")
+    MatrixError::not_found("There is no such room alias.")
 }
 
 /// Refuses aliases that are none of this server.
@@ -73,15 +111,22 @@ pub(crate) async fn put(
 }
 
 /// Checks an `m.room.canonical_alias` event that is to be sent: aliases that it adds are aliases of the room. 400
-/// `M_INVALID_PARAM` for what is no alias, 400 `M_BAD_ALIAS` for one that does not stand for the room.
+/// `M_INVALID_PARAM` for what is no alias, 400 `M_BAD_ALIAS` for one that does not stand for the room, 502 and 504 for one
+/// whose server does not tell.
 pub(crate) async fn check_canonical(api: &Api, room_id: &RoomId, new: &Map<String, Value>) -> ApiResult<()> {
     let named = named(new)?;
     let before = match api.store.state_event(room_id, CANONICAL_ALIAS, "").await? {
         Some(event) => canonical_of(&event)?,
         None => BTreeSet::new(),
     };
-    for alias in named.difference(&before) {
-        if api.store.alias(alias).await?.is_none_or(|known| known.room_id != *room_id) {
+    let added: Vec<&String> = named.difference(&before).collect();
+    let is_own = |alias: &&&String| alias.ends_with(&format!(":{}", api.config.server_name));
+    if added.iter().filter(|alias| !is_own(alias)).count() > MAX_REMOTE_ADDED {
+        let error = format!("At most {MAX_REMOTE_ADDED} aliases of other servers can be added at once.");
+        return Err(MatrixError::invalid_param(error).into());
+    }
+    for alias in added {
+        if look_up(api, alias).await?.is_none_or(|known| known.room_id != *room_id) {
             return Err(bad(alias).into());
         }
     }

@@ -34,6 +34,22 @@ pub struct ClientApiConfig {
     pub media: MediaConfig,
     /// Programs that act for many users.
     pub services: ApplicationServices,
+    /// What other servers are told when they ask.
+    pub told_to_servers: ToldToServers,
+}
+
+/// What other servers are told when they ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ToldToServers {
+    /// Profiles of users.
+    pub profiles: bool,
+    /// The list of rooms.
+    pub public_rooms: bool,
+
+impl Default for ToldToServers {
+    fn default() -> Self {
+        Self { profiles: true, public_rooms: false }
+    }
 }
 
 impl ClientApiConfig {
@@ -52,6 +68,7 @@ impl ClientApiConfig {
             limits: RateLimits::default(),
             media: MediaConfig::default(),
             services: ApplicationServices::default(),
+            told_to_servers: ToldToServers::default(),
         }
     }
 }
@@ -63,13 +80,26 @@ pub struct MediaConfig {
     pub max_upload_bytes: u64,
     /// So many bytes all uploads of a user have at most; `None`: any number.
     pub quota_bytes_per_user: Option<u64>,
-    /// An upload is given up when it makes no progress for so long.
+    /// An upload is given up when it makes no progress for so long; so is a file of another server.
     pub stall_timeout: Duration,
+    /// The largest file of another server that is fetched.
+    pub max_remote_bytes: u64,
+    /// So many bytes all files of other servers have at most: those not asked for the longest are removed.
+    pub remote_cache_bytes: u64,
+    /// A file of another server is removed when nobody has asked for it for so long; `None`: never.
+    pub remote_retention: Option<Duration>,
 }
 
 impl Default for MediaConfig {
     fn default() -> Self {
-        Self { max_upload_bytes: 100 << 20, quota_bytes_per_user: None, stall_timeout: Duration::from_secs(60) }
+        Self {
+            max_upload_bytes: 100 << 20,
+            quota_bytes_per_user: None,
+            stall_timeout: Duration::from_secs(60),
+            max_remote_bytes: 100 << 20,
+            remote_cache_bytes: 10 << 30,
+            remote_retention: None,
+        }
     }
 }
 

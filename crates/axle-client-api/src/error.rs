@@ -31,6 +31,16 @@ pub(crate) enum ApiError {
     Authenticate(Box<UiaaInfo>),
 }
 
+impl ApiError {
+    /// For who is no client: the error without what only clients understand.
+    pub(crate) fn into_matrix_error(self) -> MatrixError {
+        match self {
+            Self::Matrix(error) | Self::Detailed(error, _) => error,
+            Self::Expired | Self::Authenticate(_) => MatrixError::forbidden("This needs somebody who is logged in."),
+        }
+    }
+}
+
 impl From<MatrixError> for ApiError {
     fn from(error: MatrixError) -> Self {
         Self::Matrix(error)

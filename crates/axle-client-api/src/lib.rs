@@ -8,6 +8,8 @@ mod accounts;
 mod aggregations;
 mod aliases;
 mod appservice;
+mod by_time;
+mod cache;
 mod config;
 mod departure;
 mod endpoint;
@@ -27,6 +29,7 @@ mod members;
 mod new_room;
 mod nonces;
 mod oauth;
+mod openid;
 mod page;
 mod password;
 mod power;
@@ -36,8 +39,10 @@ mod published;
 mod push;
 mod push_rules;
 mod pushers;
+mod queries;
 mod receipts;
 mod relations;
+mod remote_rooms;
 mod render;
 mod reports;
 mod room_description;
@@ -69,6 +74,7 @@ use tower_http::cors::{Any, CorsLayer};
 pub use accounts::{CreateUserError, create_user};
 pub use appservice::{ApplicationService, ApplicationServices, Namespace, Namespaces, make_service_users};
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
+pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration, ToldToServers};
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
 pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
@@ -79,6 +85,8 @@ pub use servers::{MessageElsewhere, OtherServers};
 pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
 pub use service::{
     CreateRoom, Knocked, Notifier, RoomService, SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient,
+pub use queries::{FileOut, Queries};
+    CreateRoom, Knocked, Notifier, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService, SendEvent,
     Thumbnailer,
 };
 pub use state::ApiState;
@@ -139,6 +147,30 @@ fn routes() -> Router<Api> {
 /// The router has no fallback of its own, so that it can be merged with others.
 pub fn router(state: ApiState) -> Router {
     routes(Api::new(state))
+    ClientApi::new(state).router()
+}
+
+/// The client-server API, and what it does besides answering clients.
+#[derive(Clone)]
+pub struct ClientApi(Api);
+
+impl ClientApi {
+    /// On top of these.
+    pub fn new(state: ApiState) -> Self {
+        Self(Api::new(state))
+    }
+
+    /// See [`router`].
+    pub fn router(&self) -> Router {
+        routes(self.0.clone())
+
+    /// What other servers are answered.
+    pub fn queries(&self) -> Queries {
+        Queries::new(self.0.clone())
+
+    /// Removes files of other servers that nobody has asked for any longer, or that are too many. Runs for ever.
+    pub async fn keep_remote_media_small(&self) {
+        media::keep_remote_media_small(&self.0).await;
 
 fn routes(api: Api) -> Router {
     endpoints::routes()

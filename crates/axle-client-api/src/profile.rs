@@ -1,10 +1,15 @@
-//! Changing profiles, and telling rooms about it.
+//! Profiles: reading them, also of other servers' users; changing them, and telling rooms about it.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{MatrixError, RoomId, UserId};
 use axle_store::Profile;
 use serde_json::{Map, Value};
 
+use crate::cache::Cache;
 use crate::error::ApiResult;
 use crate::service::SendEvent;
 use crate::session::Session;
@@ -13,6 +18,66 @@ use crate::visibility::member_event;
 
 /// The longest display name.
 const MAX_DISPLAYNAME_BYTES: usize = 256;
+/// Profiles of other servers' users that are remembered, how long, and how long that there is none.
+const MAX_REMEMBERED: NonZeroUsize = NonZeroUsize::new(2_000).unwrap();
+const REMEMBERED: Duration = Duration::from_secs(300);
+const ABSENCE_REMEMBERED: Duration = Duration::from_secs(60);
+/// A larger profile is not remembered, in bytes of JSON.
+const MAX_REMEMBERED_BYTES: usize = 8 * 1024;
+
+/// Profiles of other servers' users as they were told a short while ago; `None`: there is none.
+pub(crate) struct RemoteProfiles(Cache<UserId, Option<Arc<Map<String, Value>>>>);
+
+impl Default for RemoteProfiles {
+    fn default() -> Self {
+        Self(Cache::new(MAX_REMEMBERED))
+    }
+}
+
+/// The fields of a user's profile, of whatever server. 404 if there is no such user, 502 and 504 where their server does
+/// not tell.
+pub(crate) async fn read(api: &Api, user_id: &UserId) -> ApiResult<Map<String, Value>> {
+    if user_id.server_str() == api.config.server_name.as_str() {
+        return read_own(api, user_id).await;
+    }
+    if let Some(known) = api.remote_profiles.0.get(user_id) {
+        return Ok(known.map(Arc::unwrap_or_clone).ok_or_else(no_profile)?);
+    }
+    match api.remote.profile(user_id).await {
+        Ok(mut profile) => {
+            let is_text = |name: &str| matches!(name, "displayname" | "avatar_url");
+            profile.retain(|name, value| !value.is_null() && (value.is_string() || !is_text(name)));
+            if serde_json::to_vec(&profile).is_ok_and(|json| json.len() <= MAX_REMEMBERED_BYTES) {
+                api.remote_profiles.0.put(user_id.clone(), Some(Arc::new(profile.clone())), REMEMBERED);
+            }
+            Ok(profile)
+        }
+        Err(error) => {
+            if error.status == 404 {
+                api.remote_profiles.0.put(user_id.clone(), None, ABSENCE_REMEMBERED);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The fields of the profile of a user of this server. 404 if there is no such user.
+pub(crate) async fn read_own(api: &Api, user_id: &UserId) -> ApiResult<Map<String, Value>> {
+    if api.store.user(user_id).await?.is_none_or(|user| user.deactivated) {
+        return Err(no_profile().into());
+    }
+    let mut fields = Map::new();
+    for field in api.store.profile_fields(user_id).await? {
+        let value = stored_value(&field.json)?;
+        fields.insert(field.name, value);
+    }
+    write(&mut fields, api.store.profile(user_id).await?);
+    Ok(fields)
+}
+
+fn no_profile() -> MatrixError {
+    MatrixError::not_found("There is no profile of this user.")
+}
 
 /// Refuses display names that are too long to keep.
 pub(crate) fn check_displayname(name: Option<&str>) -> Result<(), MatrixError> {
@@ -40,7 +105,7 @@ pub(crate) fn check_field_name(name: &str) -> Result<(), MatrixError> {
 }
 
 /// The value of a further field, which is stored as JSON.
-pub(crate) fn stored_value(json: &str) -> ApiResult<Value> {
+fn stored_value(json: &str) -> ApiResult<Value> {
     Ok(serde_json::from_str(json).map_err(|error| {
         tracing::error!(%error, "a field of a profile cannot be read");
         MatrixError::unknown("The server has a profile that it cannot read.")

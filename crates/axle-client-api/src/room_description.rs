@@ -1,7 +1,7 @@
 //! What a room says of itself to people who are not in it.
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{RoomId, UserId};
+use axle_protocol::{RoomId, ServerName, UserId};
 use axle_store::RoomDescription;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -109,12 +109,31 @@ impl Description {
     /// Whether a user, or somebody who is not logged in, may see this: anyone may of a room that they could enter, or
     /// ask to, or read; of others only who is in it or invited.
     pub(crate) async fn is_for(&self, api: &Api, user_id: Option<&UserId>) -> ApiResult<bool> {
-        if self.world_readable || matches!(self.join_rule.as_str(), "public" | "knock") {
+        if self.is_for_all() {
             return Ok(true);
         }
         let Some(user_id) = user_id else { return Ok(false) };
         let member = member_event(api, user_id, &self.room_id).await?;
         Ok(matches!(member.as_ref().and_then(membership), Some(Membership::Join | Membership::Invite)))
+    }
+
+    /// Whether another server may see this: of a room that not everybody may see, one that has users in it or invited.
+    pub(crate) async fn is_for_server(&self, api: &Api, server: &ServerName) -> ApiResult<bool> {
+        if self.is_for_all() {
+            return Ok(true);
+        }
+        for membership in [Membership::Join, Membership::Invite] {
+            let members = api.store.members(&self.room_id, membership).await?;
+            if members.iter().any(|member| member.server_str() == server.as_str()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether anyone may see this.
+    fn is_for_all(&self) -> bool {
+        self.world_readable || matches!(self.join_rule.as_str(), "public" | "knock")
     }
 
     /// Whether the room is a space.

@@ -1,13 +1,16 @@
 //! Pages of the list of rooms ("Listed room directory").
 
-use axle_protocol::{MatrixError, RoomId};
+use axle_protocol::{MatrixError, RoomId, ServerName};
 use axle_store::{ListPart, ListedRoom};
-use ruma::directory::{Filter, RoomNetwork, RoomTypeFilter};
-use ruma::{ServerName, UInt};
+use ruma::UInt;
+use ruma::directory::{Filter, RoomNetwork};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::error::ApiResult;
+use crate::remote_rooms;
 use crate::room_description::{self, Description};
+use crate::service::RoomListQuery;
 use crate::state::Api;
 
 /// Rooms in a page, if the client does not say.
@@ -20,20 +23,15 @@ const MAX_EXAMINED: usize = 5_000;
 const NETWORK_TOKEN: &str = "n1_";
 /// Rooms read at once.
 const BATCH: usize = 100;
-
-/// What is asked for.
-pub(crate) struct Wanted {
-    pub(crate) server: Option<ruma::OwnedServerName>,
-    pub(crate) limit: Option<UInt>,
-    pub(crate) since: Option<String>,
-    pub(crate) filter: Filter,
-    pub(crate) network: RoomNetwork,
-}
+/// The longest token of another server.
+const MAX_TOKEN_BYTES: usize = 4 * 1024;
+/// The largest number of rooms that clients can read: 2^53 - 1.
+const MAX_ESTIMATE: u64 = (1 << 53) - 1;
 
 /// A page.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Page {
-    chunk: Vec<Description>,
+    chunk: Vec<Entry>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_batch: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +48,65 @@ pub(crate) async fn read(api: &Api, wanted: Wanted) -> ApiResult<Page> {
     }
     let start = wanted.since.as_deref().map_or(Ok(ListPart::Start), parse)?;
     let mut found = look_through(api, &start, &wanted.filter, limit.clamp(1, MAX_LIMIT)).await?;
+/// A room in it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Entry {
+    /// As this server knows it.
+    Own(Description),
+    /// As another one tells of it.
+    Told(Map<String, Value>),
+}
+
+/// What a client wants of a list.
+pub(crate) fn query(limit: Option<UInt>, since: Option<String>, filter: Filter, network: RoomNetwork) -> RoomListQuery {
+    let room_types = filter.room_types.iter().map(|wanted| wanted.as_str().map(str::to_owned)).collect();
+    let (include_all_networks, third_party_instance_id) = match network {
+        RoomNetwork::All => (true, None),
+        RoomNetwork::ThirdParty(instance) => (false, Some(instance)),
+        _ => (false, None),
+    };
+    RoomListQuery {
+        limit: limit.map(u64::from),
+        since,
+        search_term: filter.generic_search_term,
+        room_types,
+        include_all_networks,
+        third_party_instance_id,
+
+/// Reads a page of this server's list, or of another's.
+pub(crate) async fn read(api: &Api, server: Option<&str>, query: &RoomListQuery) -> ApiResult<Page> {
+    match server.filter(|server| *server != api.config.server_name.as_str()) {
+        None => read_own(api, query).await,
+        Some(server) => {
+            let server = ServerName::parse(server).map_err(|error| MatrixError::invalid_param(error.to_string()))?;
+            let limit = query.limit.map_or(DEFAULT_LIMIT as u64, |limit| limit.clamp(1, MAX_LIMIT as u64));
+            let query = RoomListQuery { limit: Some(limit), ..query.clone() };
+            Ok(told(api.remote.public_rooms(&server, &query).await?))
+        }
+
+/// What is good of a page of another server.
+fn told(mut page: Map<String, Value>) -> Page {
+    let mut token = |name: &str| match page.remove(name) {
+        Some(Value::String(token)) if token.len() <= MAX_TOKEN_BYTES => Some(token),
+        _ => None,
+    let (next_batch, prev_batch) = (token("next_batch"), token("prev_batch"));
+    let total = page.get("total_room_count_estimate").and_then(Value::as_u64);
+    let rooms = match page.remove("chunk") {
+        Some(Value::Array(rooms)) => rooms,
+        _ => Vec::new(),
+    let chunk: Vec<Entry> =
+        rooms.into_iter().take(MAX_LIMIT).filter_map(remote_rooms::summary).map(Entry::Told).collect();
+    let total_room_count_estimate = total.unwrap_or(chunk.len() as u64).min(MAX_ESTIMATE);
+    Page { chunk, next_batch, prev_batch, total_room_count_estimate }
+
+/// Reads a page of this server's list, the biggest rooms first.
+pub(crate) async fn read_own(api: &Api, query: &RoomListQuery) -> ApiResult<Page> {
+    if query.third_party_instance_id.is_some() {
+        return Ok(Page::default());
+    let limit = query.limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
+    let start = query.since.as_deref().map_or(Ok(ListPart::Start), parse)?;
+    let mut found = look_through(api, &start, query, limit.clamp(1, MAX_LIMIT)).await?;
     let backward = matches!(start, ListPart::Before(_));
     let (mut first, mut last) = (found.first, found.last);
     if backward {
@@ -59,7 +116,7 @@ pub(crate) async fn read(api: &Api, wanted: Wanted) -> ApiResult<Page> {
     let next = has(api, last.clone().map(ListPart::After)).await?;
     let previous = has(api, first.clone().map(ListPart::Before)).await?;
     Ok(Page {
-        chunk: found.rooms,
+        chunk: found.rooms.into_iter().map(Entry::Own).collect(),
         next_batch: last.filter(|_| next).map(|place| token('a', &place)),
         prev_batch: first.filter(|_| previous).map(|place| token('b', &place)),
         total_room_count_estimate: api.store.count_listed_rooms().await?,
@@ -102,7 +159,7 @@ struct Found {
     last: Option<ListedRoom>,
 }
 
-async fn look_through(api: &Api, start: &ListPart, filter: &Filter, limit: usize) -> ApiResult<Found> {
+async fn look_through(api: &Api, start: &ListPart, query: &RoomListQuery, limit: usize) -> ApiResult<Found> {
     let backward = matches!(start, ListPart::Before(_));
     let (mut found, mut part, mut examined) = (Found::default(), start.clone(), 0);
     while found.rooms.len() < limit && examined < MAX_EXAMINED {
@@ -116,7 +173,7 @@ async fn look_through(api: &Api, start: &ListPart, filter: &Filter, limit: usize
             }
             examined += 1;
             let room = described.next_if(|room| room.room_id == place.room_id);
-            found.rooms.extend(room.filter(|room| matches(room, filter)));
+            found.rooms.extend(room.filter(|room| matches(room, query)));
             found.first.get_or_insert_with(|| place.clone());
             found.last = Some(place);
         }
@@ -125,28 +182,20 @@ async fn look_through(api: &Api, start: &ListPart, filter: &Filter, limit: usize
     Ok(found)
 }
 
-fn matches(room: &Description, filter: &Filter) -> bool {
+fn matches(room: &Description, query: &RoomListQuery) -> bool {
     // A room that everyone has left cannot be joined.
-    room.num_joined_members > 0 && has_type(room, &filter.room_types) && has_term(room, filter)
+    room.num_joined_members > 0 && has_type(room, &query.room_types) && has_term(room, query)
 }
 
-fn has_type(room: &Description, types: &[RoomTypeFilter]) -> bool {
-    types.is_empty() || types.iter().any(|wanted| wanted.as_str() == room.room_type.as_deref())
+fn has_type(room: &Description, types: &[Option<String>]) -> bool {
+    types.is_empty() || types.contains(&room.room_type)
 }
 
-fn has_term(room: &Description, filter: &Filter) -> bool {
-    let Some(term) = &filter.generic_search_term else { return true };
+fn has_term(room: &Description, query: &RoomListQuery) -> bool {
+    let Some(term) = &query.search_term else { return true };
     let term = term.to_lowercase();
     let texts = [&room.name, &room.topic, &room.canonical_alias];
     texts.into_iter().flatten().any(|text| text.to_lowercase().contains(&term))
-}
-
-/// The lists of other servers cannot be asked for.
-fn check_server(api: &Api, server: Option<&ServerName>) -> Result<(), MatrixError> {
-    if server.is_none_or(|server| server.as_str() == api.config.server_name.as_str()) {
-        return Ok(());
-    }
-    Err(MatrixError::not_found("This server does not tell of the rooms of other servers."))
 }
 
 fn token(part: char, place: &ListedRoom) -> String {

@@ -11,6 +11,7 @@ use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserI
 use axle_store::ClientTxnKey;
 use bytes::Bytes;
 use http::Method;
+use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 
 /// A room to be made. The endpoint has already turned presets and the like into state events.
@@ -101,6 +102,69 @@ pub trait RoomService: Send + Sync + 'static {
     /// Fetches history from before this position from the hub, if there is any that is not here yet. Returns whether
     /// something came.
     async fn fetch_history(&self, room_id: &RoomId, before: i64, limit: usize) -> Result<bool, MatrixError>;
+}
+
+/// Which part of a server's list of rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomListQuery {
+    /// The most rooms.
+    pub limit: Option<u64>,
+    /// Where to go on, from an answer before.
+    pub since: Option<String>,
+    /// What name, topic or alias have to contain.
+    pub search_term: Option<String>,
+    /// Only these types of rooms; `None` in it is a room without type. Empty: all.
+    pub room_types: Vec<Option<String>>,
+    /// Also the rooms of networks that are bridged there.
+    pub include_all_networks: bool,
+    /// Only those of this one.
+    pub third_party_instance_id: Option<String>,
+}
+
+/// What an alias stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedAlias {
+    /// The room.
+    pub room_id: RoomId,
+    /// Servers that know it.
+    pub servers: Vec<ServerName>,
+}
+
+/// A file of another server, on its way.
+pub struct RemoteFile {
+    /// Its `Content-Type`, as told.
+    pub content_type: Option<String>,
+    /// Its `Content-Disposition`, as told.
+    pub disposition: Option<String>,
+    /// Its bytes. Neither their number nor the time that they take is limited.
+    pub content: BoxStream<'static, Result<Bytes, MatrixError>>,
+}
+
+/// What the endpoints ask other servers. Each call authenticates, bounds and times out by itself, a file's content apart.
+/// What is answered is not checked. Errors are ready to be answered to clients: 404 `M_NOT_FOUND` and 403 `M_FORBIDDEN`
+/// are the other server's; 502 and 504 say that it failed or did not answer.
+#[async_trait]
+pub trait RemoteServers: Send + Sync + 'static {
+    /// The fields of a user's profile.
+    async fn profile(&self, user_id: &UserId) -> Result<Map<String, Value>, MatrixError>;
+
+    /// What an alias of this server stands for.
+    async fn alias(&self, server: &ServerName, alias: &str) -> Result<ResolvedAlias, MatrixError>;
+
+    /// A page of a server's list of rooms.
+    async fn public_rooms(&self, server: &ServerName, query: &RoomListQuery)
+    -> Result<Map<String, Value>, MatrixError>;
+
+    /// A room and its children, as far as this server may know them.
+    async fn hierarchy(
+        &self,
+        server: &ServerName,
+        room_id: &RoomId,
+        suggested_only: bool,
+    ) -> Result<Map<String, Value>, MatrixError>;
+
+    /// A file. The other server may wait so long for one that it does not have yet; 504 `M_NOT_YET_UPLOADED` then.
+    async fn media(&self, server: &ServerName, media_id: &str, wait: Duration) -> Result<RemoteFile, MatrixError>;
 }
 
 /// Makes thumbnails. What it is given to look into comes from anybody.

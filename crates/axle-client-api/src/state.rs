@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_media::MediaFolder;
@@ -27,6 +28,12 @@ use crate::service::{Notifier, PushGateway, RoomService, Thumbnailer};
 use crate::service::{Notifier, RoomService, Thumbnailer};
 use crate::sync::sliding::{Bumps, Connections};
 use crate::service::{Notifier, RoomService, ServiceClient, Thumbnailer};
+use crate::limiter::Limits;
+use crate::media::{Fetching, MAX_THUMBNAILS_AT_ONCE, Uploading};
+use crate::openid::OpenIdTokens;
+use crate::profile::RemoteProfiles;
+use crate::remote_rooms::RemoteRooms;
+use crate::service::{Notifier, RemoteServers, RoomService, Thumbnailer};
 use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
@@ -44,6 +51,8 @@ pub struct ApiState {
     pub rooms: Arc<dyn RoomService>,
     /// What reaches other servers.
     pub servers: Arc<dyn OtherServers>,
+    /// Other servers.
+    pub remote: Arc<dyn RemoteServers>,
     /// What wakes syncs.
     pub notifier: Arc<dyn Notifier>,
     /// What tells push gateways.
@@ -53,6 +62,9 @@ pub struct ApiState {
     /// Settings.
     pub config: ClientApiConfig,
 }
+
+/// It is looked for files of other servers to remove whenever this part of what may be kept of them was fetched.
+const SWEEP_AFTER_PART: u64 = 20;
 
 /// What every handler gets: the state, and what this API keeps in memory beside it.
 #[derive(Clone)]
@@ -75,6 +87,18 @@ pub(crate) struct Inner {
     pub(crate) device_polls: Limiter,
     /// Who is logged in to the pages about their account.
     pub(crate) visits: Visits,
+    /// What users prove to others with who they are.
+    pub(crate) openid: OpenIdTokens,
+    /// Profiles of other servers' users; `None`: there is none.
+    pub(crate) remote_profiles: RemoteProfiles,
+    /// Rooms that this server is not in, as others tell of them.
+    pub(crate) remote_rooms: RemoteRooms,
+    /// Media of other servers that are on their way.
+    pub(crate) fetching: Fetching,
+    /// Bytes that were fetched since it was last looked for files to remove.
+    fetched: AtomicU64,
+    /// Wakes who looks for them.
+    pub(crate) sweep: Notify,
     /// Wakes those who wait for media that is to be uploaded yet.
     pub(crate) uploaded: Notify,
     /// The order of what is not stored.
@@ -119,6 +143,12 @@ impl Api {
             nonces: Nonces::default(),
             device_polls: Limiter::new(Some(oauth::device::POLLS)),
             visits: Visits::default(),
+            openid: OpenIdTokens::default(),
+            remote_profiles: RemoteProfiles::default(),
+            remote_rooms: RemoteRooms::default(),
+            fetching: Fetching::default(),
+            fetched: AtomicU64::new(0),
+            sweep: Notify::new(),
             uploaded: Notify::new(),
             clock: Clock::default(),
             typing: Typing::default(),
@@ -138,6 +168,18 @@ impl Api {
     /// The same for requests that nothing limits.
     pub(crate) fn unlimited(self) -> Self {
         Self { limits: self.inner.unlimited.clone(), ..self }
+    }
+}
+
+impl Inner {
+    /// So many bytes more were fetched from other servers. Once it is a part of what may be kept of them that matters, it is
+    /// looked for what to remove.
+    pub(crate) fn fetching_has_grown(&self, bytes: u64) {
+        let fetched = self.fetched.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if fetched >= self.config.media.remote_cache_bytes / SWEEP_AFTER_PART {
+            self.fetched.store(0, Ordering::Relaxed);
+            self.sweep.notify_one();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod metrics;
 mod network;
 pub mod process;
 mod push_gateway;
+mod query_service;
 pub mod rooms;
 mod server;
 pub mod services;

@@ -9,6 +9,7 @@ use axle_client_api::{ApiState, ClientApi, ClientApiConfig, MediaConfig, OtherSe
 use axle_client_api::{
     ApiState, ApplicationServices, ClientApi, ClientApiConfig, MediaConfig, RateLimits, Registration,
     make_service_users,
+    ApiState, ClientApi, ClientApiConfig, MediaConfig, RateLimits, Registration, RemoteServers, ToldToServers,
 };
 use axle_federation::tls::TlsError;
 use axle_media::{MediaError, MediaFolder};
@@ -27,6 +28,8 @@ use crate::listen::{Api, Bound, Certificates, Running, Service, label};
 use crate::metrics::Metrics;
 use crate::network::{self, Network, NetworkError};
 use crate::push_gateway::WebGateway;
+use crate::network::{self, Network, NetworkError, Nobody};
+use crate::query_service::QueryAnswers;
 use crate::rooms::Rooms;
 use crate::services::{self, HttpServices, RegistrationError};
 use crate::system::System;
@@ -44,6 +47,8 @@ pub struct Server {
     departures: JoinHandle<()>,
     /// Application services are told what concerns them.
     telling_services: JoinHandle<()>,
+    /// Files of other servers that are no longer wanted are removed.
+    sweeper: JoinHandle<()>,
     stop: watch::Sender<bool>,
     // Last: the lock of the folder is given back when everything else is gone.
     _folder: DataFolder,
@@ -144,6 +149,8 @@ impl Server {
             config: client_config(&config, services),
         });
         let routers = Routers::new(&config, &store, client.router(), &rooms, network.as_ref(), &metrics, &stopped);
+        let client_api = client_api(&config, &store, media, &rooms, network.as_ref());
+        let routers = Routers::new(&config, &store, &client_api, &rooms, network.as_ref(), &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
             store: store.clone(),
@@ -164,6 +171,8 @@ impl Server {
         Ok(Self { rooms, network, listeners, certificates, client_work, departures, stop, _folder: folder })
         let telling_services = tokio::spawn(client.tell_services());
         Ok(Self { rooms, network, listeners, certificates, departures, telling_services, stop, _folder: folder })
+        let sweeper = tokio::spawn(async move { client_api.keep_remote_media_small().await });
+        Ok(Self { rooms, network, listeners, certificates, departures, sweeper, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -192,6 +201,8 @@ impl Server {
         // What application services have not been told they are told after the next start.
         self.telling_services.abort();
         let _ = self.telling_services.await;
+        self.sweeper.abort();
+        let _ = self.sweeper.await;
         self.rooms.close().await;
         if let Some(network) = self.network {
             network.stop().await;
@@ -239,6 +250,7 @@ impl Routers {
         foundations: Foundations<'_>,
         store: &Arc<dyn Store>,
         client: Router,
+        client_api: &ClientApi,
         rooms: &Rooms,
         network: Option<&Network>,
         metrics: &Arc<Metrics>,
@@ -255,6 +267,7 @@ impl Routers {
             gateway: Arc::new(WebGateway::new(config)),
             config: client_config(config),
         });
+        let client = client_api.router();
         let shared = config.client.serve_federation;
         let system = System {
             store: store.clone(),
@@ -270,6 +283,8 @@ impl Routers {
         let users = Arc::new(Incoming::new(between.clone(), clients.clone()));
         let federation = network.map(|network| network.router(users)).unwrap_or_default();
         let (client, client_work) = (clients.router(), clients.work());
+        let answers = || Arc::new(QueryAnswers { queries: client_api.queries(), rooms: rooms.clone() });
+        let federation = network.map(|network| network.router(answers())).unwrap_or_default();
         let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
         let plain = System { well_known: None, ..system.clone() };
@@ -282,6 +297,25 @@ impl Routers {
 }
 
 fn client_config(config: &Config, services: ApplicationServices) -> ClientApiConfig {
+fn client_api(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    media: MediaFolder,
+    rooms: &Rooms,
+    network: Option<&Network>,
+) -> ClientApi {
+    ClientApi::new(ApiState {
+        store: store.clone(),
+        media,
+        thumbnailer: Arc::new(ThumbnailProcesses::new()),
+        rooms: Arc::new(rooms.clone()),
+        remote: network.map_or_else(|| Arc::new(Nobody) as Arc<dyn RemoteServers>, Network::remote),
+        notifier: rooms.wakes(),
+        config: client_config(config),
+    })
+}
+
+fn client_config(config: &Config) -> ClientApiConfig {
     let mut client = ClientApiConfig::new(config.server_name.clone());
     client.registration = match config.registration.mode {
         RegistrationMode::Open => Registration::Open,
@@ -295,6 +329,13 @@ fn client_config(config: &Config, services: ApplicationServices) -> ClientApiCon
         max_upload_bytes: config.media.max_upload_bytes,
         quota_bytes_per_user: config.media.quota_bytes_per_user,
         stall_timeout: config.limits.body_timeout(),
+        max_remote_bytes: config.media.max_remote_bytes,
+        remote_cache_bytes: config.media.remote_cache_bytes,
+        remote_retention: config.media.remote_retention(),
+    };
+    client.told_to_servers = ToldToServers {
+        profiles: config.federation.allow_profile_lookup,
+        public_rooms: config.federation.allow_public_rooms,
     };
     client.local_push_gateways = config.has_local_gateways();
     client.oauth = config.client.oauth;

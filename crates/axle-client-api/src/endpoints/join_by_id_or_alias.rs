@@ -10,7 +10,11 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn join_by_id_or_alias(api: Api, session: Session, request: Request) -> ApiResult<Response> {
-    let room_id = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
-    join_room(&api, &session, &room_id, &ids::servers(&request.via)?, request.reason).await?;
+    let mut via = ids::servers(&request.via)?;
+    api.limits.lookups.take(session.user_id.as_str())?;
+    let resolved = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
+    via.extend(resolved.servers);
+    let room_id = resolved.room_id;
+    join_room(&api, &session, &room_id, &via, request.reason).await?;
     Ok(Response::new(ids::ruma_room(&room_id)?))
 }

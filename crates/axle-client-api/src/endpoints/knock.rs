@@ -11,9 +11,11 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn knock(api: Api, session: Session, request: Request) -> ApiResult<Response> {
-    let room_id = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
-    let via = ids::servers(&request.via)?;
+    let mut via = ids::servers(&request.via)?;
     api.limits.changes.take(session.user_id.as_str())?;
+    let resolved = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
+    via.extend(resolved.servers);
+    let room_id = resolved.room_id;
     let mut content = profile::member_content(&api, &session.user_id).await?;
     add_reason(&mut content, request.reason);
     let knocked = api.rooms.knock(&session.user_id, &room_id, &via, content).await?;

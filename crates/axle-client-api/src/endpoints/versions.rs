@@ -20,6 +20,8 @@ const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.msc381
 const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.simplified_msc3575"];
 /// What there is of later versions of Matrix: further fields of profiles (1.16), pings of application services (1.7).
 const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "fi.mau.msc2659.stable"];
+/// What there is of later versions of Matrix: media for who is logged in (1.11), further fields of profiles (1.16).
+const EARLY_FEATURES: [&str; 2] = ["org.matrix.msc3916.stable", "uk.tcpip.msc4133.stable"];
 
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(VERSIONS.map(String::from).into());

@@ -18,8 +18,7 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// What was uploaded under this id. If nothing was yet, waits for it; 504 `M_NOT_YET_UPLOADED` if that takes longer
 /// than `wait_ms`.
 pub(crate) async fn find(api: &Api, media_id: &str, wait_ms: Option<u64>) -> ApiResult<MediaContent> {
-    let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis).min(MAX_WAIT);
-    let deadline = Instant::now() + wait;
+    let deadline = Instant::now() + wait(wait_ms);
     loop {
         // Before the store is read, so that no upload falls between.
         let uploaded = api.uploaded.notified();
@@ -34,4 +33,9 @@ pub(crate) async fn find(api: &Api, media_id: &str, wait_ms: Option<u64>) -> Api
             return Err(MatrixError::new(504, "M_NOT_YET_UPLOADED", error).into());
         }
     }
+}
+
+/// How long to wait for an upload.
+pub(super) fn wait(wait_ms: Option<u64>) -> Duration {
+    wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis).min(MAX_WAIT)
 }

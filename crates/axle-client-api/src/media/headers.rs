@@ -42,13 +42,21 @@ const INLINE_TYPES: [&str; 26] = [
 
 /// The type, name and restrictions of a piece of media. `name` is how the client wants it to be called.
 pub(super) fn describe(headers: &mut HeaderMap, content: &MediaContent, name: Option<&str>) {
-    let content_type = content.content_type.as_deref().unwrap_or(UNKNOWN_TYPE);
-    let name = name.or(content.file_name.as_deref());
-    headers.insert(header::CONTENT_TYPE, value(content_type, UNKNOWN_TYPE));
-    headers.insert(header::CONTENT_DISPOSITION, value(&disposition(content_type, name), "attachment"));
+    headers.insert(header::CONTENT_TYPE, value(content_type(content), UNKNOWN_TYPE));
+    headers.insert(header::CONTENT_DISPOSITION, value(&disposition_of(content, name), "attachment"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+}
+
+/// The type of a piece of media.
+pub(crate) fn content_type(content: &MediaContent) -> &str {
+    content.content_type.as_deref().unwrap_or(UNKNOWN_TYPE)
+}
+
+/// Whether it may be shown, and its name. `name` is how the client wants it to be called.
+pub(crate) fn disposition_of(content: &MediaContent, name: Option<&str>) -> String {
+    disposition(content_type(content), name.or(content.file_name.as_deref()))
 }
 
 fn disposition(content_type: &str, name: Option<&str>) -> String {

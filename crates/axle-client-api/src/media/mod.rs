@@ -1,28 +1,37 @@
-//! Media: taking uploads in, finding them, making thumbnails of them, and giving them out.
+//! Media: taking uploads in, fetching those of other servers, finding them, making thumbnails of them, and giving them out.
 
 mod find;
 mod headers;
 mod keep;
+mod pieces;
 mod range;
 mod receive;
+mod remote;
 mod serve;
+mod sweep;
 mod thumbnail;
 mod uploading;
 
-use axle_protocol::MatrixError;
-use axle_store::MediaUploaded;
+use axle_protocol::{MatrixError, ServerName};
+use axle_store::{MediaContent, MediaUploaded};
 use ruma::OwnedMxcUri;
 
+use crate::error::ApiResult;
 use crate::session;
 use crate::state::Api;
 
 pub(crate) use find::find;
+pub(crate) use headers::{content_type, disposition_of};
 pub(crate) use keep::keep;
 pub(crate) use receive::receive;
-pub(crate) use serve::{Audience, serve};
-pub(crate) use thumbnail::{MAX_AT_ONCE as MAX_THUMBNAILS_AT_ONCE, thumbnail};
+pub(crate) use remote::Fetching;
+pub(crate) use serve::{Audience, open, serve};
+pub(crate) use sweep::keep_remote_media_small;
+pub(crate) use thumbnail::{MAX_AT_ONCE as MAX_THUMBNAILS_AT_ONCE, size as thumbnail_size, thumbnail};
 pub(crate) use uploading::Uploading;
 
+/// The longest id of another server's media.
+const MAX_ID_BYTES: usize = 255;
 /// Random bytes in a media id. Who does not know an address cannot guess it.
 const ID_BYTES: usize = 18;
 
@@ -36,11 +45,37 @@ pub(crate) fn address(api: &Api, media_id: &str) -> OwnedMxcUri {
     format!("mxc://{}/{media_id}", api.config.server_name).into()
 }
 
-/// Whether this is the server that has the media: it gets none from others.
+/// Whether this is the server that has the media.
 pub(crate) fn check_server(api: &Api, server: Option<&str>) -> Result<(), MatrixError> {
     match server == Some(api.config.server_name.as_str()) {
         true => Ok(()),
         false => Err(unknown()),
+    }
+}
+
+/// What a server, this or another, has under this id. `may_fetch`: whether another one may be asked for what is not here.
+pub(crate) async fn find_of(
+    api: &Api,
+    server: &str,
+    media_id: &str,
+    wait_ms: Option<u64>,
+    may_fetch: bool,
+) -> ApiResult<MediaContent> {
+    if server == api.config.server_name.as_str() {
+        return find(api, media_id, wait_ms).await;
+    }
+    let server = ServerName::parse(server).map_err(|_| unknown())?;
+    if media_id.is_empty() || media_id.len() > MAX_ID_BYTES {
+        return Err(unknown().into());
+    }
+    remote::find(api, &server, media_id, wait_ms, may_fetch).await
+}
+
+/// Whether a client may ask for media of this server: not of another one, if it says that that is not to be asked.
+pub(crate) fn check_asked(api: &Api, server: &str, allow_remote: Option<&str>) -> Result<(), MatrixError> {
+    match allow_remote == Some("false") && server != api.config.server_name.as_str() {
+        true => Err(unknown()),
+        false => Ok(()),
     }
 }
 

@@ -1,29 +1,22 @@
 //! Taking an upload in: from the network to a file, piece by piece.
 
-use std::time::Duration;
-
 use axle_media::NewFile;
 use axle_protocol::{MatrixError, UserId};
-use axum::body::{Bytes, HttpBody as _};
-use futures_util::{Stream, StreamExt as _};
+use axum::body::HttpBody as _;
 use http::{HeaderMap, header};
 use serde::Deserialize;
-use tokio::time::{Instant, timeout_at};
 
 use super::over_quota;
+use super::pieces::{Pieces, Stopped};
 use super::uploading::OnItsWay;
 use crate::endpoint::RawRequest;
 use crate::error::ApiResult;
 use crate::state::Api;
 
 /// The longest content type that is kept.
-const MAX_CONTENT_TYPE_BYTES: usize = 255;
+pub(super) const MAX_CONTENT_TYPE_BYTES: usize = 255;
 /// The longest file name that is kept.
-const MAX_FILE_NAME_BYTES: usize = 1024;
-/// An upload makes progress if so many bytes arrive within [`stall_timeout`](crate::MediaConfig::stall_timeout): one
-/// that trickles would hold its file and its connection for days.
-const PROGRESS_BYTES: usize = 64 * 1024;
-
+pub(super) const MAX_FILE_NAME_BYTES: usize = 1024;
 #[derive(Deserialize)]
 struct Query {
     filename: Option<String>,
@@ -48,11 +41,18 @@ pub(crate) async fn receive(api: &Api, uploader: &UserId, request: RawRequest) -
     limit.check(request.body.size_hint().lower())?;
     let mut file = api.media.begin().await?;
     let mut pieces = Pieces::new(request.body.into_data_stream(), api.config.media.stall_timeout);
-    while let Some(piece) = pieces.next().await? {
+    while let Some(piece) = pieces.next().await.map_err(stopped)? {
         limit.check(file.size().saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX)))?;
         file.write(&piece).await?;
     }
     Ok(Upload { file, content_type, file_name, on_its_way })
+}
+
+fn stopped(stopped: Stopped<axum::Error>) -> MatrixError {
+    match stopped {
+        Stopped::Stalled => MatrixError::new(408, "M_UNKNOWN", "The upload stalled."),
+        Stopped::Broken(error) => MatrixError::new(400, "M_UNKNOWN", format!("The upload broke off: {error}.")),
+    }
 }
 
 fn content_type(headers: &HeaderMap) -> Result<Option<String>, MatrixError> {
@@ -101,38 +101,5 @@ impl Limit {
             Some(left) if bytes > left => Err(over_quota()),
             _ => Ok(()),
         }
-    }
-}
-
-/// The pieces of a body that has to make progress.
-struct Pieces<S> {
-    stream: S,
-    timeout: Duration,
-    deadline: Instant,
-    /// Bytes since the deadline was set.
-    moved: usize,
-}
-
-impl<S, E> Pieces<S>
-where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: std::fmt::Display,
-{
-    fn new(stream: S, timeout: Duration) -> Self {
-        Self { stream, timeout, deadline: Instant::now() + timeout, moved: 0 }
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>, MatrixError> {
-        let piece = timeout_at(self.deadline, self.stream.next()).await;
-        let stalled = |_| MatrixError::new(408, "M_UNKNOWN", "The upload stalled.");
-        let Some(piece) = piece.map_err(stalled)? else { return Ok(None) };
-        let piece =
-            piece.map_err(|error| MatrixError::new(400, "M_UNKNOWN", format!("The upload broke off: {error}.")))?;
-        self.moved = self.moved.saturating_add(piece.len());
-        if self.moved >= PROGRESS_BYTES {
-            self.moved = 0;
-            self.deadline = Instant::now() + self.timeout;
-        }
-        Ok(Some(piece))
     }
 }

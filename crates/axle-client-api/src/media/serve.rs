@@ -26,6 +26,12 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
+    /// Whether other servers may be asked for what is not here: by nobody who is not logged in, or this server would fetch
+    /// whatever anyone wants.
+    pub(crate) fn may_fetch(self) -> bool {
+        self == Self::Private
+    }
+
     /// What is uploaded never changes; after a day it may be gone.
     fn cache_control(self) -> HeaderValue {
         HeaderValue::from_static(match self {
@@ -72,7 +78,8 @@ pub(crate) async fn serve(
     Ok(response)
 }
 
-async fn open(api: &Api, content: &MediaContent, bytes: Range<u64>) -> ApiResult<FileReader> {
+/// These bytes of the content.
+pub(crate) async fn open(api: &Api, content: &MediaContent, bytes: Range<u64>) -> ApiResult<FileReader> {
     let reader = api.media.read(&content.hash, bytes).await?;
     Ok(reader.ok_or_else(|| lost(content))?)
 }

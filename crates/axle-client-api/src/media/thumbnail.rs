@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axle_media::{MAX_PICTURE_BYTES, ThumbnailError, ThumbnailSize, thumbnail_type};
+use axle_media::{MAX_PICTURE_BYTES, ThumbnailError, ThumbnailMethod, ThumbnailSize, thumbnail_type};
 use axle_protocol::MatrixError;
 use axle_store::{MediaContent, MediaThumbnail};
 
@@ -37,6 +37,28 @@ pub(crate) async fn thumbnail(api: &Api, content: &MediaContent, size: Thumbnail
     });
     let made = made.await.map_err(|error| failed(&error.to_string()))??;
     Ok(as_content(made)?)
+}
+
+/// The size that a request wants.
+pub(crate) fn size(
+    method: Option<&str>,
+    width: Option<&str>,
+    height: Option<&str>,
+) -> Result<ThumbnailSize, MatrixError> {
+    let method = match method {
+        None | Some("scale") => ThumbnailMethod::Scale,
+        Some("crop") => ThumbnailMethod::Crop,
+        Some(_) => return Err(MatrixError::new(400, "M_UNKNOWN", "A method is \"crop\" or \"scale\".")),
+    };
+    Ok(ThumbnailSize::for_request(method, side(width)?, side(height)?))
+}
+
+fn side(text: Option<&str>) -> Result<u32, MatrixError> {
+    let Some(text) = text else {
+        return Err(MatrixError::new(400, "M_MISSING_PARAM", "Width and height of the thumbnail are missing."));
+    };
+    let side = text.parse().ok().filter(|side| *side > 0);
+    side.ok_or_else(|| MatrixError::new(400, "M_UNKNOWN", "Width and height are whole numbers of pixels, above 0."))
 }
 
 async fn make(api: &Api, picture: &MediaContent, size: ThumbnailSize) -> ApiResult<MediaThumbnail> {

@@ -109,6 +109,10 @@ pub struct FederationConfig {
     pub notaries: Vec<ServerName>,
     /// What `/.well-known/matrix/server` answers.
     pub well_known: Option<ServerName>,
+    /// Whether other servers are told profiles of users.
+    pub allow_profile_lookup: bool,
+    /// Whether other servers are told the list of rooms.
+    pub allow_public_rooms: bool,
 }
 
 /// `[registration]`.
@@ -158,6 +162,12 @@ pub struct MediaConfig {
     pub max_upload_bytes: u64,
     /// What all uploads of a user may have.
     pub quota_bytes_per_user: Option<u64>,
+    /// The largest file of another server that is fetched.
+    pub max_remote_bytes: u64,
+    /// What all files of other servers may have.
+    pub remote_cache_bytes: u64,
+    /// How long a file of another server is kept that nobody asks for; 0: for ever.
+    pub remote_retention_days: u32,
 }
 
 /// `[presence]`.
@@ -242,6 +252,14 @@ impl Config {
     }
 }
 
+impl MediaConfig {
+    /// [`Self::remote_retention_days`]; `None`: for ever.
+    pub fn remote_retention(&self) -> Option<Duration> {
+        let days = Some(self.remote_retention_days).filter(|days| *days > 0)?;
+        Some(Duration::from_secs(u64::from(days) * 24 * 3600))
+    }
+}
+
 impl LimitsConfig {
     /// [`Self::header_timeout_seconds`].
     pub fn header_timeout(&self) -> Duration {
@@ -314,6 +332,8 @@ impl Default for FederationConfig {
             linearized: true,
             notaries: Vec::new(),
             well_known: None,
+            allow_profile_lookup: true,
+            allow_public_rooms: false,
         }
     }
 }
@@ -332,7 +352,13 @@ impl Default for RoomsConfig {
 
 impl Default for MediaConfig {
     fn default() -> Self {
-        Self { max_upload_bytes: 100 << 20, quota_bytes_per_user: None }
+        Self {
+            max_upload_bytes: 100 << 20,
+            quota_bytes_per_user: None,
+            max_remote_bytes: 100 << 20,
+            remote_cache_bytes: 10 << 30,
+            remote_retention_days: 90,
+        }
     }
 }
 

@@ -197,6 +197,19 @@ pub const OPTIONS: &[OptionInfo] = &[
          port or under another name.",
     ),
     option(
+        "federation.allow_profile_lookup",
+        Kind::Switch,
+        "false",
+        "Tell other servers names, pictures and the rest of the profiles of users when they ask. Rooms tell their members' \
+         names and pictures in any case.",
+    ),
+    option(
+        "federation.allow_public_rooms",
+        Kind::Switch,
+        "true",
+        "Tell other servers the list of rooms when they ask, for their users to search in it.",
+    ),
+    option(
         "registration.mode",
         Kind::Text,
         r#""token""#,
@@ -246,6 +259,18 @@ pub const OPTIONS: &[OptionInfo] = &[
         r#"["/etc/axle/irc.yaml"]"#,
         "Registration files (YAML) of application services, as bridges write them. Read when the server starts. A \
          service may be anywhere that this machine reaches, on the machine itself too.",
+        "media.max_remote_bytes",
+        Kind::Number,
+        "52428800",
+        "The largest file that is fetched from another server, in bytes.",
+        "media.remote_cache_bytes",
+        "1073741824",
+        "How many bytes all files that were fetched from other servers may have. Beyond that, those go that nobody has \
+         asked for the longest; if somebody asks again, they are fetched again.",
+        "media.remote_retention_days",
+        "30",
+        "A file that was fetched from another server goes when nobody has asked for it for so many days. 0 keeps it, as \
+         long as there is room for it.",
     ),
     option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
     option(

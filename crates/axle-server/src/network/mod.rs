@@ -4,10 +4,13 @@ mod keys;
 mod offline;
 mod outbound;
 mod peers;
+mod remote;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axle_client_api::RemoteServers;
+use axle_federation::QueryService;
 use axle_federation::client::{Client, Timeouts};
 use axle_federation::endpoints::{EndpointsConfig, Federation, RateLimit, routes};
 use axle_federation::keys::{KeyRing, KeyRingConfig, OwnKeys};
@@ -23,15 +26,18 @@ use crate::config::Config;
 use crate::key_file::SigningKeys;
 use crate::rooms::{Rooms, RoomsConfig};
 use keys::FederationKeys;
+pub(crate) use offline::Nobody;
 use offline::Offline;
 use outbound::{FederationOutbound, RoomsBehindQueues};
 use peers::FederationPeers;
+use remote::FederationRemote;
 
 /// What transactions in flight have to end when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The way to other servers and back.
 pub(crate) struct Network {
+    client: Client,
     keys: KeyRing,
     client: Client,
     sender: Sender,
@@ -87,6 +93,8 @@ pub(crate) fn connect(
         well_known: config.federation.well_known.clone(),
     };
     let network = Network { keys, client, sender, outbound, rooms: rooms.clone(), store: store.clone(), endpoints };
+    let (of_network, store) = (rooms.clone(), store.clone());
+    let network = Network { client, keys, sender, outbound, rooms: of_network, store, endpoints };
     Ok((rooms, Some(network)))
 }
 
@@ -102,6 +110,14 @@ impl Network {
     /// What asks other servers.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
+    /// Other servers, for what local users want to know from them.
+    pub(crate) fn remote(&self) -> Arc<dyn RemoteServers> {
+        Arc::new(FederationRemote { client: self.client.clone(), rooms: self.rooms.clone() })
+
+    /// The server-to-server API.
+    pub(crate) fn router(&self, queries: Arc<dyn QueryService>) -> Router {
+        let federation = federation.answering(queries);
+        routes(federation.on_heard_from(Box::new(move |server| sender.heard_of(server))))
     }
 
     /// The queues towards other servers.

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use axle_client_api::{RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
 use axle_federation::{MembershipChange, RoomTemplate};
 use axle_protocol::signing::KeySource;
 use axle_protocol::{
     Event, EventId, KeyId, MatrixError, RoomId, RoomVersion, ServerName, SigningKey, UserId, VerifyKey,
 };
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::rooms::{Keys, Outbound, PeerError, Peers, SentJoin};
 
@@ -104,5 +106,35 @@ impl Peers for Offline {
 
     async fn replays_state(&self, _: &ServerName) -> bool {
         false
+    }
+}
+
+/// Instead of other servers: what they have cannot be found.
+pub(crate) struct Nobody;
+
+fn not_here() -> MatrixError {
+    MatrixError::not_found("Federation is off on this server: it reaches no other one.")
+}
+
+#[async_trait]
+impl RemoteServers for Nobody {
+    async fn profile(&self, _: &UserId) -> Result<Map<String, Value>, MatrixError> {
+        Err(not_here())
+    }
+
+    async fn alias(&self, _: &ServerName, _: &str) -> Result<ResolvedAlias, MatrixError> {
+        Err(not_here())
+    }
+
+    async fn public_rooms(&self, _: &ServerName, _: &RoomListQuery) -> Result<Map<String, Value>, MatrixError> {
+        Err(not_here())
+    }
+
+    async fn hierarchy(&self, _: &ServerName, _: &RoomId, _: bool) -> Result<Map<String, Value>, MatrixError> {
+        Err(not_here())
+    }
+
+    async fn media(&self, _: &ServerName, _: &str, _: Duration) -> Result<RemoteFile, MatrixError> {
+        Err(not_here())
     }
 }

@@ -196,6 +196,11 @@ impl Rooms {
         }
     }
 
+    /// 403 if the operator has blocked this server.
+    pub(crate) async fn check_server(&self, server: &ServerName) -> Result<(), MatrixError> {
+        self.0.blocks.now(&*self.0.store).await.map_err(errors::broken)?.check_server(server)
+    }
+
     /// Lets every worker finish what it was handed, and takes nothing more. Returns when all is durable.
     pub async fn close(&self) {
         self.0.registry.close().await;

@@ -71,6 +71,15 @@ pub(crate) async fn backfill(
     Ok(run.iter().zip(&sights).take(limit).filter_map(|(event, sight)| sight.copy(event)).collect())
 }
 
+/// 404 unless this server is in the room: one answer for rooms that it is not in and for those that do not exist.
+pub(crate) async fn require_in_room(rooms: &Rooms, origin: &ServerName, room_id: &RoomId) -> Result<(), MatrixError> {
+    match reader(rooms, origin, room_id).await {
+        Ok(Reader { is_in_room: true, .. }) => Ok(()),
+        Err(error) if error.status != 404 => Err(error),
+        _ => Err(MatrixError::not_found("The room is not known to this server.")),
+    }
+}
+
 fn not_found() -> MatrixError {
     MatrixError::not_found("The event is not known to this server.")
 }

@@ -4,9 +4,12 @@
 
 mod devices;
 mod edus;
+mod asking;
 mod handshakes;
 mod invites;
+mod media;
 mod people;
+mod queries;
 mod reads;
 mod slow;
 mod support;

@@ -14,6 +14,27 @@ pub struct Person {
     http: reqwest::Client,
 }
 
+/// What came of a GET.
+pub struct Fetched {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub content: Vec<u8>,
+}
+
+impl Fetched {
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.content));
+        serde_json::from_slice(&self.content).unwrap()
+    }
+
+    #[track_caller]
+    pub fn fails(&self, status: u16, errcode: &str) {
+        let body: Value = serde_json::from_slice(&self.content).unwrap();
+        assert_eq!((self.status, body["errcode"].as_str()), (status, Some(errcode)), "{body}");
+    }
+}
+
 impl Person {
     /// Registers somebody.
     pub async fn register(address: SocketAddr, name: &str) -> Self {
@@ -63,6 +84,24 @@ impl Person {
     }
 
     pub async fn get(&self, path: &str) -> Value {
+    pub async fn put(&self, path: &str, body: Value) {
+        request.send().await.unwrap().error_for_status().unwrap();
+
+    /// A GET of any path.
+    pub async fn fetch(&self, path: &str) -> Fetched {
+        let (address, _) = self.base.split_at(self.base.len() - "/_matrix/client/v3".len());
+        let answer = self.http.get(format!("{address}{path}")).bearer_auth(&self.token).send().await.unwrap();
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Fetched { status, headers, content: answer.bytes().await.unwrap().to_vec() }
+
+    /// Uploads a file; its id.
+    pub async fn upload(&self, content_type: &str, content: &[u8]) -> String {
+        let request = self.http.post(format!("{address}/_matrix/media/v3/upload?filename=cat.png"));
+        let request = request.bearer_auth(&self.token).header("content-type", content_type).body(content.to_vec());
+        let answer: Value = request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+        answer["content_uri"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned()
+
+    async fn get(&self, path: &str) -> Value {
         let request = self.http.get(format!("{}/{path}", self.base)).bearer_auth(&self.token);
         request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }

@@ -61,8 +61,18 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let (ca, folder) = (Ca::new(), tempfile::tempdir().unwrap());
-        let peer = Peer::start(&ca).await;
+        Self::with_peer(Router::new(), change).await
+    }
+
+    /// With a peer that also answers on these routes.
+    pub async fn with_peer(routes: Router, change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_ca(Ca::new(), routes, change).await
+    }
+
+    /// The same where this authority is trusted.
+    pub async fn with_ca(ca: Ca, routes: Router, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let peer = Peer::start(&ca, routes).await;
         let other = Https::start(Some(ca.server(&[OTHER]).config()), keys_router(OTHER)).await;
         let tls = ca.issue("hub", &[HUB]);
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -127,7 +137,7 @@ impl World {
 }
 
 impl Peer {
-    async fn start(ca: &Ca) -> Self {
+    async fn start(ca: &Ca, routes: Router) -> Self {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let (edus, keys) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Keys::default())));
         let (log, log_edus) = (sent.clone(), edus.clone());
@@ -138,6 +148,7 @@ impl Peer {
             ([(CONTENT_TYPE, "application/json")], r#"{"failed_pdus":{}}"#)
         };
         let router = keys_router(PEER)
+            .merge(routes)
             .route("/_matrix/federation/v2/send/{txn}", put(take))
             .route("/_matrix/federation/v3/invite/{txn}", post(sign_invite))
             .route("/_matrix/federation/v1/user/devices/{user}", get(answer(&keys, |keys| &keys.devices)))

@@ -5,6 +5,7 @@ pub(super) mod login;
 mod login_flows;
 mod logout;
 mod logout_all;
+mod openid_token;
 mod password;
 mod refresh;
 mod register;
@@ -30,4 +31,6 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(whoami::whoami)
         .authed(password::password)
         .authed(deactivate::deactivate)
+        .authed(threepids::threepids)
+        .authed(openid_token::openid_token)
 }

@@ -7,12 +7,12 @@ use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
 use crate::limiter::address_key;
-use crate::room_list::{self, Page, Wanted};
+use crate::room_list::{self, Page};
 use crate::state::Api;
 
 pub(crate) async fn public_rooms_get(api: Api, caller: Caller, request: Request) -> ApiResult<JsonResponse<Page>> {
     api.limits.lookups.take(&address_key(caller.address))?;
     let Request { server, limit, since, .. } = request;
-    let wanted = Wanted { server, limit, since, filter: Filter::default(), network: RoomNetwork::All };
-    Ok(JsonResponse(room_list::read(&api, wanted).await?))
+    let query = room_list::query(limit, since, Filter::default(), RoomNetwork::Matrix);
+    Ok(JsonResponse(room_list::read(&api, server.as_ref().map(|server| server.as_str()), &query).await?))
 }

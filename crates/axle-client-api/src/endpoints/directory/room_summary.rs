@@ -1,16 +1,23 @@
 //! `GET /_matrix/client/v1/room_summary/{roomIdOrAlias}`
 
-use axle_protocol::MatrixError;
+use std::time::Duration;
+
+use axle_protocol::{RoomId, ServerName, UserId};
 use ruma::api::client::room::get_summary::v1::Request;
 use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::aliases;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
+use crate::ids;
 use crate::json_response::JsonResponse;
 use crate::limiter::address_key;
-use crate::room_description::{Detailed, describe_one};
+use crate::remote_rooms;
+use crate::room_description::describe_one;
 use crate::session::Session;
+use crate::spaces::Told;
 use crate::state::Api;
 use crate::visibility::{member_event, membership};
 
@@ -21,10 +28,13 @@ pub(super) const PATHS: [&str; 3] = [
     "/_matrix/client/unstable/im.nheko.summary/summary/{room_id_or_alias}",
 ];
 
+/// How long to wait for other servers that are asked about a room.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
 #[derive(Serialize)]
 pub(crate) struct Summary {
     #[serde(flatten)]
-    description: Detailed,
+    description: Told,
     /// Only for who is logged in.
     #[serde(skip_serializing_if = "Option::is_none")]
     membership: Option<&'static str>,
@@ -38,18 +48,49 @@ pub(crate) async fn room_summary(
 ) -> ApiResult<JsonResponse<Summary>> {
     let user_id = session.map(|session| session.user_id);
     api.limits.lookups.take(&user_id.as_ref().map_or_else(|| address_key(caller.address), ToString::to_string))?;
-    let room_id = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
+    let resolved = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;
+    let room_id = resolved.room_id;
     let description = match describe_one(&api, &room_id).await? {
-        Some(description) if description.is_for(&api, user_id.as_ref()).await? => description,
+        Some(description) if description.is_for(&api, user_id.as_ref()).await? => {
+            Told::Own(Box::new(description.into()))
+        }
         // One answer for what is not there and for what is hidden.
-        _ => return Err(MatrixError::not_found("There is no such room, or you may not see it.").into()),
+        Some(_) => return Err(remote_rooms::unknown().into()),
+        None => {
+            let mut servers = ids::servers(&request.via)?;
+            servers.extend(resolved.servers);
+            servers.push(room_id.server_name());
+            Told::Remote(remote(&api, user_id.as_ref(), &room_id, &servers).await?)
+        }
     };
     let membership = match &user_id {
-        Some(user_id) => {
-            let member = member_event(&api, user_id, &room_id).await?;
-            Some(member.as_ref().and_then(membership).map_or("leave", |membership| membership.as_str()))
-        }
+        Some(user_id) => Some(membership_of(&api, user_id, &room_id).await?),
         None => None,
     };
-    Ok(JsonResponse(Summary { description: description.into(), membership }))
+    Ok(JsonResponse(Summary { description, membership }))
+}
+
+/// What another server tells of a room, to who is logged in: others would have this server ask any other one.
+async fn remote(
+    api: &Api,
+    user_id: Option<&UserId>,
+    room_id: &RoomId,
+    servers: &[ServerName],
+) -> ApiResult<Map<String, Value>> {
+    let user_id = user_id.ok_or_else(remote_rooms::unknown)?;
+    let told = remote_rooms::ask(api, room_id, servers, false, Instant::now() + MAX_WAIT).await;
+    let summary = told.ok_or_else(remote_rooms::unknown)?.summary.clone();
+    match remote_rooms::is_for(api, user_id, room_id, &summary).await? {
+        true => Ok(summary),
+        false => Err(remote_rooms::unknown().into()),
+    }
+}
+
+/// What the user is to the room, which this server may not be in.
+async fn membership_of(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<&'static str> {
+    if let Some(member) = member_event(api, user_id, room_id).await? {
+        return Ok(membership(&member).map_or("leave", |membership| membership.as_str()));
+    }
+    let outside = api.store.out_of_room_in(user_id, room_id).await?;
+    Ok(outside.map_or("leave", |entry| entry.membership.as_str()))
 }

@@ -22,6 +22,7 @@ pub(super) const OPEN_PATHS: [&str; 4] = [
 #[derive(Deserialize)]
 struct Query {
     timeout_ms: Option<u64>,
+    allow_remote: Option<String>,
 }
 
 pub(super) async fn authenticated(api: Api, _: Session, request: RawRequest) -> ApiResult<Response> {
@@ -34,8 +35,9 @@ pub(super) async fn open(api: Api, _: Caller, request: RawRequest) -> ApiResult<
 
 async fn download(api: &Api, request: RawRequest, audience: Audience) -> ApiResult<Response> {
     let query: Query = request.query()?;
-    media::check_server(api, request.path(0))?;
+    let (server, may_fetch) = (request.path(0).unwrap_or_default(), audience.may_fetch());
+    media::check_asked(api, server, query.allow_remote.as_deref())?;
     let (media_id, name, head) = (request.path(1).unwrap_or_default(), request.path(2), request.head());
-    let content = media::find(api, media_id, query.timeout_ms).await?;
+    let content = media::find_of(api, server, media_id, query.timeout_ms, may_fetch).await?;
     media::serve(api, &content, name, head, audience).await
 }

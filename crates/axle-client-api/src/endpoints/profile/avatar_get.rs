@@ -2,12 +2,12 @@
 
 use ruma::api::client::profile::get_avatar_url::v3::{Request, Response};
 
-use super::get::local_profile;
+use super::get::read_text;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::state::Api;
 
 pub(crate) async fn avatar_get(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
-    let profile = local_profile(&api, caller, request.user_id.as_str()).await?;
-    Ok(Response::new(profile.avatar_url.map(Into::into)))
+    let url = read_text(&api, caller, request.user_id.as_str(), "avatar_url").await?;
+    Ok(Response::new(url.map(Into::into)))
 }

@@ -5,12 +5,11 @@ use axum::response::Response;
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::get::local_user;
+use super::get::read;
 use super::{FIELD, place};
 use crate::endpoint::{Caller, Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
-use crate::profile;
 use crate::state::Api;
 
 /// ruma has a type for this which takes the values of the fields that it knows only if they are as it expects.
@@ -20,10 +19,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
 
 async fn field_get(api: Api, caller: Caller, request: RawRequest) -> ApiResult<Response> {
     let (user_id, name) = place(&request);
-    let user_id = local_user(&api, caller, &user_id).await?;
-    let fields = api.store.profile_fields(&user_id).await?;
-    let field = fields.into_iter().find(|field| field.name == name);
-    let field = field.ok_or_else(|| MatrixError::not_found("The profile has no such field."))?;
-    let value = profile::stored_value(&field.json)?;
-    Ok(respond(JsonResponse(Map::<String, Value>::from_iter([(field.name, value)]))))
+    let mut profile = read(&api, caller, &user_id).await?;
+    let value = profile.remove(&name).ok_or_else(|| MatrixError::not_found("The profile has no such field."))?;
+    Ok(respond(JsonResponse(Map::<String, Value>::from_iter([(name, value)]))))
 }

@@ -1,8 +1,7 @@
 //! `GET /_matrix/client/v3/profile/{userId}`
 
-use axle_protocol::{MatrixError, UserId};
-use axle_store::Profile;
 use ruma::api::client::profile::get_profile::v3::{Request, Response};
+use serde_json::{Map, Value};
 
 use crate::appservice;
 use crate::endpoint::Caller;
@@ -13,25 +12,17 @@ use crate::profile;
 use crate::state::Api;
 
 pub(crate) async fn get(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
-    let user_id = local_user(&api, caller, request.user_id.as_str()).await?;
-    let profile = api.store.profile(&user_id).await?;
     let mut response = Response::new();
-    for field in api.store.profile_fields(&user_id).await? {
-        response.set(field.name, profile::stored_value(&field.json)?);
-    }
-    if let Some(name) = profile.displayname {
-        response.set("displayname".into(), name.into());
-    }
-    if let Some(url) = profile.avatar_url {
-        response.set("avatar_url".into(), url.into());
+    for (name, value) in read(&api, caller, request.user_id.as_str()).await? {
+        response.set(name, value);
     }
     Ok(response)
 }
 
-/// The profile of a user of this server.
-pub(super) async fn local_profile(api: &Api, caller: Caller, user_id: &str) -> ApiResult<Profile> {
-    let user_id = local_user(api, caller, user_id).await?;
-    Ok(api.store.profile(&user_id).await?)
+/// A profile, for anyone.
+pub(super) async fn read(api: &Api, caller: Caller, user_id: &str) -> ApiResult<Map<String, Value>> {
+    api.limits.lookups.take(&address_key(caller.address))?;
+    profile::read(api, &ids::user(user_id)?).await
 }
 
 /// A user of this server, who has a profile. Linearized Matrix has no way to ask other servers.
@@ -42,4 +33,7 @@ pub(super) async fn local_user(api: &Api, caller: Caller, user_id: &str) -> ApiR
         Some(user) if !user.deactivated => Ok(user_id),
         _ => Err(MatrixError::not_found("There is no profile of this user here.").into()),
     }
+/// A field of a profile that is a text.
+pub(super) async fn read_text(api: &Api, caller: Caller, user_id: &str, field: &str) -> ApiResult<Option<String>> {
+    Ok(read(api, caller, user_id).await?.get(field).and_then(Value::as_str).map(str::to_owned))
 }

@@ -4,6 +4,7 @@
 
 pub mod alone;
 pub mod gateway;
+pub mod remote;
 pub mod rooms;
 pub mod sliding;
 pub mod services;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use gateway::Gateway;
+use remote::TestRemote;
 use rooms::TestRooms;
 use services::HttpServices;
 use thumbnails::Thumbnails;
@@ -43,6 +45,8 @@ pub struct TestServer {
     pub rooms: Arc<TestRooms>,
     pub thumbnails: Arc<Thumbnails>,
     pub gateway: Arc<Gateway>,
+    pub remote: Arc<TestRemote>,
+    pub api: ClientApi,
     pub http: reqwest::Client,
     /// Where the content of media is kept.
     pub media: PathBuf,
@@ -126,6 +130,7 @@ pub async fn server_with(config: ClientApiConfig) -> TestServer {
 pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestServer {
     let rooms = Arc::new(TestRooms::new(Arc::clone(&store), config.server_name.clone()));
     let thumbnails = Arc::new(Thumbnails::default());
+    let remote = Arc::new(TestRemote::default());
     let media_folder = tempfile::tempdir().unwrap();
     let media = media_folder.path().join("media");
     let gateway = Arc::new(Gateway::default());
@@ -135,6 +140,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         media: MediaFolder::open(&media).unwrap(),
         thumbnailer: Arc::clone(&thumbnails) as _,
         rooms: Arc::clone(&rooms) as _,
+        remote: Arc::clone(&remote) as _,
         notifier: Arc::clone(&rooms) as _,
         gateway: Arc::clone(&gateway) as _,
         servers: Arc::new(alone::Alone),
@@ -164,6 +170,8 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         media,
         _task: Task(task),
         work,
+        remote,
+        api,
         _media: media_folder,
         _folder: None,
     }

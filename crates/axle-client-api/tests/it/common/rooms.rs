@@ -27,6 +27,8 @@ pub struct TestRooms {
     pub history: Mutex<HashMap<RoomId, Vec<Event>>>,
     /// How often the hub was asked.
     pub fetches: AtomicI64,
+    /// Joins through other servers.
+    joins: std::sync::Mutex<Vec<String>>,
 }
 
 /// Who else sends in the tests.
@@ -48,6 +50,7 @@ impl TestRooms {
             made: AtomicI64::new(0),
             history: Mutex::default(),
             fetches: AtomicI64::new(0),
+            joins: std::sync::Mutex::default(),
         }
     }
 
@@ -75,6 +78,11 @@ impl TestRooms {
         let placed = (0i64..).zip(events).map(|(at, event)| new_event(event, Some(at), EventStatus::Accepted));
         self.store.append(append(room_id, None, outliers.chain(placed).collect(), None)).await.unwrap();
         self.wake();
+    }
+
+    /// Joins through other servers since the last look: of which room, and through which.
+    pub fn joins(&self) -> Vec<String> {
+        std::mem::take(&mut self.joins.lock().unwrap())
     }
 
     /// Whether somebody waits for news.
@@ -194,9 +202,13 @@ impl RoomService for TestRooms {
         &self,
         user_id: &UserId,
         room_id: &RoomId,
-        _: &[ServerName],
+        via: &[ServerName],
         content: Map<String, Value>,
     ) -> Result<(), MatrixError> {
+        if !via.is_empty() {
+            let via: Vec<&str> = via.iter().map(ServerName::as_str).collect();
+            self.joins.lock().unwrap().push(format!("{room_id} via {}", via.join(" ")));
+        }
         self.member(room_id, user_id, Membership::Join, content).await
     }
 

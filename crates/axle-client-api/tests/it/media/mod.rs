@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 
 use crate::common::{Answer, Person, TestServer, config, server, server_on, server_with};
 
+pub(crate) use thumbnails::photo;
+
 const UPLOAD: &str = "/_matrix/media/v3/upload";
 const POLICY: &str = "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; \
                       style-src 'unsafe-inline'; object-src 'self';";
@@ -37,7 +39,7 @@ async fn send(who: &Person, method: Method, path: &str, content_type: &str, cont
 }
 
 /// Uploads something; its server and id, as paths of downloads have them.
-async fn upload(who: &Person, query: &str, content_type: &str, content: &[u8]) -> String {
+pub(crate) async fn upload(who: &Person, query: &str, content_type: &str, content: &[u8]) -> String {
     let answer = send(who, Method::POST, &format!("{UPLOAD}{query}"), content_type, content).await.ok();
     media_path(&answer)
 }
@@ -48,19 +50,19 @@ fn media_path(answer: &Value) -> String {
     uri["mxc://".len()..].to_owned()
 }
 
-struct Download {
-    status: u16,
+pub(crate) struct Download {
+    pub(crate) status: u16,
     headers: HeaderMap,
-    content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
 }
 
 impl Download {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
-async fn download(who: &Person, path: &str, headers: &[(&str, &str)]) -> Download {
+pub(crate) async fn download(who: &Person, path: &str, headers: &[(&str, &str)]) -> Download {
     let mut request = who.http.get(format!("{}{path}", who.base));
     if path.starts_with("/_matrix/client/v1/") {
         request = request.bearer_auth(&who.token);
@@ -78,7 +80,7 @@ async fn get(who: &Person, media: &str, headers: &[(&str, &str)]) -> Download {
 }
 
 /// Every file below a folder.
-fn files(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

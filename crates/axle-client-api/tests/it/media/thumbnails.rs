@@ -18,7 +18,7 @@ fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn photo() -> Vec<u8> {
+pub(crate) fn photo() -> Vec<u8> {
     png(RgbImage::from_fn(1200, 600, |x, y| Rgb([(x / 5) as u8, (y / 3) as u8, 77])))
 }
 

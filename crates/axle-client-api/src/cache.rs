@@ -1,0 +1,45 @@
+//! What other servers told, for a while.
+
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+
+/// A bounded memory of answers, each with an end. What was not asked for the longest is forgotten first.
+pub(crate) struct Cache<K: Hash + Eq, V>(Mutex<LruCache<K, (Instant, V)>>);
+
+impl<K: Hash + Eq, V: Clone> Cache<K, V> {
+    pub(crate) fn new(most: NonZeroUsize) -> Self {
+        Self(Mutex::new(LruCache::new(most)))
+    }
+
+    /// What is known and still good.
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (end, value) = entries.get(key)?;
+        (*end > Instant::now()).then(|| value.clone())
+    }
+
+    /// Remembers it for so long.
+    pub(crate) fn put(&self, key: K, value: V, lifetime: Duration) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (Instant::now() + lifetime, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_forgotten_when_they_are_old_or_many() {
+        let cache = Cache::new(NonZeroUsize::new(2).unwrap());
+        cache.put("old", 1, Duration::ZERO);
+        assert_eq!(cache.get(&"old"), None);
+        for (key, value) in [("a", 1), ("b", 2), ("c", 3)] {
+            cache.put(key, value, Duration::from_secs(3600));
+        }
+        assert_eq!([cache.get(&"a"), cache.get(&"b"), cache.get(&"c")], [None, Some(2), Some(3)]);
+    }
+}

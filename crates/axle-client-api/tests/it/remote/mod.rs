@@ -1,0 +1,7 @@
+//! What other servers tell, and what they are told.
+
+mod directory;
+mod media;
+mod profiles;
+mod spaces;
+mod told;

@@ -1,9 +1,12 @@
-//! Packages from registries, kept below the target folder.
+//! Packages from registries, kept below the target folder, and a browser.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+
+/// What Chromium is called by those who package it.
+const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// One installation at a time in this process.
 static INSTALLING: Mutex<()> = Mutex::new(());
@@ -20,18 +23,44 @@ pub(crate) fn python(name: &str, requirements: &str) -> PathBuf {
     folder.join("bin/python")
 }
 
-/// A folder with these packages of npm's and a script that uses them.
-pub(super) fn node(name: &str, package: &str, lock: &str, script: (&str, &str)) -> PathBuf {
+/// A folder with these packages of npm's and files that use them.
+pub(super) fn node(name: &str, package: &str, lock: &str, files: &[(&str, &str)]) -> PathBuf {
     let folder = installed(name, lock, |folder| {
         std::fs::write(folder.join("package.json"), package).unwrap();
         std::fs::write(folder.join("package-lock.json"), lock).unwrap();
         let mut npm = Command::new("npm");
         succeed(npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder));
     });
-    // Modules are looked for beside the script, and the script may be newer than they are.
-    let (file, content) = script;
-    std::fs::write(folder.join(file), content).unwrap();
-    folder.join(file)
+    // Modules are looked for beside the files, and the files may be newer than they are.
+    for (file, content) in files {
+        std::fs::write(folder.join(file), content).unwrap();
+    }
+    folder
+}
+
+/// The path of a browser. Debian's is installed where there is none, if that is allowed.
+pub(super) fn chromium() -> PathBuf {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(browser) = browser_on_path() {
+        return browser;
+    }
+    let may_install = rustix::process::geteuid().is_root() && Path::new("/etc/debian_version").exists();
+    assert!(may_install, "a web client needs a browser: install Chromium, as one of {BROWSERS:?} on the PATH");
+    let apt = |arguments: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-o", "DPkg::Lock::Timeout=600"]);
+        succeed(apt.args(arguments));
+    };
+    apt(&["update"]);
+    apt(&["install", "-y", "--no-install-recommends", "chromium"]);
+    browser_on_path().expect("the browser that Debian's package chromium has")
+}
+
+fn browser_on_path() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let places = |name| folders.iter().map(move |folder| folder.join(name));
+    BROWSERS.into_iter().flat_map(places).find(|place| place.is_file())
 }
 
 /// A folder with what these packages of Debian's install. Nothing else of the machine changes.

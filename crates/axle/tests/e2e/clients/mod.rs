@@ -15,7 +15,8 @@ fn run(mut command: Command, servers: &[&Server]) {
     command.arg(scratch.path()).args(servers.iter().map(|server| server.url()));
     let output = command.stdin(Stdio::null()).output().unwrap();
     let (steps, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{:?}\n{steps}\n{complaint}", output.status);
+    eprintln!("{steps}");
+    assert!(output.status.success(), "{:?}\n{complaint}", output.status);
 }
 
 fn script(name: &str) -> std::path::PathBuf {
@@ -41,6 +42,30 @@ fn matrix_js_sdk() {
     let (package, lock) = (include_str!("js/package.json"), include_str!("js/package-lock.json"));
     let script = ("matrix_js_sdk.mjs", include_str!("js/matrix_js_sdk.mjs"));
     let mut command = Command::new("node");
-    command.arg(install::node("js", package, lock, script));
+    command.arg(install::node("js", package, lock, &[script]).join(script.0));
+    run(command, &[&server]);
+}
+
+/// Hydrogen, a web client, in Chromium: what people see and press.
+#[test]
+fn web() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::new(Setup::alone(folder.path(), "hub.test"));
+    // The client asks for the server's address first, and would complain of an error.
+    let public = format!("[client]\npublic_url = {:?}\n", server.url());
+    server.setup.config = server.setup.config.replace("[client]\n", &public);
+    server.start();
+    let (package, lock) = (include_str!("web/package.json"), include_str!("web/package-lock.json"));
+    let files = [
+        ("index.html", include_str!("web/index.html")),
+        ("main.js", include_str!("web/main.js")),
+        ("app.mjs", include_str!("web/app.mjs")),
+        ("person.mjs", include_str!("web/person.mjs")),
+        ("hydrogen.mjs", include_str!("web/hydrogen.mjs")),
+    ];
+    let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients/screenshots");
+    let mut command = Command::new("node");
+    command.arg(install::node("web", package, lock, &files).join("hydrogen.mjs"));
+    command.arg(install::chromium()).arg(screenshots);
     run(command, &[&server]);
 }

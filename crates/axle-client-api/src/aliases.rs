@@ -29,8 +29,6 @@ pub(crate) async fn resolve(api: &Api, id_or_alias: &str) -> ApiResult<ResolvedA
     if !id_or_alias.starts_with('#') {
         return Ok(ResolvedAlias { room_id: ids::room(id_or_alias)?, servers: Vec::new() });
     }
-    let known = appservice::query_alias(api, id_or_alias).await?;
-    Ok(known.map(|alias| alias.room_id).ok_or_else(unknown)?)
     Ok(look_up(api, id_or_alias).await?.ok_or_else(unknown)?)
 }
 
@@ -38,7 +36,7 @@ pub(crate) async fn resolve(api: &Api, id_or_alias: &str) -> ApiResult<ResolvedA
 async fn look_up(api: &Api, alias: &str) -> ApiResult<Option<ResolvedAlias>> {
     let server = parse(alias)?.server_name();
     if server.as_str() == api.config.server_name.as_str() {
-        let known = api.store.alias(alias).await?;
+        let known = appservice::query_alias(api, alias).await?;
         return Ok(known.map(|known| ResolvedAlias { room_id: known.room_id, servers: Vec::new() }));
     }
     // One that no server can have has no aliases.

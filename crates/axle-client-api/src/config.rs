@@ -45,6 +45,7 @@ pub struct ToldToServers {
     pub profiles: bool,
     /// The list of rooms.
     pub public_rooms: bool,
+}
 
 impl Default for ToldToServers {
     fn default() -> Self {

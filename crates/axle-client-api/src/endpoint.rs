@@ -93,7 +93,9 @@ impl RawRequest {
     /// The body, of at most so many bytes.
     pub(crate) async fn bytes(self, max_bytes: usize) -> ApiResult<Bytes> {
         read(self.body, max_bytes).await
-    /// The same, where a request may have no body.
+    }
+
+    /// The body in JSON, where a request may have no body.
     pub(crate) async fn json_or_empty<T: DeserializeOwned>(self) -> ApiResult<T> {
         let body = read(self.body, MAX_BODY_BYTES).await?;
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };

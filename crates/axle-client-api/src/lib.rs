@@ -73,7 +73,6 @@ use tower_http::cors::{Any, CorsLayer};
 
 pub use accounts::{CreateUserError, create_user};
 pub use appservice::{ApplicationService, ApplicationServices, Namespace, Namespaces, make_service_users};
-pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration};
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration, ToldToServers};
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
@@ -82,12 +81,10 @@ pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_p
 pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
 pub use room_id::new_room_id;
 pub use servers::{MessageElsewhere, OtherServers};
-pub use service::{CreateRoom, Knocked, Notifier, PushGateway, RoomService, SendEvent, Thumbnailer};
-pub use service::{
-    CreateRoom, Knocked, Notifier, RoomService, SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient,
 pub use queries::{FileOut, Queries};
-    CreateRoom, Knocked, Notifier, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService, SendEvent,
-    Thumbnailer,
+pub use service::{
+    CreateRoom, Knocked, Notifier, PushGateway, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService,
+    SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer,
 };
 pub use state::ApiState;
 pub use work::Work;
@@ -95,13 +92,11 @@ pub use work::Work;
 use state::Api;
 
 /// The client-server API, and what other servers have to say to it. Cheap to clone.
-/// The client-server API, and what goes on behind it.
 #[derive(Clone)]
 pub struct ClientApi(Api);
 
 impl ClientApi {
     /// An API on these foundations.
-    /// On top of this state.
     pub fn new(state: ApiState) -> Self {
         Self(Api::new(state))
     }
@@ -114,6 +109,11 @@ impl ClientApi {
     /// What is to be run as long as they are served.
     pub fn work(&self) -> Work {
         Work::new(self.0.clone())
+    }
+
+    /// What other servers are answered.
+    pub fn queries(&self) -> Queries {
+        Queries::new(self.0.clone())
     }
 
     /// A user of another server, who is known to be in the room, types there, or does not any more.
@@ -134,45 +134,6 @@ pub fn router(state: ApiState) -> (Router, Work) {
 }
 
 fn routes() -> Router<Api> {
-    /// Its endpoints: see [`router`].
-        routes(self.0.clone())
-
-    /// Tells application services what concerns them. Never ends; it may be dropped at any time, and goes on where it
-    /// was when it is called again, after a restart too.
-    pub async fn tell_services(self) {
-        appservice::serve(self.0).await;
-
-/// The client-server API: everything under `/_matrix/client` and `/_matrix/media`, `/.well-known/matrix/client`, and
-/// what is served under `/_synapse` for tools that know Synapse.
-/// The router has no fallback of its own, so that it can be merged with others.
-pub fn router(state: ApiState) -> Router {
-    routes(Api::new(state))
-    ClientApi::new(state).router()
-}
-
-/// The client-server API, and what it does besides answering clients.
-#[derive(Clone)]
-pub struct ClientApi(Api);
-
-impl ClientApi {
-    /// On top of these.
-    pub fn new(state: ApiState) -> Self {
-        Self(Api::new(state))
-    }
-
-    /// See [`router`].
-    pub fn router(&self) -> Router {
-        routes(self.0.clone())
-
-    /// What other servers are answered.
-    pub fn queries(&self) -> Queries {
-        Queries::new(self.0.clone())
-
-    /// Removes files of other servers that nobody has asked for any longer, or that are too many. Runs for ever.
-    pub async fn keep_remote_media_small(&self) {
-        media::keep_remote_media_small(&self.0).await;
-
-fn routes(api: Api) -> Router {
     endpoints::routes()
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
@@ -183,7 +144,6 @@ fn routes(api: Api) -> Router {
         .route("/oauth2/{*path}", any(endpoint::unrecognized))
         .route("/_synapse/admin/{*path}", any(endpoint::unrecognized))
         .layer(cors())
-        .with_state(api)
 }
 
 fn cors() -> CorsLayer {

@@ -300,8 +300,6 @@ fn broken(error: serde_json::Error) -> MatrixError {
 }
 
 /// The type of an event.
-pub(crate) fn event_type(event: &StoredEvent) -> ApiResult<String> {
-    Ok(parse(&event.json)?.event_type.into_owned())
 pub(crate) fn event_type(event: &StoredEvent) -> Option<String> {
     parse(&event.json).ok().map(|source| source.event_type.into_owned())
 }

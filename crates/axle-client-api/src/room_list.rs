@@ -39,15 +39,6 @@ pub(crate) struct Page {
     total_room_count_estimate: u64,
 }
 
-/// Reads a page, the biggest rooms first.
-pub(crate) async fn read(api: &Api, wanted: Wanted) -> ApiResult<Page> {
-    check_server(api, wanted.server.as_deref())?;
-    let limit = wanted.limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(u64::from(limit)).unwrap_or(MAX_LIMIT));
-    if let RoomNetwork::ThirdParty(instance) = &wanted.network {
-        return of_network(api, instance, &wanted, limit.clamp(1, MAX_LIMIT)).await;
-    }
-    let start = wanted.since.as_deref().map_or(Ok(ListPart::Start), parse)?;
-    let mut found = look_through(api, &start, &wanted.filter, limit.clamp(1, MAX_LIMIT)).await?;
 /// A room in it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -73,6 +64,8 @@ pub(crate) fn query(limit: Option<UInt>, since: Option<String>, filter: Filter, 
         room_types,
         include_all_networks,
         third_party_instance_id,
+    }
+}
 
 /// Reads a page of this server's list, or of another's.
 pub(crate) async fn read(api: &Api, server: Option<&str>, query: &RoomListQuery) -> ApiResult<Page> {
@@ -84,27 +77,33 @@ pub(crate) async fn read(api: &Api, server: Option<&str>, query: &RoomListQuery)
             let query = RoomListQuery { limit: Some(limit), ..query.clone() };
             Ok(told(api.remote.public_rooms(&server, &query).await?))
         }
+    }
+}
 
 /// What is good of a page of another server.
 fn told(mut page: Map<String, Value>) -> Page {
     let mut token = |name: &str| match page.remove(name) {
         Some(Value::String(token)) if token.len() <= MAX_TOKEN_BYTES => Some(token),
         _ => None,
+    };
     let (next_batch, prev_batch) = (token("next_batch"), token("prev_batch"));
     let total = page.get("total_room_count_estimate").and_then(Value::as_u64);
     let rooms = match page.remove("chunk") {
         Some(Value::Array(rooms)) => rooms,
         _ => Vec::new(),
+    };
     let chunk: Vec<Entry> =
         rooms.into_iter().take(MAX_LIMIT).filter_map(remote_rooms::summary).map(Entry::Told).collect();
     let total_room_count_estimate = total.unwrap_or(chunk.len() as u64).min(MAX_ESTIMATE);
     Page { chunk, next_batch, prev_batch, total_room_count_estimate }
+}
 
 /// Reads a page of this server's list, the biggest rooms first.
 pub(crate) async fn read_own(api: &Api, query: &RoomListQuery) -> ApiResult<Page> {
-    if query.third_party_instance_id.is_some() {
-        return Ok(Page::default());
     let limit = query.limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
+    if let Some(instance) = &query.third_party_instance_id {
+        return of_network(api, instance, query, limit.clamp(1, MAX_LIMIT)).await;
+    }
     let start = query.since.as_deref().map_or(Ok(ListPart::Start), parse)?;
     let mut found = look_through(api, &start, query, limit.clamp(1, MAX_LIMIT)).await?;
     let backward = matches!(start, ListPart::Before(_));
@@ -125,17 +124,18 @@ pub(crate) async fn read_own(api: &Api, query: &RoomListQuery) -> ApiResult<Page
 
 /// A page of the list that an application service keeps of a network, by room id. Its instances are called by the
 /// service's id and the network's.
-async fn of_network(api: &Api, instance: &str, wanted: &Wanted, limit: usize) -> ApiResult<Page> {
+async fn of_network(api: &Api, instance: &str, query: &RoomListQuery, limit: usize) -> ApiResult<Page> {
     let Some((service, network)) = instance.split_once('|') else { return Ok(Page::default()) };
-    let after = wanted.since.as_deref().map(parse_network_token).transpose()?;
+    let after = query.since.as_deref().map(parse_network_token).transpose()?;
     let mut rooms = api.store.rooms_on_network(service, network, after.as_ref(), limit.saturating_add(1)).await?;
     let has_more = rooms.len() > limit;
     rooms.truncate(limit);
     let next_batch = rooms.last().filter(|_| has_more).map(|room_id| format!("{NETWORK_TOKEN}{room_id}"));
-    let mut chunk = room_description::describe(api, &rooms).await?;
-    chunk.retain(|room| matches(room, &wanted.filter));
-    let estimate = u64::try_from(rooms.len()).unwrap_or(u64::MAX);
-    Ok(Page { chunk, next_batch, prev_batch: None, total_room_count_estimate: estimate })
+    let mut found = room_description::describe(api, &rooms).await?;
+    found.retain(|room| matches(room, query));
+    let total_room_count_estimate = u64::try_from(rooms.len()).unwrap_or(u64::MAX);
+    let chunk = found.into_iter().map(Entry::Own).collect();
+    Ok(Page { chunk, next_batch, prev_batch: None, total_room_count_estimate })
 }
 
 fn parse_network_token(token: &str) -> Result<RoomId, MatrixError> {

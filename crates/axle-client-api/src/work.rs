@@ -1,10 +1,11 @@
-//! What the API does without being asked: it tells push gateways, and makes messages searchable.
+//! What the API does without being asked: it tells push gateways and application services, makes messages searchable, and
+//! removes files of other servers.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::Api;
-use crate::{push, search};
+use crate::{appservice, media, push, search};
 
 /// What the API does beside answering requests.
 #[must_use = "to be run as long as requests are answered"]
@@ -20,7 +21,14 @@ impl Work {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let Self(api) = self;
         let mut pushers = JoinSet::new();
-        let work = async { tokio::join!(push::run(&api, &mut pushers), search::keep_indexed(&api)) };
+        let work = async {
+            tokio::join!(
+                push::run(&api, &mut pushers),
+                search::keep_indexed(&api),
+                appservice::serve(api.clone()),
+                media::keep_remote_media_small(&api),
+            )
+        };
         tokio::select! {
             _ = work => {}
             // An error: whoever could stop it is gone.

@@ -25,7 +25,6 @@ pub use service::{
 };
 pub use users::{ClaimedKeys, DeviceList, ListedDevice, QueriedKeys, UserService, WantedKeys};
 pub use web::{WebAnswer, WebClient, WebError};
-pub use web::WebError;
 
 /// How we introduce ourselves.
 pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

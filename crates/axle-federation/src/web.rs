@@ -1,16 +1,16 @@
 //! Ordinary HTTP requests to URLs that somebody else chose: one connection each, no redirects, to permitted addresses
 //! only, and bounded.
-//! Ordinary HTTPS requests to any host of the public internet, whose addresses are checked before they are connected to.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::request::Builder;
 use http::uri::Scheme;
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::{HeaderMap, Request, StatusCode, Uri, response};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,15 +38,6 @@ pub struct WebAnswer {
     pub body: Bytes,
 }
 
-use http::header::{HOST, LOCATION, USER_AGENT};
-use http::{Request, Uri, response};
-use http_body_util::Empty;
-use hyper::body::Incoming;
-
-use crate::resolve::{Dns, ResolveError};
-
-/// Each connection.
-
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum WebError {
@@ -59,15 +50,18 @@ pub enum WebError {
     /// The connection broke, or what came over it was not HTTP/1.1.
     #[error("the connection broke: {0}")]
     Http(#[from] hyper::Error),
-    /// The answer is too large, or did not come to its end.
-    #[error("reading the answer: {0}")]
-    Answer(String),
-    /// The URL is none to make a request to.
+    /// What was asked for or answered is of no use, too large, or did not come to its end.
     #[error("{0}")]
-    Url(&'static str),
+    Answer(String),
     /// There was no answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+}
+
+impl From<&str> for WebError {
+    fn from(text: &str) -> Self {
+        Self::Answer(text.to_owned())
+    }
 }
 
 impl WebClient {
@@ -85,69 +79,26 @@ impl WebClient {
         limit: Duration,
     ) -> Result<WebAnswer, WebError> {
         let request = Request::post(path(url)).header(CONTENT_TYPE, "application/json");
-        let exchange = exchange(&self.dns, &self.tls, url, request, json, max_answer);
+        let exchange = async { ask(&self.dns, &self.tls, url, request, json).await?.read(max_answer).await };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
 }
 
-/// The path and query of a URL.
-pub(crate) fn path(url: &Uri) -> &str {
-    url.path_and_query().map_or("/", |path| path.as_str())
-}
-
-/// Makes one request, for the host of a URL.
-pub(crate) async fn exchange(
-    dns: &Dns,
-    tls: &Arc<rustls::ClientConfig>,
-    url: &Uri,
-    request: Builder,
-    body: Bytes,
-    max_answer: usize,
-) -> Result<WebAnswer, WebError> {
-    let authority = url.authority().ok_or(WebError::Url("a URL without host"))?;
-    let is_tls = url.scheme() != Some(&Scheme::HTTP);
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let addresses = dns.addresses(&[(host.to_owned(), port)]).await?;
-    let stream = connect::tcp(&addresses, CONNECT_TIMEOUT).await?;
-    let (mut sender, driver) = if is_tls {
-        begin(connect::tls(stream, host, tls.clone(), CONNECT_TIMEOUT).await?).await?
-    } else {
-        begin(stream).await?
-    };
-    let request = request.header(HOST, authority.as_str()).header(USER_AGENT, crate::USER_AGENT);
-    let request = request.body(Full::new(body)).map_err(|_| WebError::Url("a URL that fits into no request"))?;
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, max_answer).collect().await.map_err(|error| WebError::Answer(error.to_string()))?;
-    drop(driver);
-    Ok(WebAnswer { status: head.status, headers: head.headers, body: body.to_bytes() })
-}
-
-async fn begin<S>(stream: S) -> Result<(SendRequest<Full<Bytes>>, AbortOnDrop), hyper::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    let driver = tokio::spawn(async move {
-        // Errors of the connection reach the request.
-        let _ = connection.await;
-    });
-    Ok((sender, AbortOnDrop(driver)))
-}
-
-/// Ends the connection with the request, also when that times out.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    /// The connection broke.
-    #[error(transparent)]
-    /// What was asked for or answered is of no use.
-
 /// An answer whose body is still to be read. The connection ends with it.
-pub(crate) struct WebAnswer {
+pub(crate) struct OpenAnswer {
     pub(crate) head: response::Parts,
     pub(crate) body: Incoming,
     pub(crate) connection: WebConnection,
+}
+
+impl OpenAnswer {
+    /// Reads it to its end.
+    pub(crate) async fn read(self, max_bytes: usize) -> Result<WebAnswer, WebError> {
+        let body = Limited::new(self.body, max_bytes).collect().await;
+        let body = body.map_err(|error| WebError::Answer(format!("reading the answer: {error}")))?;
+        Ok(WebAnswer { status: self.head.status, headers: self.head.headers, body: body.to_bytes() })
+    }
+}
 
 /// Ends the connection when it is dropped.
 pub(crate) struct WebConnection(tokio::task::JoinHandle<()>);
@@ -158,34 +109,58 @@ impl Drop for WebConnection {
     }
 }
 
-impl From<&str> for WebError {
-    fn from(text: &str) -> Self {
-        Self::Answer(text.to_owned())
-    }
+/// Asks for an https URL; follows no redirects.
+pub(crate) async fn get(dns: &Dns, tls: &Arc<rustls::ClientConfig>, url: &Uri) -> Result<OpenAnswer, WebError> {
+    ask(dns, tls, url, Request::get(path(url)), Bytes::new()).await
 }
 
-/// Asks for an https URL; follows no redirects.
-pub(crate) async fn get(dns: &Dns, tls: Arc<rustls::ClientConfig>, uri: &Uri) -> Result<WebAnswer, WebError> {
-    let authority = uri.authority().ok_or("a URL without host")?;
+/// The path and query of a URL.
+fn path(url: &Uri) -> &str {
+    url.path_and_query().map_or("/", |path| path.as_str())
+}
+
+/// Makes one request, for the host of a URL.
+async fn ask(
+    dns: &Dns,
+    tls: &Arc<rustls::ClientConfig>,
+    url: &Uri,
+    request: Builder,
+    body: Bytes,
+) -> Result<OpenAnswer, WebError> {
+    let authority = url.authority().ok_or("a URL without host")?;
+    let is_tls = url.scheme() != Some(&Scheme::HTTP);
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let addresses = dns.addresses(&[(host.to_owned(), authority.port_u16().unwrap_or(443))]).await?;
+    let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let addresses = dns.addresses(&[(host.to_owned(), port)]).await?;
     let stream = connect::tcp(&addresses, CONNECT_TIMEOUT).await?;
-    let stream = connect::tls(stream, host, tls, CONNECT_TIMEOUT).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = WebConnection(tokio::spawn(async move {
+    let (mut sender, connection) = if is_tls {
+        begin(connect::tls(stream, host, tls.clone(), CONNECT_TIMEOUT).await?).await?
+    } else {
+        begin(stream).await?
+    };
+    let request = request.header(HOST, authority.as_str()).header(USER_AGENT, crate::USER_AGENT);
+    let request = request.body(Full::new(body)).map_err(|_| "a URL that fits into no request")?;
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok(OpenAnswer { head, body, connection })
+}
+
+async fn begin<S>(stream: S) -> Result<(SendRequest<Full<Bytes>>, WebConnection), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(async move {
         // Errors of the connection reach the request.
         let _ = connection.await;
-    }));
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path).header(HOST, authority.as_str()).header(USER_AGENT, crate::USER_AGENT);
-    let request = request.body(Empty::<Bytes>::new()).map_err(|_| "not a valid request")?;
-    let (head, body) = sender.send_request(request).await?.into_parts();
-    Ok(WebAnswer { head, body, connection })
+    });
+    Ok((sender, WebConnection(driver)))
+}
 
 /// Where an answer redirects to; `None`: it does not, or not to an https URL.
 pub(crate) fn redirected(from: &Uri, head: &response::Parts) -> Option<Uri> {
     let location = head.headers.get(LOCATION).filter(|_| head.status.is_redirection())?;
     redirect(from, location.to_str().ok()?)
+}
 
 /// Where a redirect leads. Only to https: otherwise whoever sits on the wire could choose what is answered.
 pub(crate) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
@@ -202,12 +177,14 @@ pub(crate) fn redirect(from: &Uri, location: &str) -> Option<Uri> {
         format!("https://{authority}{folder}/{location}")
     };
     https(&target)
+}
 
 /// A URL that may be asked for.
 pub(crate) fn https(url: &str) -> Option<Uri> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority()?;
     (uri.scheme() == Some(&Scheme::HTTPS) && !authority.as_str().contains('@')).then_some(uri)
+}
 
 #[cfg(test)]
 mod tests {
@@ -226,3 +203,5 @@ mod tests {
             let uri = to(location);
             assert!(uri.is_none() || location == "javascript:1", "{location} -> {uri:?}");
         }
+    }
+}

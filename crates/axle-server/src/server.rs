@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axle_client_api::{ApiState, ClientApi, ClientApiConfig, MediaConfig, OtherServers as _, RateLimits, Registration};
 use axle_client_api::{
-    ApiState, ApplicationServices, ClientApi, ClientApiConfig, MediaConfig, RateLimits, Registration,
-    make_service_users,
-    ApiState, ClientApi, ClientApiConfig, MediaConfig, RateLimits, Registration, RemoteServers, ToldToServers,
+    ApiState, ApplicationServices, ClientApi, ClientApiConfig, MediaConfig, OtherServers as _, RateLimits,
+    Registration, RemoteServers, ToldToServers, make_service_users,
 };
 use axle_federation::tls::TlsError;
 use axle_media::{MediaError, MediaFolder};
@@ -26,9 +24,8 @@ use crate::folder::{DataFolder, FolderError};
 use crate::key_file::{KeyFileError, SigningKeys};
 use crate::listen::{Api, Bound, Certificates, Running, Service, label};
 use crate::metrics::Metrics;
-use crate::network::{self, Network, NetworkError};
-use crate::push_gateway::WebGateway;
 use crate::network::{self, Network, NetworkError, Nobody};
+use crate::push_gateway::WebGateway;
 use crate::query_service::QueryAnswers;
 use crate::rooms::Rooms;
 use crate::services::{self, HttpServices, RegistrationError};
@@ -45,10 +42,6 @@ pub struct Server {
     client_work: JoinHandle<()>,
     /// Deactivated accounts leave their rooms.
     departures: JoinHandle<()>,
-    /// Application services are told what concerns them.
-    telling_services: JoinHandle<()>,
-    /// Files of other servers that are no longer wanted are removed.
-    sweeper: JoinHandle<()>,
     stop: watch::Sender<bool>,
     // Last: the lock of the folder is given back when everything else is gone.
     _folder: DataFolder,
@@ -137,20 +130,9 @@ impl Server {
         let ways = network.as_ref().map(|network| (network.client(), network.queues()));
         let me = config.server_name.clone();
         let between = Arc::new(Between::new(me, store.clone(), rooms.clone(), ways, network::boot()?));
-        let foundations = Foundations { store: &store, media, rooms: &rooms, between: &between };
-        let routers = Routers::new(&config, foundations, network.as_ref(), &metrics, &stopped);
-        let client = ClientApi::new(ApiState {
-            store: store.clone(),
-            media,
-            thumbnailer: Arc::new(ThumbnailProcesses::new()),
-            rooms: Arc::new(rooms.clone()),
-            notifier: rooms.wakes(),
-            services: Arc::new(service_client),
-            config: client_config(&config, services),
-        });
-        let routers = Routers::new(&config, &store, client.router(), &rooms, network.as_ref(), &metrics, &stopped);
-        let client_api = client_api(&config, &store, media, &rooms, network.as_ref());
-        let routers = Routers::new(&config, &store, &client_api, &rooms, network.as_ref(), &metrics, &stopped);
+        let foundations = Foundations { store: &store, rooms: &rooms, between: &between, network: network.as_ref() };
+        let clients = foundations.client_api(&config, media, service_client, services);
+        let routers = Routers::new(&config, &foundations, &clients, &metrics, &stopped);
         tokio::spawn(certificates.clone().watch(stopped.clone()));
         let admin = Admin {
             store: store.clone(),
@@ -164,15 +146,11 @@ impl Server {
         }
         // After the socket: whoever sees the server answer may go on with `axle admin`.
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
-        let client_work = tokio::spawn(routers.client_work.run(stopped));
+        let client_work = tokio::spawn(clients.work().run(stopped));
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
         between.devices_changed().await;
         let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
         Ok(Self { rooms, network, listeners, certificates, client_work, departures, stop, _folder: folder })
-        let telling_services = tokio::spawn(client.tell_services());
-        Ok(Self { rooms, network, listeners, certificates, departures, telling_services, stop, _folder: folder })
-        let sweeper = tokio::spawn(async move { client_api.keep_remote_media_small().await });
-        Ok(Self { rooms, network, listeners, certificates, departures, sweeper, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -198,11 +176,6 @@ impl Server {
         // Who has not left all rooms yet goes on leaving them after the next start.
         self.departures.abort();
         let _ = self.departures.await;
-        // What application services have not been told they are told after the next start.
-        self.telling_services.abort();
-        let _ = self.telling_services.await;
-        self.sweeper.abort();
-        let _ = self.sweeper.await;
         self.rooms.close().await;
         if let Some(network) = self.network {
             network.stop().await;
@@ -232,47 +205,61 @@ async fn open_media(path: PathBuf) -> Result<MediaFolder, StartError> {
 /// What endpoints stand on.
 struct Foundations<'a> {
     store: &'a Arc<dyn Store>,
-    media: MediaFolder,
     rooms: &'a Rooms,
     between: &'a Arc<Between>,
+    network: Option<&'a Network>,
+}
+
+impl Foundations<'_> {
+    fn client_api(
+        &self,
+        config: &Config,
+        media: MediaFolder,
+        service_client: HttpServices,
+        services: ApplicationServices,
+    ) -> ClientApi {
+        ClientApi::new(ApiState {
+            store: self.store.clone(),
+            media,
+            thumbnailer: Arc::new(ThumbnailProcesses::new()),
+            rooms: Arc::new(self.rooms.clone()),
+            servers: self.between.clone(),
+            remote: self.network.map_or_else(|| Arc::new(Nobody) as Arc<dyn RemoteServers>, Network::remote),
+            notifier: self.rooms.wakes(),
+            gateway: Arc::new(WebGateway::new(config)),
+            services: Arc::new(service_client),
+            config: client_config(config, services),
+        })
+    }
+
+    /// The server-to-server API; empty where federation is off.
+    fn federation(&self, clients: &ClientApi) -> Router {
+        let Some(network) = self.network else { return Router::new() };
+        let users = Arc::new(Incoming::new(self.between.clone(), clients.clone()));
+        let answers = Arc::new(QueryAnswers { queries: clients.queries(), rooms: self.rooms.clone() });
+        network.router(users, answers)
+    }
 }
 
 /// The endpoints of each kind of listener.
 struct Routers {
     client: Router,
-    client_work: axle_client_api::Work,
     federation: Router,
 }
 
 impl Routers {
     fn new(
         config: &Config,
-        foundations: Foundations<'_>,
-        store: &Arc<dyn Store>,
-        client: Router,
-        client_api: &ClientApi,
-        rooms: &Rooms,
-        network: Option<&Network>,
+        foundations: &Foundations<'_>,
+        clients: &ClientApi,
         metrics: &Arc<Metrics>,
         stop: &watch::Receiver<bool>,
     ) -> Self {
-        let Foundations { store, media, rooms, between } = foundations;
-        let clients = ClientApi::new(ApiState {
-            store: store.clone(),
-            media,
-            thumbnailer: Arc::new(ThumbnailProcesses::new()),
-            rooms: Arc::new(rooms.clone()),
-            servers: between.clone(),
-            notifier: rooms.wakes(),
-            gateway: Arc::new(WebGateway::new(config)),
-            config: client_config(config),
-        });
-        let client = client_api.router();
         let shared = config.client.serve_federation;
         let system = System {
-            store: store.clone(),
-            rooms: rooms.clone(),
-            queues: network.map(Network::queues),
+            store: foundations.store.clone(),
+            rooms: foundations.rooms.clone(),
+            queues: foundations.network.map(Network::queues),
             metrics: metrics.clone(),
             server_name: config.server_name.clone(),
             metrics_networks: config.metrics.allowed_networks.clone().into(),
@@ -280,42 +267,19 @@ impl Routers {
             well_known: config.federation.well_known.clone().filter(|_| !shared),
             stop: stop.clone(),
         };
-        let users = Arc::new(Incoming::new(between.clone(), clients.clone()));
-        let federation = network.map(|network| network.router(users)).unwrap_or_default();
-        let (client, client_work) = (clients.router(), clients.work());
-        let answers = || Arc::new(QueryAnswers { queries: client_api.queries(), rooms: rooms.clone() });
-        let federation = network.map(|network| network.router(answers())).unwrap_or_default();
+        let federation = foundations.federation(clients);
+        let client = clients.router();
         let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
         let plain = System { well_known: None, ..system.clone() };
         Self {
             client: labelled(system.router().merge(client)),
-            client_work,
             federation: labelled(plain.router().merge(federation)),
         }
     }
 }
 
 fn client_config(config: &Config, services: ApplicationServices) -> ClientApiConfig {
-fn client_api(
-    config: &Config,
-    store: &Arc<dyn Store>,
-    media: MediaFolder,
-    rooms: &Rooms,
-    network: Option<&Network>,
-) -> ClientApi {
-    ClientApi::new(ApiState {
-        store: store.clone(),
-        media,
-        thumbnailer: Arc::new(ThumbnailProcesses::new()),
-        rooms: Arc::new(rooms.clone()),
-        remote: network.map_or_else(|| Arc::new(Nobody) as Arc<dyn RemoteServers>, Network::remote),
-        notifier: rooms.wakes(),
-        config: client_config(config),
-    })
-}
-
-fn client_config(config: &Config) -> ClientApiConfig {
     let mut client = ClientApiConfig::new(config.server_name.clone());
     client.registration = match config.registration.mode {
         RegistrationMode::Open => Registration::Open,

@@ -81,9 +81,8 @@ pub use relations::{
 pub use remote_media::{RemoteMedia, RemoteMediaAge, RemoteMediaItem};
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
-pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
-pub use to_device::{NewToDevice, ToDevice, ToDeviceQueues};
+pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its

@@ -39,7 +39,6 @@ mod state_put;
 mod synapse;
 mod sync;
 mod third_party_ids;
-mod thirdparty_protocols;
 mod timeline;
 mod turn_server;
 mod typing;
@@ -63,11 +62,8 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
-    media::routes(oauth::routes(endpoints)).into_router()
-    let endpoints = sliding::routes(key_backup::routes(keys::routes(endpoints)));
-    media::routes(endpoints).into_router()
-    let endpoints = key_backup::routes(keys::routes(endpoints));
-    media::routes(synapse::routes(appservice::routes(endpoints))).into_router()
+    let endpoints = synapse::routes(appservice::routes(endpoints));
+    media::routes(oauth::routes(sliding::routes(endpoints))).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

@@ -147,7 +147,7 @@ impl Details {
         let name = state("m.room.name", "").await?;
         let alias = state("m.room.canonical_alias", "").await?;
         Ok(Self {
-            event_type: render::event_type(event)?,
+            event_type: render::event_type(event).unwrap_or_default(),
             sender_display_name: text(member.as_ref(), "displayname")?,
             sender,
             room_name: text(name.as_ref(), "name")?,

@@ -39,8 +39,7 @@ use crate::blocked::BlockList;
 use crate::client::path::{FEDERATION, UNSTABLE};
 use crate::clock::Clock;
 use crate::keys::KeyRing;
-use crate::{FederationService, UserService};
-use crate::{FederationService, QueryService};
+use crate::{FederationService, QueryService, UserService};
 use answer::Failure;
 use body::Bodies;
 use rate_limit::RateLimiter;
@@ -113,6 +112,8 @@ impl Federation {
     #[must_use]
     pub fn with_users(self, users: Arc<dyn UserService>) -> Self {
         Self { users: Some(users), ..self }
+    }
+
     /// Who answers what other servers ask about users, rooms and media.
     pub fn answering(self, queries: Arc<dyn QueryService>) -> Self {
         Self { queries: Some(queries), ..self }

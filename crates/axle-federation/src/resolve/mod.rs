@@ -20,9 +20,8 @@ pub use cache::{DEFAULT_TTL, FIRST_ERROR_TTL, MAX_ERROR_TTL, MAX_TTL, MIN_TTL};
 pub use decision::DEFAULT_PORT;
 pub use well_known::{MAX_REDIRECTS, MAX_WELL_KNOWN_BYTES, WELL_KNOWN_TIMEOUT};
 
-pub(crate) use dns::Dns;
 
-use crate::web::{self, WebAnswer, WebError};
+use crate::web::{self, OpenAnswer, WebError};
 use cache::Entry;
 use decision::{Question, Resolution};
 pub(crate) use dns::Dns;
@@ -144,7 +143,7 @@ impl Resolver {
     }
 
     /// Asks for an https URL that another server named.
-    pub(crate) async fn web(&self, uri: &http::Uri) -> Result<WebAnswer, WebError> {
+    pub(crate) async fn web(&self, uri: &http::Uri) -> Result<OpenAnswer, WebError> {
         web::get(&self.dns, self.well_known.tls(), uri).await
     }
 

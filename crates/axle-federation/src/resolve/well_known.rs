@@ -5,18 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axle_protocol::ServerName;
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, LOCATION};
-use http::uri::Scheme;
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, StatusCode, Uri};
 
 use super::cache::Entry;
 use super::dns::Dns;
-use crate::web::{self, WebAnswer, WebError};
-use http::header::CACHE_CONTROL;
-use http::{HeaderMap, StatusCode, Uri, response};
-use http_body_util::{BodyExt as _, Limited};
-
 use crate::web::{self, WebError};
 
 /// The largest answer that is read.
@@ -32,15 +25,6 @@ pub(super) struct WellKnown {
     port: u16,
 }
 
-/// Why there is no valid answer.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Web(#[from] WebError),
-    #[error("{0}")]
-    Answer(String),
-}
-
 impl WellKnown {
     /// `port` is 443, except in test networks.
     pub(super) fn new(tls: Arc<rustls::ClientConfig>, port: u16) -> Self {
@@ -48,8 +32,8 @@ impl WellKnown {
     }
 
     /// How an ordinary HTTPS request is encrypted.
-    pub(super) fn tls(&self) -> Arc<rustls::ClientConfig> {
-        self.tls.clone()
+    pub(super) fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        &self.tls
     }
 
     /// What the host says, as an entry for the cache.
@@ -80,29 +64,18 @@ impl WellKnown {
             if !seen.insert(uri.to_string()) {
                 return Err("the redirects go in a circle".into());
             }
-            let request = Request::get(web::path(&uri));
-            let answer = web::exchange(dns, &self.tls, &uri, request, Bytes::new(), MAX_WELL_KNOWN_BYTES).await?;
-            let WebAnswer { status, headers, body } = answer;
-            if status == StatusCode::OK {
-                return Ok((delegation(&body).ok_or_else(|| bad("no valid m.server"))?, headers));
-            let (head, body) = self.request(dns, &uri).await?;
-            if head.status == StatusCode::OK {
-                return Ok((delegation(&body).ok_or("no valid m.server")?, head.headers));
+            let answer = web::get(dns, &self.tls, &uri).await?;
+            if answer.head.status == StatusCode::OK {
+                let answer = answer.read(MAX_WELL_KNOWN_BYTES).await?;
+                return Ok((delegation(&answer.body).ok_or("no valid m.server")?, answer.headers));
             }
-            uri = match web::redirected(&uri, &head) {
+            uri = match web::redirected(&uri, &answer.head) {
                 Some(uri) => uri,
-                None if head.status.is_redirection() => return Err("a redirect to no https URL".into()),
-                None => return Err(WebError::Answer(format!("status {}", head.status))),
+                None if answer.head.status.is_redirection() => return Err("a redirect to no https URL".into()),
+                None => return Err(WebError::Answer(format!("status {}", answer.head.status))),
             };
         }
         Err("too many redirects".into())
-    }
-
-    async fn request(&self, dns: &Dns, uri: &Uri) -> Result<(response::Parts, Bytes), WebError> {
-        let answer = web::get(dns, self.tls.clone(), uri).await?;
-        let body = Limited::new(answer.body, MAX_WELL_KNOWN_BYTES).collect().await;
-        let body = body.map_err(|error| WebError::Answer(error.to_string()))?;
-        Ok((answer.head, body.to_bytes()))
     }
 }
 

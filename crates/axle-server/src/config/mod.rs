@@ -176,8 +176,11 @@ pub struct MediaConfig {
 pub struct PresenceConfig {
     /// Whether users are told who of the others is there.
     pub enabled: bool,
+}
+
 /// `[appservices]`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AppservicesConfig {
     /// Registration files.
     pub registration_files: Vec<PathBuf>,

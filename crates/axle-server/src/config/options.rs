@@ -243,6 +243,26 @@ pub const OPTIONS: &[OptionInfo] = &[
         "How many bytes all uploads of one user may have. Without it there is no limit but the disk.",
     ),
     option(
+        "media.max_remote_bytes",
+        Kind::Number,
+        "52428800",
+        "The largest file that is fetched from another server, in bytes.",
+    ),
+    option(
+        "media.remote_cache_bytes",
+        Kind::Number,
+        "1073741824",
+        "How many bytes all files that were fetched from other servers may have. Beyond that, those go that nobody has \
+         asked for the longest; if somebody asks again, they are fetched again.",
+    ),
+    option(
+        "media.remote_retention_days",
+        Kind::Number,
+        "30",
+        "A file that was fetched from another server goes when nobody has asked for it for so many days. 0 keeps it, as \
+         long as there is room for it.",
+    ),
+    option(
         "push.allowed_networks",
         Kind::List,
         r#"["10.7.0.0/16"]"#,
@@ -255,22 +275,13 @@ pub const OPTIONS: &[OptionInfo] = &[
         "false",
         "Tell users who of those they share rooms with is online. Each change wakes clients: on a server with many users \
          in large rooms, turning it off saves work.",
+    ),
+    option(
         "appservices.registration_files",
+        Kind::List,
         r#"["/etc/axle/irc.yaml"]"#,
         "Registration files (YAML) of application services, as bridges write them. Read when the server starts. A \
          service may be anywhere that this machine reaches, on the machine itself too.",
-        "media.max_remote_bytes",
-        Kind::Number,
-        "52428800",
-        "The largest file that is fetched from another server, in bytes.",
-        "media.remote_cache_bytes",
-        "1073741824",
-        "How many bytes all files that were fetched from other servers may have. Beyond that, those go that nobody has \
-         asked for the longest; if somebody asks again, they are fetched again.",
-        "media.remote_retention_days",
-        "30",
-        "A file that was fetched from another server goes when nobody has asked for it for so many days. 0 keeps it, as \
-         long as there is room for it.",
     ),
     option("limits.max_connections", Kind::Number, "10000", "Open connections of one listener; more wait."),
     option(

@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axle_client_api::RemoteServers;
-use axle_federation::QueryService;
 use axle_federation::client::{Client, Timeouts};
 use axle_federation::endpoints::{EndpointsConfig, Federation, RateLimit, routes};
 use axle_federation::keys::{KeyRing, KeyRingConfig, OwnKeys};
 use axle_federation::resolve::{ResolveError, Resolver, ResolverConfig};
 use axle_federation::sender::Sender;
 use axle_federation::tls::{ClientTls, ClientTlsConfig, TlsError};
-use axle_federation::{UserService, system_clock};
+use axle_federation::{QueryService, UserService, system_clock};
 use axle_room::Identity;
 use axle_store::{Store, StoreError};
 use axum::Router;
@@ -39,7 +38,6 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Network {
     client: Client,
     keys: KeyRing,
-    client: Client,
     sender: Sender,
     outbound: Arc<FederationOutbound>,
     rooms: Rooms,
@@ -93,31 +91,27 @@ pub(crate) fn connect(
         well_known: config.federation.well_known.clone(),
     };
     let network = Network { keys, client, sender, outbound, rooms: rooms.clone(), store: store.clone(), endpoints };
-    let (of_network, store) = (rooms.clone(), store.clone());
-    let network = Network { client, keys, sender, outbound, rooms: of_network, store, endpoints };
     Ok((rooms, Some(network)))
 }
 
 impl Network {
-    /// The server-to-server API, for these users.
-    pub(crate) fn router(&self, users: Arc<dyn UserService>) -> Router {
+    /// The server-to-server API: for these users, with these answers.
+    pub(crate) fn router(&self, users: Arc<dyn UserService>, queries: Arc<dyn QueryService>) -> Router {
         let service = Arc::new(self.rooms.clone());
         let (store, keys, sender) = (self.store.clone(), self.keys.clone(), self.sender.clone());
         let federation = Federation::new(self.endpoints.clone(), service, store, keys, system_clock());
-        routes(federation.with_users(users).on_heard_from(Box::new(move |server| sender.heard_of(server))))
+        let federation = federation.with_users(users).answering(queries);
+        routes(federation.on_heard_from(Box::new(move |server| sender.heard_of(server))))
     }
 
     /// What asks other servers.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()
+    }
+
     /// Other servers, for what local users want to know from them.
     pub(crate) fn remote(&self) -> Arc<dyn RemoteServers> {
         Arc::new(FederationRemote { client: self.client.clone(), rooms: self.rooms.clone() })
-
-    /// The server-to-server API.
-    pub(crate) fn router(&self, queries: Arc<dyn QueryService>) -> Router {
-        let federation = federation.answering(queries);
-        routes(federation.on_heard_from(Box::new(move |server| sender.heard_of(server))))
     }
 
     /// The queues towards other servers.

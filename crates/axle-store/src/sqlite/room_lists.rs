@@ -16,8 +16,9 @@ use crate::{DescribedUserRoom, RoomLists, StatePattern, StoreError, StoredEvent,
 impl RoomLists for SqliteStore {
     async fn described_user_rooms(&self, user_id: &UserId, after: i64) -> Result<Vec<DescribedUserRoom>, StoreError> {
         let user_id = user_id.clone();
+        let recent = self.inner.shared.recent().after(after, user_rooms::FEW_ROOMS);
         self.read(move |conn| {
-            let rooms = user_rooms::changed(conn, &user_id, after)?;
+            let rooms = user_rooms::changed(conn, &user_id, after, recent)?;
             rooms.into_iter().map(|room| describe(conn, &user_id, room)).collect()
         })
         .await

@@ -25,6 +25,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/012.sql"),
     include_str!("migrations/013.sql"),
     include_str!("migrations/014.sql"),
+    include_str!("migrations/015.sql"),
+    include_str!("migrations/016.sql"),
 ];
 
 /// Brings a database from the schema that [`version`] found to the newest.

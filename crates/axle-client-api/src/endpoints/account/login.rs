@@ -75,7 +75,6 @@ pub(crate) fn named(api: &Api, name: &str) -> Result<UserId, MatrixError> {
     if user_id.server_str() == api.config.server_name.as_str() { Ok(user_id) } else { Err(wrong()) }
 }
 
-/// Refuses a wrong password. Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
 /// An application service logs in one of its users. 403 `M_EXCLUSIVE` for one that is none of its own.
 async fn by_service(api: &Api, caller: Caller, user_id: UserId) -> ApiResult<UserId> {
     let service = caller.service.and_then(|index| api.config.services.get(index));
@@ -88,10 +87,11 @@ async fn by_service(api: &Api, caller: Caller, user_id: UserId) -> ApiResult<Use
         Some(user) if user.deactivated => Err(session::deactivated().into()),
         Some(_) => Ok(user_id),
         None => Err(MatrixError::forbidden("The application service has not registered this user.").into()),
+    }
 }
 
-/// Only wrong passwords count. They count for the address, and for the account as seen from this address: were an account
-/// limited as such, anybody could lock its owner out.
+/// Refuses a wrong password. Only wrong passwords count. They count for the address, and for the account as seen from
+/// this address: were an account limited as such, anybody could lock its owner out.
 pub(crate) async fn check_password(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
     let address = address_key(caller.address);
     let account = format!("{address} {user_id}");

@@ -3,7 +3,6 @@
 use ruma::api::client::profile::get_profile::v3::{Request, Response};
 use serde_json::{Map, Value};
 
-use crate::appservice;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::ids;
@@ -25,14 +24,6 @@ pub(super) async fn read(api: &Api, caller: Caller, user_id: &str) -> ApiResult<
     profile::read(api, &ids::user(user_id)?).await
 }
 
-/// A user of this server, who has a profile. Linearized Matrix has no way to ask other servers.
-pub(super) async fn local_user(api: &Api, caller: Caller, user_id: &str) -> ApiResult<UserId> {
-    api.limits.lookups.take(&address_key(caller.address))?;
-    let user_id = ids::user(user_id)?;
-    match appservice::known_user(api, &user_id).await? {
-        Some(user) if !user.deactivated => Ok(user_id),
-        _ => Err(MatrixError::not_found("There is no profile of this user here.").into()),
-    }
 /// A field of a profile that is a text.
 pub(super) async fn read_text(api: &Api, caller: Caller, user_id: &str, field: &str) -> ApiResult<Option<String>> {
     Ok(read(api, caller, user_id).await?.get(field).and_then(Value::as_str).map(str::to_owned))

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use super::ClientError;
 use crate::connect;
 use crate::resolve::{Scheme, Target};
-use crate::web::{WebAnswer, WebConnection};
+use crate::web::{OpenAnswer, WebConnection};
 use http1::Http1;
 use http2::Http2;
 
@@ -145,8 +145,8 @@ impl Body {
     }
 }
 
-impl From<WebAnswer> for Body {
-    fn from(answer: WebAnswer) -> Self {
+impl From<OpenAnswer> for Body {
+    fn from(answer: OpenAnswer) -> Self {
         Self(Source::Web(answer.body, answer.connection))
     }
 }

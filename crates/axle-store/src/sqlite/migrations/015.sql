@@ -1,4 +1,4 @@
--- Schema 11: application services, and more of registration tokens.
+-- Schema 15: application services, and more of registration tokens.
 
 -- How far each of them has been told of what happened.
 CREATE TABLE application_service (

@@ -1,4 +1,4 @@
--- Schema 11: media of other servers.
+-- Schema 16: media of other servers.
 
 -- What was fetched of them. The content is in files like that of uploads.
 CREATE TABLE remote_media (

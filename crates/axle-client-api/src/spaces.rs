@@ -157,8 +157,13 @@ async fn look_at(
         Some(summary) => (summary, Vec::new(), HashMap::new()),
         None => match remote_rooms::ask(api, &room.room_id, &room.via, suggested_only, deadline).await {
             Some(told) => {
-                let children = told.children.iter().filter(|child| !told.hidden.contains(&child.room_id));
-                (told.summary.clone(), children.cloned().collect(), told.known.clone())
+                let mut children = told.children.clone();
+                // Nobody tells this server of what it may not know.
+                children
+                    .iter_mut()
+                    .filter(|child| told.hidden.contains(&child.room_id))
+                    .for_each(|child| child.via.clear());
+                (told.summary.clone(), children, told.known.clone())
             }
             None => return Ok(None),
         },

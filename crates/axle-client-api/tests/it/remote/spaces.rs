@@ -73,7 +73,7 @@ async fn a_space_goes_on_in_other_servers() {
     assert_eq!(ids(&alice, &top, &format!("limit=2&from={next}")).await, all[2..]);
     assert!(server.remote.asked().is_empty(), "what was told is remembered");
     let told = &answer["rooms"][1];
-    assert_eq!((&told["name"], told["children_state"].as_array().unwrap().len()), (&json!("Space"), 3));
+    assert_eq!((&told["name"], told["children_state"].as_array().unwrap().len()), (&json!("Space"), 4));
 }
 
 #[tokio::test]

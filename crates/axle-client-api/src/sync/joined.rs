@@ -3,6 +3,7 @@
 use axle_protocol::auth::Membership;
 use axle_protocol::{RoomId, ServerName, UserId};
 use axle_store::StoredEvent;
+use serde::Deserialize;
 
 use super::Sync;
 use super::extensions::{receipts, typing};
@@ -11,7 +12,7 @@ use super::response::{Events, Fault, JoinedRoom, Summary};
 use super::timeline::Known;
 use crate::error::ApiResult;
 use crate::ids;
-use crate::render::{Format, View, render, sender};
+use crate::render::{Format, View, content, render, sender};
 use crate::state::Api;
 use crate::visibility::{Access, member_of};
 
@@ -71,11 +72,22 @@ pub(super) async fn summary(api: &Api, user_id: &UserId, room_id: &RoomId) -> Ap
     let joined = store.members(room_id, Membership::Join).await?;
     let invited = store.members(room_id, Membership::Invite).await?;
     let mut summary = Summary { heroes: Vec::new(), joined: Some(joined.len()), invited: Some(invited.len()) };
-    if store.state_event(room_id, "m.room.name", "").await?.is_none() {
+    let name = store.state_event(room_id, "m.room.name", "").await?;
+    if !name.is_some_and(|event| has_name(&event)) {
         let others = |user: &UserId| user != user_id;
         summary.heroes = joined.into_iter().chain(invited).filter(others).take(HEROES).collect();
     }
     Ok(summary)
+}
+
+/// Whether there is a name in an `m.room.name`. An empty one takes the name away.
+fn has_name(event: &StoredEvent) -> bool {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let named = content(event).ok().and_then(|content| serde_json::from_str::<Named>(content.get()).ok());
+    named.is_some_and(|named| !named.name.is_empty())
 }
 
 /// What the hub did wrong after a moment, and until another.

@@ -215,6 +215,7 @@ async fn names_and_pictures_are_told_when_they_change_and_when_they_go() {
     well_formed(&unnamed);
     let part = room(&unnamed, &tea);
     assert_eq!((part.get("name"), part.get("avatar")), (Some(&Value::Null), Some(&Value::Null)));
+    assert_eq!(part["heroes"][0]["displayname"], "Bob", "it is called after him again");
     let anew = alice.slide("", all()).await;
     assert_eq!((room(&anew, &tea).get("name"), room(&anew, &tea).get("avatar")), (None, None));
 }

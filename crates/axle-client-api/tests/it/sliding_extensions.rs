@@ -207,6 +207,8 @@ async fn the_room_is_told_who_types() {
     let news = waiting.await.unwrap();
     well_formed(&news);
     assert_eq!((typists(&news), &news["rooms"]), (Some(json!([bob.user_id])), &json!({})));
+    // What happened while the answer was made is told again.
+    let news = alice.slide(&pos(&news), ask()).await;
     assert_eq!(typists(&alice.slide(&pos(&news), ask()).await), None, "nothing changed");
     assert_eq!(typists(&alice.slide("", named("anew", ask())).await), Some(json!([bob.user_id])));
     // It ends while the room is out of sight.

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{EventId, RoomId};
-use axle_store::OutOfRoom;
+use axle_store::{OutOfRoom, StoredEvent};
 
 use super::extensions::receipts;
 use crate::error::ApiResult;
@@ -60,6 +60,11 @@ impl Pass<'_> {
     /// Where the last answer ended, in stream order.
     fn end(&self) -> Option<i64> {
         self.since.map(|since| since.stream)
+    }
+
+    /// How many of these events happened since then: if there was no answer yet, none did.
+    fn live(&self, events: &[StoredEvent]) -> usize {
+        self.end().map_or(0, |end| events.iter().filter(|event| event.stream > end).count())
     }
 
     fn told(&self, room_id: &RoomId) -> Option<&ToldRoom> {

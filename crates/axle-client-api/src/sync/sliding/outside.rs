@@ -14,8 +14,8 @@ use crate::sync::membership::Member;
 use crate::sync::timeline::{Known, Part};
 use crate::visibility::{Access, member_of};
 
-/// What is told of every room.
-pub(super) fn room(asked: &Question<'_>, membership: Membership) -> Room {
+/// What is told of every room, whatever the user is to it.
+pub(super) fn basics(asked: &Question<'_>, membership: Membership) -> Room {
     let was_dm = asked.told.is_some_and(|told| told.is_dm);
     let is_dm = (asked.is_dm || was_dm).then_some(asked.is_dm);
     Room { membership: Some(membership), is_dm, ..Room::default() }
@@ -36,7 +36,7 @@ pub(super) async fn at_the_door(
         initial: true,
         invite_state: Some(state),
         bump_stamp: Some(now.stream),
-        ..room(asked, now.membership)
+        ..basics(asked, now.membership)
     }))
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn elsewhere(
             initial: true,
             invite_state: Some(invited::as_told(entry)?),
             bump_stamp: Some(entry.stream),
-            ..room(asked, entry.membership)
+            ..basics(asked, entry.membership)
         })),
         // Who was never told of the invite need not know that it is over.
         Membership::Leave | Membership::Ban if from.is_some() => {
@@ -98,15 +98,14 @@ pub(super) async fn left(
     };
     let end = access.end(pass.api).await?;
     let state = state(pass, asked, now, &part, &all).await?;
-    let live = |since: i64| part.events.iter().filter(|event| event.stream > since).count();
     let mut room = Room {
         initial: from.is_none(),
-        num_live: Some(pass.end().map_or(0, live)),
+        num_live: Some(pass.live(&part.events)),
         bump_stamp: Some(now.stream),
         required_state: render(pass.api, pass.session, &state, View::state(Format::Sync, end)).await?,
         name: text_of(&all, "m.room.name", "name").filter(|name| from.is_some() || name.is_some()),
         avatar: text_of(&all, "m.room.avatar", "url").filter(|url| from.is_some() || url.is_some()),
-        ..room(asked, now.membership)
+        ..basics(asked, now.membership)
     };
     let timeline = part.render(pass.api, pass.session, end).await?;
     (room.timeline, room.limited, room.prev_batch) = (timeline.events, timeline.limited, Some(timeline.prev_batch));
@@ -150,5 +149,5 @@ async fn only_the_end(
     let end = events.first().and_then(|event| event.position);
     let required_state = render(pass.api, pass.session, &events, View::state(Format::Sync, end)).await?;
     let timeline = render(pass.api, pass.session, &events, View::timeline(Format::Sync, end)).await?;
-    Ok(Room { bump_stamp, required_state, timeline, ..room(asked, membership) })
+    Ok(Room { bump_stamp, required_state, timeline, ..basics(asked, membership) })
 }

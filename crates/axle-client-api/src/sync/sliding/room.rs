@@ -59,10 +59,12 @@ pub(super) async fn read(pass: &Pass<'_>, asked: &Question<'_>) -> ApiResult<Opt
             match now.membership {
                 Membership::Join => {
                     let before = before(pass, place, &now, from).await?;
-                    let room = joined(pass, asked, &now, Stay::new(from, before, &now), &mut told).await?;
+                    let found = joined(pass, asked, &now, Stay::new(from, before, &now), &mut told).await?;
                     timeline_limit = told.timeline_limit;
-                    only_events = room.as_ref().filter(|room| room.1.initial).map(|room| room.0.clone());
-                    room.map(|(_, room)| room)
+                    found.map(|(room, events)| {
+                        only_events = room.initial.then_some(events);
+                        room
+                    })
                 }
                 Membership::Invite | Membership::Knock => outside::at_the_door(pass, asked, &now, from).await?,
                 Membership::Leave | Membership::Ban => {
@@ -106,13 +108,14 @@ impl Stay {
     }
 }
 
+/// A room that the user is in, with the ids of the events that are told; `None`: there is nothing new.
 async fn joined(
     pass: &Pass<'_>,
     asked: &Question<'_>,
     now: &Member,
     stay: Stay,
     told: &mut ToldRoom,
-) -> ApiResult<Option<(HashSet<EventId>, Room)>> {
+) -> ApiResult<Option<(Room, HashSet<EventId>)>> {
     let (api, room_id, until) = (pass.api, asked.entry.room_id, pass.until.stream);
     if stay.from.is_none() {
         *told = ToldRoom::default();
@@ -126,15 +129,14 @@ async fn joined(
     let news = news(pass, asked, stay.from).await?;
     let state = state(pass, asked, &stay, &news, &part, told).await?;
     let events: HashSet<EventId> = part.events.iter().map(|event| event.event_id.clone()).collect();
-    let live = |since: i64| part.events.iter().filter(|event| event.stream > since).count();
     let mut room = Room {
         initial: stay.from.is_none(),
         expanded_timeline: expanded,
         unstable_expanded_timeline: expanded,
-        num_live: Some(pass.end().map_or(0, live)),
+        num_live: Some(pass.live(&part.events)),
         bump_stamp: Some(bump::stamp(api, room_id, &part.events, until).await?.unwrap_or(now.stream)),
         required_state: render(api, pass.session, &state, View::state(Format::Sync, None)).await?,
-        ..outside::room(asked, now.membership)
+        ..outside::basics(asked, now.membership)
     };
     told.timeline_limit = match (part.limited(), known) {
         (true, _) => limit,
@@ -150,7 +152,7 @@ async fn joined(
     }
     let own = receipts::Changes::read(api, &pass.session.user_id, room_id, Some(until), until).await?.own;
     room.unread = Some(pass.reader.unread(room_id, &now.event, &own, until).await?.total());
-    Ok(Some((events, room)))
+    Ok(Some((room, events)))
 }
 
 /// Whether a room that the client knows has anything new by itself.

@@ -11,6 +11,7 @@ mod appservice;
 mod by_time;
 mod cache;
 mod config;
+mod delayed;
 mod departure;
 mod endpoint;
 mod endpoints;
@@ -134,6 +135,11 @@ pub fn router(state: ApiState) -> (Router, Work) {
 }
 
 fn routes() -> Router<Api> {
+/// The router has no fallback of its own, so that it can be merged with others. As long as it is there, a task sends the
+/// events whose time has come: call it inside a tokio runtime.
+pub fn router(state: ApiState) -> Router {
+    let api = Api::new(state);
+    delayed::start(&api);
     endpoints::routes()
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
@@ -144,6 +150,7 @@ fn routes() -> Router<Api> {
         .route("/oauth2/{*path}", any(endpoint::unrecognized))
         .route("/_synapse/admin/{*path}", any(endpoint::unrecognized))
         .layer(cors())
+        .with_state(api)
 }
 
 fn cors() -> CorsLayer {

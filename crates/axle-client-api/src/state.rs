@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_media::MediaFolder;
@@ -12,6 +13,8 @@ use tokio::sync::{Notify, RwLock, Semaphore};
 use crate::appservice::{Protocols, Queues};
 use crate::config::{ClientApiConfig, RateLimits};
 use crate::endpoints::Deletions;
+use crate::config::ClientApiConfig;
+use crate::delayed::Delays;
 use crate::fleeting::Clock;
 use crate::limiter::{Limiter, Limits};
 use crate::media::{Fetching, MAX_THUMBNAILS_AT_ONCE, Uploading};
@@ -69,6 +72,9 @@ pub(crate) struct Api {
     pub(crate) limits: Arc<Limits>,
 }
 
+/// The same for a task that ends with it.
+pub(crate) struct WeakApi(Weak<Inner>);
+
 pub(crate) struct Inner {
     state: ApiState,
     /// Those of requests that have none.
@@ -100,6 +106,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
     pub(crate) presence: Presence,
+    /// Events that wait to be sent.
+    pub(crate) delays: Delays,
     pub(crate) unread: Counts,
     /// The tasks of pushers.
     pub(crate) pushing: Pushing,
@@ -148,6 +156,7 @@ impl Api {
             clock: Clock::default(),
             typing: Typing::default(),
             presence: Presence::default(),
+            delays: Delays::default(),
             unread: Counts::default(),
             pushing: Pushing::default(),
             index: Index::default(),
@@ -175,6 +184,15 @@ impl Inner {
             self.fetched.store(0, Ordering::Relaxed);
             self.sweep.notify_one();
         }
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakApi {
+        WeakApi(Arc::downgrade(&self.0))
+    }
+
+    /// `None`: it is gone.
+    pub(crate) fn upgrade(weak: &WeakApi) -> Option<Self> {
+        weak.0.upgrade().map(Self)
     }
 }
 

@@ -11,6 +11,7 @@ mod accounts;
 mod dehydrated;
 mod administration;
 mod application_services;
+mod delayed_events;
 mod delivery;
 mod device_keys;
 mod device_lists;
@@ -45,6 +46,10 @@ pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, Registrati
 pub use dehydrated::{DehydratedDevice, DehydratedDevices};
 pub use administration::{AccountOrder, AccountQuery, Administration, FoundAccounts};
 pub use application_services::{ApplicationServices, ServiceProgress};
+pub use delayed_events::{
+    DelayedEvent, DelayedEvents, DelayedOutcome, FinishedDelayedEvent, MAX_DELAYED_EVENTS_PER_USER,
+    MAX_FINISHED_DELAYED_EVENTS_PER_USER, PutDelayedEvent,
+};
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
@@ -105,6 +110,7 @@ pub trait Store:
     + ToDeviceQueues
     + KeyBackups
     + DehydratedDevices
+    + DelayedEvents
     + HubFaults
     + Media
     + RemoteMedia
@@ -141,6 +147,7 @@ impl<T> Store for T where
         + ToDeviceQueues
         + KeyBackups
         + DehydratedDevices
+        + DelayedEvents
         + HubFaults
         + Media
         + RemoteMedia

@@ -7,6 +7,7 @@ mod ban;
 mod capabilities;
 mod create_room;
 mod dehydrated;
+mod delayed;
 mod devices;
 mod directory;
 mod filter_create;
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     let endpoints = synapse::routes(appservice::routes(endpoints));
     media::routes(oauth::routes(sliding::routes(endpoints))).into_router()
+    media::routes(delayed::routes(oauth::routes(endpoints))).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

@@ -2,11 +2,13 @@
 
 use axle_protocol::MatrixError;
 use axle_store::ClientTxnKey;
-use ruma::api::client::message::send_message_event::v3::{Request, Response};
+use ruma::api::client::message::send_message_event::v3::Request;
 
+use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
+use crate::json_response::JsonResponse;
 use crate::presence;
 use crate::service::SendEvent;
 use crate::session::Session;
@@ -16,7 +18,13 @@ use crate::visibility::Access;
 /// The longest transaction id that a client may choose.
 const MAX_TXN_ID_BYTES: usize = 255;
 
-pub(crate) async fn send(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+pub(crate) async fn send(
+    api: Api,
+    session: Session,
+    request: MayWait<Request>,
+) -> ApiResult<JsonResponse<SentOrWaiting>> {
+    let delay_ms = request.delay_ms()?;
+    let request = request.request;
     let room_id = ids::room(&request.room_id)?;
     let event_type = request.event_type.to_string();
     event_content::check_key(&event_type, None)?;
@@ -29,6 +37,11 @@ pub(crate) async fn send(api: Api, session: Session, request: Request) -> ApiRes
     let sender = session.user_id;
     let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
     Ok(Response::new(ids::ruma_event(&api.rooms.send_at(event, timestamp).await?)?))
+    if let Some(delay_ms) = delay_ms {
+        let new = NewDelayed { room_id, event_type, state_key: None, content, delay_ms, txn: Some(txn) };
+        return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));
+    }
+    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send(event).await? }))
 }
 
 /// What a repeated request is recognised by.

@@ -1,12 +1,14 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`
 
 use axle_protocol::MatrixError;
-use ruma::api::client::state::send_state_event::v3::{Request, Response};
+use ruma::api::client::state::send_state_event::v3::Request;
 
 use crate::aliases::{self, CANONICAL_ALIAS};
+use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
+use crate::json_response::JsonResponse;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
@@ -22,7 +24,13 @@ pub(super) const PATHS: [&str; 6] = [
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
 ];
 
-pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+pub(crate) async fn state_put(
+    api: Api,
+    session: Session,
+    request: MayWait<Request>,
+) -> ApiResult<JsonResponse<SentOrWaiting>> {
+    let delay_ms = request.delay_ms()?;
+    let request = request.request;
     let room_id = ids::room(&request.room_id)?;
     let event_type = request.event_type.to_string();
     event_content::check_key(&event_type, Some(&request.state_key))?;
@@ -37,6 +45,11 @@ pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> A
         aliases::check_canonical(&api, &room_id, &content).await?;
     }
     let timestamp = session.timestamp(request.timestamp);
+    if let Some(delay_ms) = delay_ms {
+        let state_key = Some(request.state_key);
+        let new = NewDelayed { room_id, event_type, state_key, content, delay_ms, txn: None };
+        return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));
+    }
     let event = SendEvent {
         room_id,
         sender: session.user_id,
@@ -46,4 +59,5 @@ pub(crate) async fn state_put(api: Api, session: Session, request: Request) -> A
         txn: None,
     };
     Ok(Response::new(ids::ruma_event(&api.rooms.send_at(event, timestamp).await?)?))
+    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send(event).await? }))
 }

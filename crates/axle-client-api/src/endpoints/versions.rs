@@ -22,6 +22,8 @@ const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.simpli
 const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "fi.mau.msc2659.stable"];
 /// What there is of later versions of Matrix: media for who is logged in (1.11), further fields of profiles (1.16).
 const EARLY_FEATURES: [&str; 2] = ["org.matrix.msc3916.stable", "uk.tcpip.msc4133.stable"];
+/// devices, delayed events.
+const EARLY_FEATURES: [&str; 3] = ["uk.tcpip.msc4133.stable", "org.matrix.msc3814", "org.matrix.msc4140"];
 
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(VERSIONS.map(String::from).into());

@@ -119,6 +119,8 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/keys/claim".into()),
         get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
         put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
+        get("/_matrix/client/unstable/org.matrix.msc4140/delayed_events".into()),
+        get("/_matrix/client/unstable/org.matrix.msc4140/delayed_events/X".into()),
         put(dehydrated.into()),
         get(dehydrated.into()),
         delete(dehydrated.into()),

@@ -8,6 +8,7 @@ mod accounts;
 mod appservice;
 mod common;
 mod context;
+mod delayed;
 mod devices;
 mod directory;
 mod every_endpoint;

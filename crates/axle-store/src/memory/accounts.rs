@@ -56,6 +56,7 @@ impl Accounts for MemoryStore {
             data.profile_fields.remove(&user_id);
             data.remove_cross_signing_keys(&user_id);
             data.key_backups.remove(&user_id);
+            data.forget_delayed(&user_id);
             data.departing.insert(user_id);
             Ok(true)
         })

@@ -7,6 +7,7 @@ use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{EventId, KeyId, RoomId, RoomVersion, ServerName, UserId};
 
+use super::delayed_events::Delayed;
 use super::device_keys::KeyData;
 use super::device_lists::ListData;
 use super::key_backups::Backups;
@@ -53,6 +54,8 @@ pub(super) struct Data {
     pub(super) e2ee: KeyData,
     pub(super) dehydrated: HashMap<UserId, DehydratedDevice>,
     pub(super) key_backups: HashMap<UserId, Backups>,
+    /// In the order in which they were scheduled.
+    pub(super) delayed: Vec<Delayed>,
     /// By device, the oldest message first.
     pub(super) to_device: HashMap<(UserId, String), Vec<ToDevice>>,
     pub(super) to_device_txns: HashSet<ClientTxnKey>,

@@ -12,6 +12,7 @@ mod append;
 mod application_services;
 mod data;
 mod dehydrated;
+mod delayed_events;
 mod delivery;
 mod device_keys;
 mod device_lists;

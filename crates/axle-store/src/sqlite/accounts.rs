@@ -20,7 +20,8 @@ const TXN_SWEEP: i64 = 256;
 /// So many sync filters of a user are kept, the newest.
 const MAX_FILTERS: i64 = 256;
 /// Tables of what a user keeps for themselves or shows of themselves, by `user_id`, beside their devices.
-const OWN_TABLES: [&str; 5] = ["account_data", "profile", "profile_field", "cross_signing_key", "key_backup"];
+const OWN_TABLES: [&str; 6] =
+    ["account_data", "profile", "profile_field", "cross_signing_key", "key_backup", "delayed_event"];
 
 #[async_trait]
 impl Accounts for SqliteStore {

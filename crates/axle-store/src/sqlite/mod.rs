@@ -7,6 +7,7 @@ mod append;
 mod application_services;
 mod check;
 mod dehydrated;
+mod delayed_events;
 mod delivery;
 mod destinations;
 mod device_keys;

@@ -7,6 +7,7 @@ pub(crate) mod append;
 pub(crate) mod application_services;
 pub(crate) mod concurrency;
 pub(crate) mod dehydrated;
+pub(crate) mod delayed_events;
 pub(crate) mod delivery;
 pub(crate) mod device_keys;
 pub(crate) mod device_lists;
@@ -89,6 +90,7 @@ macro_rules! full_suite {
             device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
                 signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
             dehydrated: one_a_user, none_of_an_account_that_ended;
+            delayed_events: sent_in_time_and_once, transactions_and_limits, none_of_an_account_that_ended;
             directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,
                 forgotten_until_joined_again, reports_are_kept_and_bounded;
             key_backups: versions_are_given_out_once, the_better_key_stays, some_keys_go, a_user_has_so_many;

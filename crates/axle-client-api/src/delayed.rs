@@ -1,7 +1,6 @@
 //! Events that are sent later, unless their sender says otherwise (Matrix's proposal 4140): what ends a call, say, when
 //! its client is heard of no longer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axle_protocol::{EventId, MatrixError, RoomId};
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 use crate::error::{ApiError, ApiResult};
 use crate::service::SendEvent;
 use crate::session::{Session, random_token};
-use crate::state::{Api, WeakApi, now_ms};
+use crate::state::{Api, now_ms};
 use crate::visibility::Access;
 
 /// The longest that an event waits.
@@ -29,8 +28,6 @@ const SENT_AT_ONCE: usize = 8;
 const BATCH: usize = 64;
 /// An event that cannot be sent just now is tried again after so long.
 const RETRY_MS: i64 = 30_000;
-/// What sends the events looks at least so often whether the server is still there.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// The parameter by which a client says that an event is to wait.
 const PARAMETER: &str = "org.matrix.msc4140.delay";
 
@@ -60,17 +57,15 @@ pub(crate) struct NewDelayed {
 
 /// Wakes what sends the events, when one may be due earlier than was known.
 #[derive(Debug, Default)]
-pub(crate) struct Delays(Arc<Notify>);
+pub(crate) struct Delays(Notify);
 
-/// Sends events in their time, those too whose time came while the server did not run. Ends with the API.
-pub(crate) fn start(api: &Api) {
-    let (weak, changed) = (api.downgrade(), Arc::clone(&api.delays.0));
-    tokio::spawn(async move {
-        while let Some(next) = send_due(&weak).await {
-            let until_next = u64::try_from(next.saturating_sub(now_ms())).unwrap_or(0);
-            let _ = timeout(Duration::from_millis(until_next).min(LONGEST_SLEEP), changed.notified()).await;
-        }
-    });
+/// Sends events in their time, those too whose time came while the server did not run. Never ends; whatever it is dropped
+/// in is done after the next start.
+pub(crate) async fn send_in_time(api: &Api) {
+    loop {
+        let until_next = u64::try_from(send_due(api).await.saturating_sub(now_ms())).unwrap_or(0);
+        let _ = timeout(Duration::from_millis(until_next), api.delays.0.notified()).await;
+    }
 }
 
 /// Schedules an event of somebody who may send it now; the id by which it is known.
@@ -106,17 +101,16 @@ pub(crate) async fn send_now(api: &Api, event: &DelayedEvent) -> ApiResult<()> {
     Ok(())
 }
 
-/// Sends what is due; when there is more to do. `None`: the API is gone.
-async fn send_due(api: &WeakApi) -> Option<i64> {
-    let api = Api::upgrade(api)?;
+/// Sends what is due; when there is more to do.
+async fn send_due(api: &Api) -> i64 {
     let next = async {
         let due = api.store.due_delayed_events(now_ms(), BATCH).await?;
-        let sent = stream::iter(due).map(|event| try_to_send(&api, event)).buffer_unordered(SENT_AT_ONCE);
+        let sent = stream::iter(due).map(|event| try_to_send(api, event)).buffer_unordered(SENT_AT_ONCE);
         let sent: Vec<ApiResult<()>> = sent.collect().await;
         sent.into_iter().collect::<ApiResult<()>>()?;
         Ok::<_, ApiError>(api.store.next_delayed_event().await?.unwrap_or(i64::MAX))
     };
-    Some(next.await.unwrap_or_else(|_| now_ms().saturating_add(RETRY_MS)))
+    next.await.unwrap_or_else(|_| now_ms().saturating_add(RETRY_MS))
 }
 
 /// Sends an event, or decides what else becomes of it.

@@ -135,11 +135,6 @@ pub fn router(state: ApiState) -> (Router, Work) {
 }
 
 fn routes() -> Router<Api> {
-/// The router has no fallback of its own, so that it can be merged with others. As long as it is there, a task sends the
-/// events whose time has come: call it inside a tokio runtime.
-pub fn router(state: ApiState) -> Router {
-    let api = Api::new(state);
-    delayed::start(&api);
     endpoints::routes()
         .route("/_matrix/client", any(endpoint::unrecognized))
         .route("/_matrix/client/", any(endpoint::unrecognized))
@@ -150,7 +145,6 @@ pub fn router(state: ApiState) -> Router {
         .route("/oauth2/{*path}", any(endpoint::unrecognized))
         .route("/_synapse/admin/{*path}", any(endpoint::unrecognized))
         .layer(cors())
-        .with_state(api)
 }
 
 fn cors() -> CorsLayer {

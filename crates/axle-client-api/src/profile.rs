@@ -9,6 +9,7 @@ use axle_protocol::{MatrixError, RoomId, UserId};
 use axle_store::Profile;
 use serde_json::{Map, Value};
 
+use crate::appservice;
 use crate::cache::Cache;
 use crate::error::ApiResult;
 use crate::service::SendEvent;
@@ -63,7 +64,7 @@ pub(crate) async fn read(api: &Api, user_id: &UserId) -> ApiResult<Map<String, V
 
 /// The fields of the profile of a user of this server. 404 if there is no such user.
 pub(crate) async fn read_own(api: &Api, user_id: &UserId) -> ApiResult<Map<String, Value>> {
-    if api.store.user(user_id).await?.is_none_or(|user| user.deactivated) {
+    if appservice::known_user(api, user_id).await?.is_none_or(|user| user.deactivated) {
         return Err(no_profile().into());
     }
     let mut fields = Map::new();

@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_media::MediaFolder;
@@ -12,9 +11,8 @@ use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::appservice::{Protocols, Queues};
 use crate::config::{ClientApiConfig, RateLimits};
-use crate::endpoints::Deletions;
-use crate::config::ClientApiConfig;
 use crate::delayed::Delays;
+use crate::endpoints::Deletions;
 use crate::fleeting::Clock;
 use crate::limiter::{Limiter, Limits};
 use crate::media::{Fetching, MAX_THUMBNAILS_AT_ONCE, Uploading};
@@ -71,9 +69,6 @@ pub(crate) struct Api {
     /// Those that hold for the request.
     pub(crate) limits: Arc<Limits>,
 }
-
-/// The same for a task that ends with it.
-pub(crate) struct WeakApi(Weak<Inner>);
 
 pub(crate) struct Inner {
     state: ApiState,
@@ -184,15 +179,6 @@ impl Inner {
             self.fetched.store(0, Ordering::Relaxed);
             self.sweep.notify_one();
         }
-    }
-
-    pub(crate) fn downgrade(&self) -> WeakApi {
-        WeakApi(Arc::downgrade(&self.0))
-    }
-
-    /// `None`: it is gone.
-    pub(crate) fn upgrade(weak: &WeakApi) -> Option<Self> {
-        weak.0.upgrade().map(Self)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the API does without being asked: it tells push gateways and application services, makes messages searchable, and
-//! removes files of other servers.
+//! removes files of other servers, and sends delayed events.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::Api;
-use crate::{appservice, media, push, search};
+use crate::{appservice, delayed, media, push, search};
 
 /// What the API does beside answering requests.
 #[must_use = "to be run as long as requests are answered"]
@@ -27,6 +27,7 @@ impl Work {
                 search::keep_indexed(&api),
                 appservice::serve(api.clone()),
                 media::keep_remote_media_small(&api),
+                delayed::send_in_time(&api),
             )
         };
         tokio::select! {

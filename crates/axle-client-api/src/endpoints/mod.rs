@@ -64,8 +64,8 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     let endpoints = synapse::routes(appservice::routes(endpoints));
-    media::routes(oauth::routes(sliding::routes(endpoints))).into_router()
-    media::routes(delayed::routes(oauth::routes(endpoints))).into_router()
+    let endpoints = delayed::routes(oauth::routes(sliding::routes(endpoints)));
+    media::routes(endpoints).into_router()
 }
 
 fn general(endpoints: Endpoints) -> Endpoints {

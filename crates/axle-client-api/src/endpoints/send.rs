@@ -33,15 +33,14 @@ pub(crate) async fn send(
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
     presence::did_something(&api, &session.user_id);
-    let timestamp = session.timestamp(request.timestamp);
-    let sender = session.user_id;
-    let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
-    Ok(Response::new(ids::ruma_event(&api.rooms.send_at(event, timestamp).await?)?))
     if let Some(delay_ms) = delay_ms {
         let new = NewDelayed { room_id, event_type, state_key: None, content, delay_ms, txn: Some(txn) };
         return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));
     }
-    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send(event).await? }))
+    let timestamp = session.timestamp(request.timestamp);
+    let sender = session.user_id;
+    let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
+    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send_at(event, timestamp).await? }))
 }
 
 /// What a repeated request is recognised by.

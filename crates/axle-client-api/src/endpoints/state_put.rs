@@ -58,6 +58,5 @@ pub(crate) async fn state_put(
         content,
         txn: None,
     };
-    Ok(Response::new(ids::ruma_event(&api.rooms.send_at(event, timestamp).await?)?))
-    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send(event).await? }))
+    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send_at(event, timestamp).await? }))
 }

@@ -13,17 +13,16 @@ const VERSIONS: [&str; 3] = ["r0.6.0", "r0.6.1", "v1.1"];
 /// What there is beyond Matrix; docs/client-server-api.md describes it.
 const OWN_FEATURES: [&str; 2] = ["im.axle.hub_server", "im.axle.hub_faults"];
 
-/// What there is of later versions of Matrix, and of proposals to it: further fields of profiles (1.16), dehydrated
-/// devices.
-const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.msc3814"];
-/// What there is of later versions of Matrix, or of proposals: further fields of profiles (1.16), sliding sync (MSC4186).
-const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "org.matrix.simplified_msc3575"];
-/// What there is of later versions of Matrix: further fields of profiles (1.16), pings of application services (1.7).
-const EARLY_FEATURES: [&str; 2] = ["uk.tcpip.msc4133.stable", "fi.mau.msc2659.stable"];
-/// What there is of later versions of Matrix: media for who is logged in (1.11), further fields of profiles (1.16).
-const EARLY_FEATURES: [&str; 2] = ["org.matrix.msc3916.stable", "uk.tcpip.msc4133.stable"];
-/// devices, delayed events.
-const EARLY_FEATURES: [&str; 3] = ["uk.tcpip.msc4133.stable", "org.matrix.msc3814", "org.matrix.msc4140"];
+/// What there is of later versions of Matrix, and of proposals to it: pings of application services (1.7), media for who is
+/// logged in (1.11), further fields of profiles (1.16), dehydrated devices, delayed events, sliding sync.
+const EARLY_FEATURES: [&str; 6] = [
+    "fi.mau.msc2659.stable",
+    "org.matrix.msc3916.stable",
+    "uk.tcpip.msc4133.stable",
+    "org.matrix.msc3814",
+    "org.matrix.msc4140",
+    "org.matrix.simplified_msc3575",
+];
 
 pub(crate) async fn versions(_: Api, _: Caller, _: Request) -> ApiResult<Response> {
     let mut response = Response::new(VERSIONS.map(String::from).into());

@@ -29,8 +29,7 @@ use crate::unread::Reader;
 use crate::visibility::{Access, member_event};
 
 use extensions::account_data::{self, Changes};
-use extensions::{e2ee, presence, typing};
-use extensions::{e2ee, to_device, typing};
+use extensions::{e2ee, presence, to_device, typing};
 use membership::Current;
 pub(crate) use response::SyncResponse;
 use response::{Events, Rooms};

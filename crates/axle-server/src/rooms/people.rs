@@ -27,11 +27,6 @@ impl Rooms {
         Ok(!joined.is_empty())
     }
 
-    /// 403 if this server is blocked.
-    pub(crate) async fn check_server(&self, server: &ServerName) -> Result<(), MatrixError> {
-        self.0.blocks.now(&*self.0.store).await.map_err(errors::broken)?.check_server(server)
-    }
-
     /// Waits. `false`: the server stops.
     pub(crate) async fn pause(&self, duration: Duration) -> bool {
         self.0.registry.pause(duration).await

@@ -83,25 +83,27 @@ impl Person {
         tokio::time::timeout(Duration::from_secs(60), look).await.expect("no sync ever had it")
     }
 
-    pub async fn get(&self, path: &str) -> Value {
-    pub async fn put(&self, path: &str, body: Value) {
-        request.send().await.unwrap().error_for_status().unwrap();
-
     /// A GET of any path.
     pub async fn fetch(&self, path: &str) -> Fetched {
-        let (address, _) = self.base.split_at(self.base.len() - "/_matrix/client/v3".len());
+        let address = self.address();
         let answer = self.http.get(format!("{address}{path}")).bearer_auth(&self.token).send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Fetched { status, headers, content: answer.bytes().await.unwrap().to_vec() }
+    }
 
     /// Uploads a file; its id.
     pub async fn upload(&self, content_type: &str, content: &[u8]) -> String {
-        let request = self.http.post(format!("{address}/_matrix/media/v3/upload?filename=cat.png"));
+        let request = self.http.post(format!("{}/_matrix/media/v3/upload?filename=cat.png", self.address()));
         let request = request.bearer_auth(&self.token).header("content-type", content_type).body(content.to_vec());
         let answer: Value = request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
         answer["content_uri"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned()
+    }
 
-    async fn get(&self, path: &str) -> Value {
+    fn address(&self) -> &str {
+        self.base.split_at(self.base.len() - "/_matrix/client/v3".len()).0
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
         let request = self.http.get(format!("{}/{path}", self.base)).bearer_auth(&self.token);
         request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }

@@ -31,6 +31,5 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(whoami::whoami)
         .authed(password::password)
         .authed(deactivate::deactivate)
-        .authed(threepids::threepids)
         .authed(openid_token::openid_token)
 }

@@ -56,24 +56,12 @@ struct DeviceKeys {
 }
 
 pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Response>> {
+    session.require_device()?;
     let Request { device_keys, one_time_keys, fallback_keys, unstable_fallback_keys } = request;
     let mut fallback = unstable_fallback_keys;
     fallback.extend(fallback_keys);
     let (user_id, device_id) = (&session.user_id, &session.device_id);
     let upload = key_upload(user_id, device_id, device_keys.as_deref(), one_time_keys, fallback)?;
-    session.require_device()?;
-    let mut fallback_keys = request.unstable_fallback_keys;
-    fallback_keys.extend(request.fallback_keys);
-    let upload = KeyUpload {
-        user_id: session.user_id.clone(),
-        device_id: session.device_id.clone(),
-        device_keys: request.device_keys.map(|keys| device_keys(&session, &keys)).transpose()?,
-        one_time_keys: request.one_time_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
-        fallback_keys: fallback_keys.into_iter().map(new_key).collect::<Result<_, _>>()?,
-    };
-    if upload.fallback_keys.len() > MAX_FALLBACK_KEYS {
-        return Err(MatrixError::invalid_param(format!("There are at most {MAX_FALLBACK_KEYS} fallback keys.")).into());
-    }
     let changes = upload.device_keys.is_some() || !upload.one_time_keys.is_empty() || !upload.fallback_keys.is_empty();
     if changes {
         store(&api, &session, upload).await?;

@@ -6,8 +6,8 @@ pub mod alone;
 pub mod gateway;
 pub mod remote;
 pub mod rooms;
-pub mod sliding;
 pub mod services;
+pub mod sliding;
 pub mod thumbnails;
 
 use std::net::SocketAddr;
@@ -46,7 +46,6 @@ pub struct TestServer {
     pub thumbnails: Arc<Thumbnails>,
     pub gateway: Arc<Gateway>,
     pub remote: Arc<TestRemote>,
-    pub api: ClientApi,
     pub http: reqwest::Client,
     /// Where the content of media is kept.
     pub media: PathBuf,
@@ -134,7 +133,6 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     let media_folder = tempfile::tempdir().unwrap();
     let media = media_folder.path().join("media");
     let gateway = Arc::new(Gateway::default());
-    let (app, work) = router(ApiState {
     let api = ClientApi::new(ApiState {
         store: Arc::clone(&store),
         media: MediaFolder::open(&media).unwrap(),
@@ -147,7 +145,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         services: Arc::new(HttpServices::new()),
         config,
     });
-    let app = api.router();
+    let (app, work) = (api.router(), api.work());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
@@ -171,7 +169,6 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         _task: Task(task),
         work,
         remote,
-        api,
         _media: media_folder,
         _folder: None,
     }

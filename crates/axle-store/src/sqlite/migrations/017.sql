@@ -1,4 +1,4 @@
--- Schema 13: events that are sent later.
+-- Schema 17: events that are sent later.
 
 CREATE TABLE delayed_event (
     id INTEGER PRIMARY KEY,

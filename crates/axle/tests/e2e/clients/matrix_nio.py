@@ -132,7 +132,7 @@ async def verify(alice: Person, bob: Person):
     """Compares short codes, as two people do who look at both screens."""
     device = next(iter(alice.client.device_store.active_user_devices(bob.client.user_id)))
     started = ok(await alice.client.start_key_verification(device))
-    transaction = next(iter(alice.client.key_verifications))
+    transaction = started.to_device_message.content["transaction_id"]
 
     async def both(find):
         for _ in range(10):

@@ -41,7 +41,9 @@ pub(crate) async fn tokens(store: Arc<dyn Store>) {
     assert!(!store.create_user(account("b"), Some("once")).await.unwrap());
     assert!(store.create_user(account("b"), Some("open")).await.unwrap());
     assert!(store.create_user(account("c"), Some("open")).await.unwrap());
-    assert_eq!(store.registration_tokens().await.unwrap(), [token("once", Some(0)), token("open", None)]);
+    let used = |token: RegistrationToken, completed| RegistrationToken { completed, ..token };
+    let expected = [used(token("once", Some(0)), 1), used(token("open", None), 2)];
+    assert_eq!(store.registration_tokens().await.unwrap(), expected);
     store.put_registration_token(token("once", Some(2))).await.unwrap();
     // A name that is taken uses nothing up.
     store.create_user(account("a"), Some("once")).await.unwrap_err();

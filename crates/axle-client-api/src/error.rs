@@ -36,7 +36,9 @@ impl ApiError {
     pub(crate) fn into_matrix_error(self) -> MatrixError {
         match self {
             Self::Matrix(error) | Self::Detailed(error, _) => error,
-            Self::Expired | Self::Authenticate(_) | Self::OAuth(..) => MatrixError::forbidden("This needs somebody who is logged in."),
+            Self::Expired | Self::Authenticate(_) | Self::OAuth(..) => {
+                MatrixError::forbidden("This needs somebody who is logged in.")
+            }
         }
     }
 }

@@ -80,9 +80,9 @@ pub use endpoint::ClientAddress;
 pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
 pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
+pub use queries::{FileOut, Queries};
 pub use room_id::new_room_id;
 pub use servers::{MessageElsewhere, OtherServers};
-pub use queries::{FileOut, Queries};
 pub use service::{
     CreateRoom, Knocked, Notifier, PushGateway, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService,
     SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer,

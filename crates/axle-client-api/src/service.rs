@@ -10,8 +10,8 @@ use axle_media::{ThumbnailError, ThumbnailSize};
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use axle_store::ClientTxnKey;
 use bytes::Bytes;
-use http::Method;
 use futures_util::stream::BoxStream;
+use http::Method;
 use serde_json::{Map, Value};
 
 /// A room to be made. The endpoint has already turned presets and the like into state events.

@@ -272,10 +272,7 @@ impl Routers {
         let client = if shared { client.merge(federation.clone()) } else { client };
         let labelled = |router: Router| router.layer(middleware::from_fn(label));
         let plain = System { well_known: None, ..system.clone() };
-        Self {
-            client: labelled(system.router().merge(client)),
-            federation: labelled(plain.router().merge(federation)),
-        }
+        Self { client: labelled(system.router().merge(client)), federation: labelled(plain.router().merge(federation)) }
     }
 }
 

@@ -160,18 +160,6 @@ fn a_missing_file_is_refused() {
 /// The keys of a configuration as the structs have them.
 fn keys_of_the_structs() -> Vec<String> {
     let value = serde_json::to_value(Config::default()).unwrap();
-    let sections = [
-        "client",
-        "federation",
-        "registration",
-        "rooms",
-        "media",
-        "appservices",
-        "limits",
-        "rate_limits",
-        "metrics",
-        "log",
-    ];
     let mut keys = Vec::new();
     for (name, value) in value.as_object().unwrap() {
         match value.as_object() {

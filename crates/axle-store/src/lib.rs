@@ -8,9 +8,9 @@
 
 mod account_data;
 mod accounts;
-mod dehydrated;
 mod administration;
 mod application_services;
+mod dehydrated;
 mod delayed_events;
 mod delivery;
 mod device_keys;
@@ -33,8 +33,8 @@ mod receipts;
 mod relations;
 mod remote_media;
 mod reports;
-mod search;
 mod room_lists;
+mod search;
 mod to_device;
 mod user_directory;
 
@@ -43,9 +43,9 @@ pub mod sqlite;
 
 pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
 pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, RegistrationToken, User};
-pub use dehydrated::{DehydratedDevice, DehydratedDevices};
 pub use administration::{AccountOrder, AccountQuery, Administration, FoundAccounts};
 pub use application_services::{ApplicationServices, ServiceProgress};
+pub use dehydrated::{DehydratedDevice, DehydratedDevices};
 pub use delayed_events::{
     DelayedEvent, DelayedEvents, DelayedOutcome, FinishedDelayedEvent, MAX_DELAYED_EVENTS_PER_USER,
     MAX_FINISHED_DELAYED_EVENTS_PER_USER, PutDelayedEvent,
@@ -85,8 +85,8 @@ pub use relations::{
 };
 pub use remote_media::{RemoteMedia, RemoteMediaAge, RemoteMediaItem};
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
-pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
+pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 

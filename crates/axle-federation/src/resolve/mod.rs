@@ -20,7 +20,6 @@ pub use cache::{DEFAULT_TTL, FIRST_ERROR_TTL, MAX_ERROR_TTL, MAX_TTL, MIN_TTL};
 pub use decision::DEFAULT_PORT;
 pub use well_known::{MAX_REDIRECTS, MAX_WELL_KNOWN_BYTES, WELL_KNOWN_TIMEOUT};
 
-
 use crate::web::{self, OpenAnswer, WebError};
 use cache::Entry;
 use decision::{Question, Resolution};

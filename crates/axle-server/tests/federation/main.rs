@@ -2,9 +2,9 @@
 
 #![allow(unreachable_pub, dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+mod asking;
 mod devices;
 mod edus;
-mod asking;
 mod handshakes;
 mod invites;
 mod media;

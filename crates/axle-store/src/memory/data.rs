@@ -13,7 +13,10 @@ use super::device_lists::ListData;
 use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
-    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault, InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, User,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault,
+    InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt,
+    RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent, StoredKey, ToDevice,
+    Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.

@@ -10,8 +10,8 @@ mod password;
 mod refresh;
 mod register;
 mod register_available;
-mod registration_token;
 mod register_by_service;
+mod registration_token;
 mod shared_secret;
 mod whoami;
 

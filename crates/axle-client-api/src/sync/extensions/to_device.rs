@@ -20,7 +20,8 @@ pub(crate) struct ToDevice {
 /// The messages up to a moment, so many at most, and where the answer has to end so that the next one goes on with those
 /// that are left.
 pub(crate) async fn read(api: &Api, session: &Session, until: i64, limit: usize) -> ApiResult<(ToDevice, i64)> {
-    let mut found = api.store.to_device(&session.user_id, &session.device_id, BEFORE_EVERYTHING, until, limit + 1).await?;
+    let mut found =
+        api.store.to_device(&session.user_id, &session.device_id, BEFORE_EVERYTHING, until, limit + 1).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let until = if more { found.last().map_or(until, |last| last.stream) } else { until };

@@ -16,7 +16,8 @@ use crate::common::{Person, TestServer, config, server_on, server_with};
 
 /// A server with these services.
 async fn with_services(services: Vec<ApplicationService>) -> TestServer {
-    let server = server_with(configured(services.clone())).await;
+    let mut server = server_with(configured(services.clone())).await;
+    server.stop_work().await;
     make_users(&server, services).await;
     server
 }
@@ -42,7 +43,7 @@ struct Telling(tokio::task::JoinHandle<()>);
 
 impl Telling {
     fn start(server: &TestServer) -> Self {
-        Self(tokio::spawn(server.api.clone().tell_services()))
+        Self(tokio::spawn(server.work_until_dropped()))
     }
 }
 
@@ -77,7 +78,8 @@ async fn whoami(server: &TestServer, query: &str) -> Value {
 
 /// A second server on the store of the first, as after a restart.
 async fn restarted(store: &Arc<dyn Store>, service: &TestService) -> (TestServer, Telling) {
-    let server = server_on(Arc::clone(store), configured(vec![registration(Some(service.url.clone()))])).await;
+    let mut server = server_on(Arc::clone(store), configured(vec![registration(Some(service.url.clone()))])).await;
+    server.stop_work().await;
     let telling = Telling::start(&server);
     (server, telling)
 }

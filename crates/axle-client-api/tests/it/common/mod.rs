@@ -182,6 +182,15 @@ impl TestServer {
         task.await.unwrap();
     }
 
+    /// Does it, for a test that stopped it and has it done in its own time.
+    pub fn work_until_dropped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let work = self.api.work();
+        async move {
+            let (_stop, stopped) = watch::channel(false);
+            work.run(stopped).await;
+        }
+    }
+
     /// Registers somebody and logs them in.
     pub async fn person(&self, name: &str) -> Person {
         let body = json!({

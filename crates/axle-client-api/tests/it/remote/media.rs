@@ -29,7 +29,7 @@ fn pieces(content: &[u8]) -> Vec<Result<Bytes, MatrixError>> {
 /// Lets the server remove what it does not want to keep, until there are so many files.
 async fn sweep(server: &TestServer, files_left: usize) {
     tokio::select! {
-        () = server.api.keep_remote_media_small() => {}
+        () = server.work_until_dropped() => {}
         () = async {
             while files(&server.media).len() != files_left {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -122,7 +122,8 @@ async fn a_file_that_does_not_move_is_given_up() {
 #[tokio::test]
 async fn old_files_go_with_their_thumbnails_and_uploads_stay() {
     let media = MediaConfig { remote_retention: Some(Duration::ZERO), ..MediaConfig::default() };
-    let server = server_with(ClientApiConfig { media, ..config() }).await;
+    let mut server = server_with(ClientApiConfig { media, ..config() }).await;
+    server.stop_work().await;
     let alice = server.person("alice").await;
     let uploaded = crate::media::upload(&alice, "", "image/png", b"mine").await;
     server.remote.file(CAT, pieces(&photo()), None);
@@ -143,7 +144,8 @@ async fn old_files_go_with_their_thumbnails_and_uploads_stay() {
 #[tokio::test]
 async fn too_many_bytes_are_too_many() {
     let media = MediaConfig { remote_cache_bytes: 1500, ..MediaConfig::default() };
-    let server = server_with(ClientApiConfig { media, ..config() }).await;
+    let mut server = server_with(ClientApiConfig { media, ..config() }).await;
+    server.stop_work().await;
     let alice = server.person("alice").await;
     for (name, byte) in [("one", 1), ("two", 2), ("three", 3)] {
         server.remote.file(&format!("media other.org {name}"), pieces(&[byte; 700]), None);

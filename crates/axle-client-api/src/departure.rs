@@ -20,7 +20,7 @@ const ROOMS_AT_ONCE: usize = 8;
 pub(crate) async fn end(api: &Api, user_id: &UserId) -> ApiResult<()> {
     api.store.deactivate_user(user_id).await?;
     e2ee::tell_changed(api, user_id).await?;
-    tokio::spawn(depart(api.store.clone(), api.rooms.clone(), user_id.clone()));
+    api.background.spawn(depart(api.store.clone(), api.rooms.clone(), user_id.clone()));
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod accounts;
 mod aggregations;
 mod aliases;
 mod appservice;
+mod background;
 mod by_time;
 mod cache;
 mod config;
@@ -110,6 +111,11 @@ impl ClientApi {
     /// What is to be run as long as they are served.
     pub fn work(&self) -> Work {
         Work::new(self.0.clone())
+    }
+
+    /// Breaks off what requests have begun and left behind. To be called when nothing is answered any more.
+    pub async fn end_background(&self) {
+        self.0.background.end().await;
     }
 
     /// What other servers are answered.

@@ -93,7 +93,7 @@ fn note(api: &Api, session: &Session, said: PresenceState, status_msg: Option<Op
     let user_id = &session.user_id;
     let noted = api.presence.note(&api.clock, user_id, &session.device_id, said, status_msg, Instant::now());
     if noted.watch {
-        tokio::spawn(watch(api.clone(), user_id.clone()));
+        api.background.spawn(watch(api.clone(), user_id.clone()));
     }
     if noted.changed {
         tell_later(api, user_id);
@@ -116,8 +116,8 @@ async fn watch(api: Api, user_id: UserId) {
 
 /// Nobody who makes a request waits until others know.
 fn tell_later(api: &Api, user_id: &UserId) {
-    let (api, user_id) = (api.clone(), user_id.clone());
-    tokio::spawn(async move {
+    let (background, api, user_id) = (&api.background, api.clone(), user_id.clone());
+    background.spawn(async move {
         if let Err(error) = tell(&api, &user_id).await {
             tracing::info!(%user_id, ?error, "nobody was told whether a user is there");
         }

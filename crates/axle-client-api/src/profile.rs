@@ -143,7 +143,7 @@ pub(crate) async fn change_of(api: &Api, user_id: &UserId, change: impl FnOnce(&
         return Ok(());
     }
     api.store.put_profile(user_id, profile).await?;
-    tokio::spawn(tell_rooms(api.clone(), user_id.clone()));
+    api.background.spawn(tell_rooms(api.clone(), user_id.clone()));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use axle_store::Store;
 use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::appservice::{Protocols, Queues};
+use crate::background::Background;
 use crate::config::{ClientApiConfig, RateLimits};
 use crate::delayed::Delays;
 use crate::endpoints::Deletions;
@@ -74,6 +75,8 @@ pub(crate) struct Inner {
     state: ApiState,
     /// Those of requests that have none.
     unlimited: Arc<Limits>,
+    /// What requests have begun and left behind.
+    pub(crate) background: Background,
     pub(crate) passwords: PasswordPool,
     pub(crate) uia: Sessions,
     pub(crate) seen: Sightings,
@@ -135,6 +138,7 @@ impl Api {
             protocols: Protocols::default(),
             deletions: Deletions::default(),
             state,
+            background: Background::default(),
             passwords: PasswordPool::default(),
             uia: Sessions::default(),
             seen: Sightings::default(),

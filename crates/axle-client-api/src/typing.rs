@@ -60,7 +60,7 @@ async fn set_here(api: &Api, room_id: &RoomId, user_id: &UserId, timeout: Option
         Some(timeout) => {
             let began = api.typing.begin(&api.clock, room_id, user_id, Instant::now() + timeout.min(MAX_TIMEOUT));
             if let Some(began) = began {
-                tokio::spawn(end_in_time(api.clone(), room_id.clone(), user_id.clone(), began));
+                api.background.spawn(end_in_time(api.clone(), room_id.clone(), user_id.clone(), began));
             }
             began.is_some()
         }

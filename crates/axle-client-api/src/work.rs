@@ -1,4 +1,4 @@
-//! What the API does without being asked: it tells push gateways and application services, makes messages searchable, and
+//! What the API does without being asked: it tells push gateways and application services, makes messages searchable,
 //! removes files of other servers, and sends delayed events.
 
 use tokio::sync::watch;

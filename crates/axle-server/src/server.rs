@@ -38,6 +38,7 @@ pub struct Server {
     network: Option<Network>,
     listeners: Vec<(Api, Running)>,
     certificates: Arc<Certificates>,
+    clients: ClientApi,
     /// What the client-server API does beside answering.
     client_work: JoinHandle<()>,
     /// Deactivated accounts leave their rooms.
@@ -150,7 +151,7 @@ impl Server {
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
         between.devices_changed().await;
         let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
-        Ok(Self { rooms, network, listeners, certificates, client_work, departures, stop, _folder: folder })
+        Ok(Self { rooms, network, listeners, certificates, clients, client_work, departures, stop, _folder: folder })
     }
 
     /// Where an API listens.
@@ -173,6 +174,7 @@ impl Server {
         if let Err(error) = self.client_work.await {
             tracing::error!(%error, "the work beside the client-server API broke off");
         }
+        self.clients.end_background().await;
         // Who has not left all rooms yet goes on leaving them after the next start.
         self.departures.abort();
         let _ = self.departures.await;

@@ -99,8 +99,8 @@ fn begin(api: &Api, address: Address, wait: Duration) -> Result<watch::Receiver<
     }
     let (tell, outcome) = watch::channel(None);
     under_way.insert(address.clone(), outcome.clone());
-    let api = api.clone();
-    tokio::spawn(async move {
+    let (background, api) = (&api.background, api.clone());
+    background.spawn(async move {
         let entry = UnderWay { api: &api, address: &address };
         let fetched = tokio::time::timeout(MAX_TIME, fetch(&api, &address, wait)).await;
         let too_slow = |_| Err(MatrixError::gateway_timeout("The other server is too slow.").into());

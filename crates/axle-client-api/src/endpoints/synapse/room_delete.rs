@@ -87,8 +87,9 @@ async fn second(api: Api, request: RawRequest) -> ApiResult<Response> {
         error: None,
         shutdown_room: ShutDown::default(),
     });
-    let id = delete_id.clone();
-    tokio::spawn(async move {
+    let (id, here) = (delete_id.clone(), api.clone());
+    api.background.spawn(async move {
+        let api = here;
         let done = shut_down(&api, &room_id, request).await;
         api.deletions.finish(&id, done.map_err(|error| format!("{error:?}")));
     });

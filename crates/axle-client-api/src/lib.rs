@@ -14,6 +14,7 @@ mod cache;
 mod config;
 mod delayed;
 mod departure;
+mod elsewhere;
 mod endpoint;
 mod endpoints;
 mod error;

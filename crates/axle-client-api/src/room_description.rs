@@ -13,7 +13,7 @@ use crate::state::Api;
 use crate::visibility::{StateKey, member_event, membership};
 
 /// The state that [`Description`] is made of.
-const TYPES: &[&str] = &[
+pub(crate) const TYPES: &[&str] = &[
     "m.room.create",
     "m.room.name",
     "m.room.topic",

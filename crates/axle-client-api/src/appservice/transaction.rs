@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use axle_protocol::{MatrixError, RoomId, UserId};
-use axle_store::{EventStatus, OutOfRoom, StoredEvent};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::ApplicationService;
 use super::interest::Interests;
+use crate::elsewhere::event_elsewhere;
 use crate::error::{ApiError, ApiResult};
 use crate::render;
 use crate::state::Api;
@@ -81,7 +81,7 @@ pub(super) async fn read(
             told.push(event);
         }
     }
-    told.extend(outside.into_iter().filter(|entry| service.has_user(entry.user_id.as_str())).map(from_outside));
+    told.extend(outside.into_iter().filter(|entry| service.has_user(entry.user_id.as_str())).map(event_elsewhere));
     told.sort_by_key(|event| event.stream);
     let mut by_room: BTreeMap<RoomId, Vec<_>> = BTreeMap::new();
     for (room_id, receipt) in read {
@@ -128,20 +128,6 @@ pub(super) async fn add_typing(
 /// Where what was read ends, if there may be more.
 fn end<T>(read: &[T], stream: impl Fn(&T) -> i64) -> Option<i64> {
     read.last().filter(|_| read.len() == MAX_EXAMINED).map(stream)
-}
-
-/// An invite to a room that this server is not in, as an event.
-fn from_outside(entry: OutOfRoom) -> StoredEvent {
-    StoredEvent {
-        event_id: entry.event_id,
-        room_id: entry.room_id,
-        room_version: entry.room_version,
-        stream: entry.stream,
-        position: None,
-        status: EventStatus::Accepted,
-        json: entry.json,
-        redacted_by: None,
-    }
 }
 
 fn unwritable(error: serde_json::Error) -> ApiError {

@@ -2,8 +2,9 @@
 
 use axle_protocol::UserId;
 use axle_protocol::auth::Membership;
-use axle_store::{EventStatus, OutOfRoom, StoredEvent, UserRoom};
+use axle_store::UserRoom;
 
+use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
 use crate::state::Api;
 use crate::token::BEFORE_EVERYTHING;
@@ -23,7 +24,7 @@ pub(super) async fn read(api: &Api, user_id: &UserId, after: i64, until: i64) ->
     }
     for entry in api.store.out_of_room(user_id).await? {
         if entry.membership == Membership::Invite && after < entry.stream && entry.stream <= until {
-            due.extend(reader.invite(invite(entry)).await?);
+            due.extend(reader.invite(event_elsewhere(entry)).await?);
         }
     }
     bound(&mut due);
@@ -64,18 +65,4 @@ pub(crate) async fn only_seen(api: &Api, access: &Access, found: Vec<Notifying>)
 fn bound(due: &mut Vec<Notifying>) {
     due.sort_by_key(|notifying| notifying.event.stream);
     due.drain(..due.len().saturating_sub(MAX_DUE));
-}
-
-/// An invite to a room that this server is not in.
-fn invite(entry: OutOfRoom) -> StoredEvent {
-    StoredEvent {
-        event_id: entry.event_id,
-        room_id: entry.room_id,
-        room_version: entry.room_version,
-        stream: entry.stream,
-        position: None,
-        status: EventStatus::Accepted,
-        json: entry.json,
-        redacted_by: None,
-    }
 }

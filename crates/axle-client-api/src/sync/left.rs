@@ -2,12 +2,13 @@
 
 use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
-use axle_store::{EventStatus, OutOfRoom, StoredEvent};
+use axle_store::{OutOfRoom, StoredEvent};
 
 use super::Sync;
 use super::membership::Member;
 use super::response::{Events, LeftRoom, Timeline};
 use super::timeline::Known;
+use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
 use crate::render::{Format, View, render};
 use crate::token::Token;
@@ -45,20 +46,6 @@ pub(super) async fn read(
 /// The end of an invite or a knock in a room that this server is not in.
 pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResult<LeftRoom> {
     only_the_end(sync, event_elsewhere(entry)).await
-}
-
-/// The member event of an invite or a knock in a room that this server is not in, or of its end.
-pub(super) fn event_elsewhere(entry: OutOfRoom) -> StoredEvent {
-    StoredEvent {
-        event_id: entry.event_id,
-        room_id: entry.room_id,
-        room_version: entry.room_version,
-        stream: entry.stream,
-        position: None,
-        status: EventStatus::Accepted,
-        json: entry.json,
-        redacted_by: None,
-    }
 }
 
 /// A room of which the user saw nothing but what ended.

@@ -32,3 +32,12 @@ fn fields(request: &RawRequest) -> ApiResult<Vec<(String, String)>> {
     let private = ["access_token", "user_id", "device_id", "org.matrix.msc3202.device_id"];
     Ok(query.into_iter().filter(|(name, _)| !private.contains(&name.as_str())).collect())
 }
+
+/// The same where no protocol is named: this field has to name what is looked for.
+fn fields_with(request: &RawRequest, key: &str) -> ApiResult<Vec<(String, String)>> {
+    let fields = fields(request)?;
+    if !fields.iter().any(|(name, _)| name == key) {
+        return Err(MatrixError::missing_param(format!("There is no {key} in the query.")).into());
+    }
+    Ok(fields)
+}

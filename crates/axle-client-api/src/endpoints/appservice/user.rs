@@ -1,10 +1,9 @@
 //! `GET /_matrix/client/v3/thirdparty/user` and `GET /_matrix/client/v3/thirdparty/user/{protocol}`
 
-use axle_protocol::MatrixError;
 use axum::response::Response;
 use http::Method;
 
-use super::fields;
+use super::{fields, fields_with};
 use crate::appservice;
 use crate::endpoint::{Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
@@ -24,10 +23,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
 
 /// What a user here stands for, in all networks.
 async fn of_any(api: Api, _: Session, request: RawRequest) -> ApiResult<Response> {
-    let fields = fields(&request)?;
-    if !fields.iter().any(|(name, _)| name == KEY) {
-        return Err(MatrixError::missing_param(format!("There is no {KEY} in the query.")).into());
-    }
+    let fields = fields_with(&request, KEY)?;
     Ok(respond(JsonResponse(appservice::users(&api, None, fields).await)))
 }
 

@@ -14,21 +14,10 @@ use crate::error::ApiResult;
 use crate::event_content;
 use crate::json_response::JsonResponse;
 use crate::render;
+use crate::room_description;
 use crate::state::Api;
 
 pub(super) const PATHS: [&str; 1] = ["/_synapse/admin/v1/rooms/{room_id}"];
-/// The state that a room is described by.
-const TYPES: &[&str] = &[
-    "m.room.create",
-    "m.room.name",
-    "m.room.topic",
-    "m.room.avatar",
-    "m.room.canonical_alias",
-    "m.room.join_rules",
-    "m.room.history_visibility",
-    "m.room.guest_access",
-    "m.room.encryption",
-];
 
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     admin(endpoints, Method::GET, &PATHS, room_get)
@@ -65,7 +54,7 @@ async fn room_get(api: Api, request: RawRequest) -> ApiResult<Response> {
 /// Describes rooms; those that are not known are left out, the order is kept.
 pub(super) async fn describe(api: &Api, room_ids: &[RoomId]) -> ApiResult<Vec<Described>> {
     let mut described = Vec::with_capacity(room_ids.len());
-    for room in api.store.describe_rooms(room_ids, TYPES).await? {
+    for room in api.store.describe_rooms(room_ids, room_description::TYPES).await? {
         described.push(of_room(api, room).await?);
     }
     Ok(described)

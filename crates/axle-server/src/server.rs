@@ -34,11 +34,14 @@ use crate::thumbnails::ThumbnailProcesses;
 
 /// A running server.
 pub struct Server {
+    store: Arc<dyn Store>,
     rooms: Rooms,
     network: Option<Network>,
     listeners: Vec<(Api, Running)>,
     certificates: Arc<Certificates>,
     clients: ClientApi,
+    /// Answers `axle admin`, unless the socket could not be opened.
+    admin: Option<JoinHandle<()>>,
     /// What the client-server API does beside answering.
     client_work: JoinHandle<()>,
     /// Deactivated accounts leave their rooms.
@@ -142,16 +145,28 @@ impl Server {
             running: true,
         };
         let socket = DataFolder::admin_socket(&config.data);
-        if let Err(error) = admin::listen(&socket, admin, stopped.clone()).await {
+        let admin = admin::listen(&socket, admin, stopped.clone()).await.inspect_err(|error| {
             tracing::warn!(socket = %socket.display(), %error, "axle admin works only while the server is stopped");
-        }
+        });
         // After the socket: whoever sees the server answer may go on with `axle admin`.
         let listeners = listeners.serve(&config, &routers, &metrics, &stopped);
         let client_work = tokio::spawn(clients.work().run(stopped));
         resume(&rooms, network.as_ref()).await.map_err(|error| StartError::Store { path: folder.database(), error })?;
         between.devices_changed().await;
-        let departures = tokio::spawn(axle_client_api::finish_departures(store, Arc::new(rooms.clone())));
-        Ok(Self { rooms, network, listeners, certificates, clients, client_work, departures, stop, _folder: folder })
+        let departures = tokio::spawn(axle_client_api::finish_departures(store.clone(), Arc::new(rooms.clone())));
+        Ok(Self {
+            store,
+            rooms,
+            network,
+            listeners,
+            certificates,
+            clients,
+            admin: admin.ok(),
+            client_work,
+            departures,
+            stop,
+            _folder: folder,
+        })
     }
 
     /// Where an API listens.
@@ -182,6 +197,10 @@ impl Server {
         if let Some(network) = self.network {
             network.stop().await;
         }
+        if let Some(admin) = self.admin {
+            let _ = admin.await;
+        }
+        self.store.close().await;
     }
 }
 

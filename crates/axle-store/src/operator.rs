@@ -39,6 +39,10 @@ pub trait Operator {
     /// Whether reading and writing work at this moment. What failed to be written last is tried anew.
     async fn probe(&self) -> Result<(), StoreError>;
 
+    /// Waits for what is read and written at this moment, and closes: later writes fail, and reads may, whoever still
+    /// holds the store. Dropping the store closes it too, but does not wait for reads.
+    async fn close(&self);
+
     /// Checks the store's own consistency; a sentence for each thing that is wrong.
     async fn check(&self) -> Result<Vec<String>, StoreError>;
 

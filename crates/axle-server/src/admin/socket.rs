@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Admin, AdminError, Request};
 use crate::folder::FILE_MODE;
@@ -49,33 +50,36 @@ pub enum SocketError {
     Refused(#[from] AdminError),
 }
 
-/// Opens the socket and answers until told to stop.
-pub async fn listen(path: &Path, admin: Admin, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+/// Opens the socket and answers until told to stop. When the task ends, the socket is gone, and commands under way are
+/// broken off.
+pub async fn listen(path: &Path, admin: Admin, mut stop: watch::Receiver<bool>) -> std::io::Result<JoinHandle<()>> {
     // Left over from a process that was killed: the folder's lock says that no other one is there.
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(FILE_MODE))?;
     let path = path.to_owned();
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
+        let mut commands = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
                 accepted = listener.accept() => accepted,
+                Some(_) = commands.join_next() => continue,
             };
             let Ok((stream, _)) = accepted else {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             };
             let admin = admin.clone();
-            tokio::spawn(async move {
+            commands.spawn(async move {
                 if let Err(error) = serve(stream, &admin).await {
                     tracing::debug!(%error, "an administration request failed");
                 }
             });
         }
+        commands.shutdown().await;
         let _ = std::fs::remove_file(&path);
-    });
-    Ok(())
+    }))
 }
 
 async fn serve(stream: UnixStream, admin: &Admin) -> std::io::Result<()> {

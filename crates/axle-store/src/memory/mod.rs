@@ -60,6 +60,7 @@ struct Inner {
     volatile: Volatile,
     held: VecDeque<Held>,
     holding: bool,
+    closed: bool,
     failures: usize,
     delay: Option<Duration>,
 }
@@ -140,6 +141,9 @@ impl MemoryStore {
         let (reply, answer) = oneshot::channel();
         {
             let mut inner = self.lock();
+            if inner.closed {
+                return Err(StoreError::Io("the store is closed".into()));
+            }
             if inner.failures > 0 {
                 inner.failures -= 1;
                 return Err(StoreError::Io("a write failed, as it was told to".into()));

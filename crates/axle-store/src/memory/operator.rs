@@ -26,6 +26,10 @@ impl Operator for MemoryStore {
         self.write(|_| Ok(())).await
     }
 
+    async fn close(&self) {
+        self.lock().closed = true;
+    }
+
     async fn check(&self) -> Result<Vec<String>, StoreError> {
         Ok(self.lock().data.rooms.iter().flat_map(|(room_id, room)| check_room(room_id, room)).collect())
     }

@@ -124,7 +124,7 @@ struct Inner {
     writer: Option<Writer>,
     path: PathBuf,
     options: Options,
-    _lock: Option<File>,
+    lock: Mutex<Option<File>>,
 }
 
 /// What the writer thread and everyone else both see.
@@ -181,7 +181,7 @@ impl SqliteStore {
         shared.events.load(&conn, event_index::indexed_to(&conn)?)?;
         let readers = Readers::new(path.to_owned(), options.clone());
         let writer = if options.read_only { None } else { Some(Writer::start(conn, shared.clone())?) };
-        let inner = Inner { shared, readers, writer, path: path.to_owned(), options, _lock: lock };
+        let inner = Inner { shared, readers, writer, path: path.to_owned(), options, lock: Mutex::new(lock) };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -36,6 +37,21 @@ impl Operator for SqliteStore {
             copy(&from, &to)
         };
         tokio::task::spawn_blocking(copy).await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    async fn close(&self) {
+        // The connection that is closed last makes the log part of the file: the writer's.
+        self.inner.readers.close().await;
+        let store = self.clone();
+        let end = move || {
+            if let Some(writer) = &store.inner.writer {
+                writer.close();
+            }
+            store.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(end).await {
+            tracing::error!(%error, "the store was not closed in order");
+        }
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! Reading, on connections of its own: readers never wait for the writer nor it for them.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -14,12 +14,13 @@ pub(super) struct Readers {
     path: PathBuf,
     options: Options,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    /// Each is kept as long as its read runs, which may be longer than somebody waits for it.
+    permits: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf, options: Options) -> Arc<Self> {
-        let permits = Semaphore::new(options.readers.max(1));
+        let permits = Arc::new(Semaphore::new(options.readers.max(1)));
         Arc::new(Self { path, options, idle: Mutex::default(), permits })
     }
 
@@ -29,14 +30,31 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let _permit = self.permits.acquire().await.map_err(|error| StoreError::Io(error.to_string()))?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
         let readers = self.clone();
-        let run = move || readers.run(work);
+        let run = move || {
+            let result = readers.run(work);
+            drop(permit);
+            result
+        };
         tokio::task::spawn_blocking(run).await.map_err(|error| StoreError::Io(error.to_string()))?
     }
 
+    /// Waits for all reads that run, and closes their connections. Later reads fail.
+    pub(super) async fn close(&self) {
+        let all = u32::try_from(self.options.readers.max(1)).unwrap_or(u32::MAX);
+        // An error: it is closed already.
+        let _all = self.permits.acquire_many(all).await;
+        self.permits.close();
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle().pop();
         let conn = match idle {
             Some(conn) => conn,
             None => super::connect(&self.path, &self.options, super::Access::Read)?,
@@ -49,8 +67,12 @@ impl Readers {
         })();
         // A connection that is still in a transaction had its COMMIT fail: it is not used again.
         if conn.is_autocommit() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            self.idle().push(conn);
         }
         result
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::Io("the store is closed".into())
 }

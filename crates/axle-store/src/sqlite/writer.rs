@@ -157,13 +157,21 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
-    fn drop(&mut self) {
+impl Writer {
+    /// Writes what is queued and ends the thread. Later writes fail. Blocks.
+    pub(super) fn close(&self) {
+        // An error: the thread has ended already.
         let _ = self.queue.send(Message::Close);
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the store's writer thread had panicked");
         }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -86,6 +86,23 @@ fn txn_key() -> ClientTxnKey {
 }
 
 #[tokio::test]
+async fn a_closed_file_is_free_whoever_holds_the_store() {
+    let folder = Folder::new();
+    for _ in 0..5 {
+        let store = folder.open();
+        store.block_room(&room("one"), true).await.unwrap();
+        for _ in 0..5 {
+            // Nobody waits for the end of it.
+            let _ = tokio::time::timeout(std::time::Duration::ZERO, store.blocked_rooms()).await;
+        }
+        store.close().await;
+        assert!(!folder.0.path().join("axle.db-wal").exists());
+        assert!(matches!(store.blocked_rooms().await, Err(StoreError::Io(_))));
+        assert_eq!(folder.open().blocked_rooms().await.unwrap(), [room("one")]);
+    }
+}
+
+#[tokio::test]
 async fn everything_is_there_after_reopening() {
     let folder = Folder::new();
     let store = folder.open();

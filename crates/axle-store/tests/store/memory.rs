@@ -33,6 +33,14 @@ async fn a_false_claim_of_having_made_the_events_is_refused() {
     assert_eq!(head(&store, &room("one")).await, Some(2));
 }
 
+#[tokio::test]
+async fn what_is_written_after_closing_fails() {
+    let (_memory, store) = prepared().await;
+    store.close().await;
+    assert!(matches!(store.block_room(&room("one"), true).await, Err(StoreError::Io(_))));
+    assert!(store.blocked_rooms().await.unwrap().is_empty());
+}
+
 /// Starts appends that wait for one another's heads, and returns when all of them are held.
 async fn start_held(
     memory: &MemoryStore,

@@ -35,6 +35,7 @@ mod remote_media;
 mod reports;
 mod room_lists;
 mod search;
+mod snapshot;
 mod to_device;
 mod user_directory;
 
@@ -68,7 +69,7 @@ pub use key_backups::{BackupKey, KeyBackup, KeyBackups, KeyQuality, PutAuthData,
 pub use keys::{ServerKeys, StoredKey};
 pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
-    StateEntry, StoredEvent, SyncRoom, UserRoom,
+    StateBefore, StateEntry, StoredEvent, SyncRoom, UserRoom,
 };
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
 pub use oauth::{
@@ -87,6 +88,7 @@ pub use remote_media::{RemoteMedia, RemoteMediaAge, RemoteMediaItem};
 pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
 pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
+pub use snapshot::{ReadingWork, Snapshots, read_at_once};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
@@ -123,6 +125,7 @@ pub trait Store:
     + ApplicationServices
     + Administration
     + Operator
+    + Snapshots
     + Send
     + Sync
     + 'static
@@ -160,6 +163,7 @@ impl<T> Store for T where
         + ApplicationServices
         + Administration
         + Operator
+        + Snapshots
         + Send
         + Sync
         + 'static

@@ -56,6 +56,17 @@ pub struct NewEvent {
     pub json: Arc<str>,
 }
 
+/// An entry of the state before the event at a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateBefore {
+    /// Of the event.
+    pub position: i64,
+    /// `type` of the entry.
+    pub event_type: String,
+    /// `state_key` of the entry.
+    pub state_key: String,
+}
+
 /// A change of who gets a room's events from us, its hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryChange {
@@ -296,6 +307,13 @@ pub trait RoomLog {
         event_type: &str,
         state_key: &str,
     ) -> Result<Option<StoredEvent>, StoreError>;
+
+    /// As many entries at once, in this order. Nothing if the room is not known.
+    async fn state_events_before(
+        &self,
+        room_id: &RoomId,
+        wanted: Vec<StateBefore>,
+    ) -> Result<Vec<Option<StoredEvent>>, StoreError>;
 
     /// State changes with `after < stream <= until`, the last of each key.
     async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError>;

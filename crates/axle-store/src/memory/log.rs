@@ -8,8 +8,8 @@ use axle_protocol::{EventId, RoomId, UserId};
 use super::MemoryStore;
 use super::data::{Data, Room};
 use crate::{
-    Append, Appended, Direction, EventStatus, OutOfRoom, RoomHead, RoomLog, RoomSnapshot, StateEntry, StoreError,
-    StoredEvent, SyncRoom, UserRoom,
+    Append, Appended, Direction, EventStatus, OutOfRoom, RoomHead, RoomLog, RoomSnapshot, StateBefore, StateEntry,
+    StoreError, StoredEvent, SyncRoom, UserRoom,
 };
 
 impl MemoryStore {
@@ -112,6 +112,19 @@ impl RoomLog for MemoryStore {
     ) -> Result<Option<StoredEvent>, StoreError> {
         let key = (event_type.to_owned(), state_key.to_owned());
         self.read_room(room_id, |room| room.state_entry_before(position, &key).cloned())
+    }
+
+    async fn state_events_before(
+        &self,
+        room_id: &RoomId,
+        wanted: Vec<StateBefore>,
+    ) -> Result<Vec<Option<StoredEvent>>, StoreError> {
+        self.read_room(room_id, |room| {
+            let before = |StateBefore { position, event_type, state_key }| {
+                room.state_entry_before(position, &(event_type, state_key)).cloned()
+            };
+            wanted.into_iter().map(before).collect()
+        })
     }
 
     async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError> {

@@ -35,6 +35,7 @@ mod remote_media;
 mod reports;
 mod room_lists;
 mod search;
+mod snapshot;
 mod state;
 mod to_device;
 mod user_directory;

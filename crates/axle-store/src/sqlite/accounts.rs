@@ -132,7 +132,8 @@ impl Accounts for SqliteStore {
         let (user_id, device_id, event_ids) = (user_id.clone(), device_id.to_owned(), event_ids.to_vec());
         self.read(move |conn| {
             let mut find = conn.prepare_cached(
-                "SELECT txn_id FROM client_txn WHERE event_id = ?1 AND user_id = ?2 AND device_id = ?3",
+                // Without the signs, all that the device ever sent would be gone through.
+                "SELECT txn_id FROM client_txn WHERE event_id = ?1 AND +user_id = ?2 AND +device_id = ?3",
             )?;
             let mut found = Vec::new();
             for event_id in event_ids {

@@ -20,7 +20,7 @@ pub(super) fn last_stream(conn: &Connection) -> Result<i64, StoreError> {
 
 /// Stores an append, or finds that it may not be stored.
 pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, StoreError> {
-    let found = rows::room(tx.conn, &append.room_id)?;
+    let found = rows::room_now(tx.conn, &append.room_id)?;
     let head = found.as_ref().and_then(|room| room.head);
     if head != append.expected_head {
         return Err(StoreError::HeadMoved {

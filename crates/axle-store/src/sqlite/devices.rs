@@ -24,6 +24,10 @@ impl Devices for SqliteStore {
 
     async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<Device>, StoreError> {
         let hash = *access_hash;
+        let changes = match self.inner.shared.sessions.get(&hash) {
+            Ok(device) => return Ok(Some(device)),
+            Err(changes) => changes,
+        };
         let found = self.read(move |conn| {
             let current = by_token(conn, &hash)?;
             let next = "SELECT EXISTS (SELECT 1 FROM device WHERE next_token_hash = ?1)";
@@ -32,6 +36,10 @@ impl Devices for SqliteStore {
         });
         let (current, is_next) = found.await?;
         if !is_next {
+            // Where another process writes, nothing would tell that the device has changed.
+            if let Some(device) = current.as_ref().filter(|_| self.inner.writer.is_some()) {
+                self.inner.shared.sessions.put(device, changes);
+            }
             return Ok(current);
         }
         self.write(move |tx| {
@@ -72,6 +80,7 @@ impl Devices for SqliteStore {
             let sql = "UPDATE device SET display_name = ?3 WHERE user_id = ?1 AND device_id = ?2";
             let named = tx.conn.prepare_cached(sql)?.execute(params![user_id.as_str(), device_id, name])? == 1;
             if named {
+                tx.effects.device_users.push(user_id.clone());
                 device_keys::renamed(tx, &user_id, &device_id)?;
             }
             Ok(named)
@@ -105,6 +114,7 @@ impl Devices for SqliteStore {
 
 /// Logs devices out; all of the user's if `device_id` is `None`.
 pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
+    tx.effects.device_users.push(user_id.clone());
     device_keys::remove(tx, user_id, device_id)?;
     for table in TABLES {
         let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = coalesce(?2, device_id)");
@@ -114,12 +124,13 @@ pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>)
 }
 
 /// Creates a device, or logs it in anew.
-pub(super) fn put(tx: &Tx<'_>, device: &Device) -> Result<bool, StoreError> {
+pub(super) fn put(tx: &mut Tx<'_>, device: &Device) -> Result<bool, StoreError> {
     // Between the check of a password and this the account may have ended.
     let deactivated = "SELECT deactivated FROM user WHERE user_id = ?1";
     if integer(tx.conn, deactivated, [device.user_id.as_str()])? == Some(1) {
         return Ok(false);
     }
+    tx.effects.device_users.push(device.user_id.clone());
     let insert = tx
         .conn
         .prepare_cached(
@@ -157,13 +168,14 @@ fn by_token(conn: &Connection, hash: &Hash) -> Result<Option<Device>, StoreError
 }
 
 /// Makes the next tokens of the device for which they have this hash the current ones.
-fn go_on(tx: &Tx<'_>, column: &str, hash: &Hash) -> Result<(), StoreError> {
+fn go_on(tx: &mut Tx<'_>, column: &str, hash: &Hash) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE device SET token_hash = next_token_hash, expires_ts = next_expires_ts, refresh_hash = next_refresh_hash,
              next_token_hash = NULL, next_expires_ts = NULL, next_refresh_hash = NULL
-         WHERE {column} = ?1"
+         WHERE {column} = ?1 RETURNING user_id"
     );
-    tx.conn.prepare_cached(&sql)?.execute([hash])?;
+    let users = all(&mut tx.conn.prepare_cached(&sql)?, [hash], |row| rows::id(row, 0))?;
+    tx.effects.device_users.extend(users);
     Ok(())
 }
 

@@ -9,11 +9,12 @@ use axle_protocol::{EventId, RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::event_index::{View, find, find_lpdu};
-use super::rows::{self, EVENT_COLUMNS, RoomRow, all, one};
+use super::rows::{self, EVENT_COLUMNS, Room, RoomRow, all, one};
+use super::snapshot::Snapshot;
 use super::{SqliteStore, append, out_of_room, state, user_rooms};
 use crate::{
-    Append, Appended, Direction, EventStatus, OutOfRoom, RoomHead, RoomLog, RoomSnapshot, StateEntry, StoreError,
-    StoredEvent, SyncRoom, UserRoom,
+    Append, Appended, Direction, EventStatus, OutOfRoom, RoomHead, RoomLog, RoomSnapshot, StateBefore, StateEntry,
+    StoreError, StoredEvent, SyncRoom, UserRoom,
 };
 
 impl SqliteStore {
@@ -21,7 +22,7 @@ impl SqliteStore {
     async fn read_room<T, F>(&self, room_id: &RoomId, work: F) -> Result<T, StoreError>
     where
         T: Default + Send + 'static,
-        F: FnOnce(&Connection, &RoomId, &RoomRow) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection, &RoomId, &Room) -> Result<T, StoreError> + Send + 'static,
     {
         let room_id = room_id.clone();
         self.read(move |conn| match rows::room(conn, &room_id)? {
@@ -39,7 +40,9 @@ impl RoomLog for SqliteStore {
     }
 
     async fn load_room(&self, room_id: &RoomId) -> Result<Option<RoomSnapshot>, StoreError> {
-        self.read_room(room_id, |conn, room_id, room| load_room(conn, room_id, room).map(Some)).await
+        let room_id = room_id.clone();
+        self.read(move |conn| rows::room_now(conn, &room_id)?.map(|room| load_room(conn, &room_id, &room)).transpose())
+            .await
     }
 
     async fn rooms_with_waiting(&self) -> Result<Vec<RoomId>, StoreError> {
@@ -148,6 +151,20 @@ impl RoomLog for SqliteStore {
         .await
     }
 
+    async fn state_events_before(
+        &self,
+        room_id: &RoomId,
+        wanted: Vec<StateBefore>,
+    ) -> Result<Vec<Option<StoredEvent>>, StoreError> {
+        self.read_room(room_id, move |conn, room_id, room| {
+            let before = |wanted: &StateBefore| {
+                state::entry_before(conn, room_id, room, wanted.position, &wanted.event_type, &wanted.state_key)
+            };
+            wanted.iter().map(before).collect()
+        })
+        .await
+    }
+
     async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError> {
         self.read_room(room_id, move |conn, room_id, room| state::changes(conn, room_id, room, after, until)).await
     }
@@ -162,6 +179,9 @@ impl RoomLog for SqliteStore {
     async fn max_stream(&self) -> Result<i64, StoreError> {
         if self.inner.writer.is_none() {
             return self.read(append::last_stream).await;
+        }
+        if let Some(snapshot) = Snapshot::open(&self.inner.readers) {
+            return Ok(snapshot.stream);
         }
         Ok(self.inner.shared.stream.load(Ordering::Acquire))
     }
@@ -267,7 +287,7 @@ fn load_room(conn: &Connection, room_id: &RoomId, room: &RoomRow) -> Result<Room
 fn timeline(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     from: Option<i64>,
     direction: Direction,
     limit: usize,
@@ -289,7 +309,7 @@ fn timeline(
 fn sync_room(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     after: i64,
     until: i64,
     limit: usize,

@@ -40,6 +40,8 @@ mod room_lists;
 mod rows;
 mod schema;
 mod search;
+mod sessions;
+mod snapshot;
 mod state;
 mod thumbnail;
 mod to_device;
@@ -63,6 +65,8 @@ use fresh::Fresh;
 use later::{Later, Responses};
 use readers::Readers;
 use recent::Recent;
+use sessions::Sessions;
+use snapshot::Snapshot;
 use writer::{Tx, Writer};
 
 /// Prepared statements kept by each connection.
@@ -140,6 +144,7 @@ struct Shared {
     recent: Mutex<Recent>,
     recent_receipts: Mutex<Recent>,
     later: Mutex<LaterState>,
+    sessions: Sessions,
 }
 
 #[derive(Default)]
@@ -177,6 +182,7 @@ impl SqliteStore {
             recent: recent(),
             recent_receipts: recent(),
             later: Mutex::default(),
+            sessions: Sessions::default(),
         });
         shared.events.load(&conn, event_index::indexed_to(&conn)?)?;
         let readers = Readers::new(path.to_owned(), options.clone());
@@ -195,6 +201,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        debug_assert!(Snapshot::open(&self.inner.readers).is_none(), "work that reads a snapshot writes");
         match &self.inner.writer {
             Some(writer) => writer.write(work).await,
             None => Err(StoreError::Io("the database is open for reading only".into())),
@@ -217,7 +224,8 @@ impl SqliteStore {
     {
         // Taken before the read transaction begins: what is merged meanwhile is found twice rather than not at all.
         let shared = self.inner.shared.clone();
-        let view = shared.events.view();
+        let snapshot = Snapshot::open(&self.inner.readers);
+        let view = snapshot.map_or_else(|| shared.events.view(), |snapshot| snapshot.view.clone());
         let others_write = self.inner.writer.is_none();
         self.read(move |conn| {
             if others_write {

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Options;
+use super::snapshot::Snapshot;
 use crate::StoreError;
 
 /// A bounded number of connections, used on tokio's threads for blocking work.
@@ -30,7 +31,10 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| closed())?;
+        if let Some(snapshot) = Snapshot::open(self) {
+            return work(&snapshot.conn);
+        }
+        let permit = self.permit().await?;
         let readers = self.clone();
         let run = move || {
             let result = readers.run(work);
@@ -38,6 +42,11 @@ impl Readers {
             result
         };
         tokio::task::spawn_blocking(run).await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    /// To be kept as long as a connection is used.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        self.permits.clone().acquire_owned().await.map_err(|_| closed())
     }
 
     /// Waits for all reads that run, and closes their connections. Later reads fail.
@@ -54,22 +63,31 @@ impl Readers {
     }
 
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let idle = self.idle().pop();
-        let conn = match idle {
-            Some(conn) => conn,
-            None => super::connect(&self.path, &self.options, super::Access::Read)?,
-        };
+        let conn = self.take()?;
         let result = (|| {
             conn.prepare_cached("BEGIN")?.execute([])?;
             let result = work(&conn);
             conn.prepare_cached("COMMIT")?.execute([])?;
             result
         })();
-        // A connection that is still in a transaction had its COMMIT fail: it is not used again.
+        self.give_back(conn);
+        result
+    }
+
+    /// A connection that nobody uses.
+    pub(super) fn take(&self) -> Result<Connection, StoreError> {
+        let idle = self.idle().pop();
+        match idle {
+            Some(conn) => Ok(conn),
+            None => super::connect(&self.path, &self.options, super::Access::Read),
+        }
+    }
+
+    pub(super) fn give_back(&self, conn: Connection) {
+        // One that is still in a transaction had its COMMIT fail: it is not used again.
         if conn.is_autocommit() {
             self.idle().push(conn);
         }
-        result
     }
 }
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use axle_protocol::{EventId, RoomId, UserId};
 use rusqlite::{Connection, params};
 
-use super::rows::{self, EVENT_COLUMNS, RoomRow, all, one};
+use super::rows::{self, EVENT_COLUMNS, Room, all, one};
 use super::{SqliteStore, error};
 use crate::{
     Aggregation, Direction, EventStatus, MAX_EDITS, MAX_REFERENCES, MAX_RELATED, MAX_RELATION_DEPTH, NewEvent,
@@ -123,7 +123,7 @@ impl Relations for SqliteStore {
 struct Aggregating<'a> {
     conn: &'a Connection,
     room_id: &'a RoomId,
-    room: &'a RoomRow,
+    room: &'a Room,
     /// Only events before this position count.
     before: i64,
 }
@@ -215,7 +215,7 @@ impl Aggregating<'_> {
 fn relations(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     query: &RelationQuery,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let (compare, order, from) = match query.direction {

@@ -8,7 +8,7 @@ use axle_protocol::{RoomId, UserId};
 use rusqlite::{Connection, Params, params};
 use serde::Deserialize;
 
-use super::rows::{self, EVENT_COLUMNS, RoomRow};
+use super::rows::{self, EVENT_COLUMNS, Room};
 use super::{SqliteStore, user_rooms};
 use crate::{DescribedUserRoom, RoomLists, StatePattern, StoreError, StoredEvent, UserRoom};
 
@@ -93,7 +93,7 @@ fn has_forgotten(conn: &Connection, user_id: &UserId, room_id: &RoomId) -> Resul
 fn matching(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     pattern: &StatePattern,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let of = (conn, room_id, room);
@@ -114,7 +114,7 @@ fn matching(
 }
 
 fn select(
-    (conn, room_id, room): (&Connection, &RoomId, &RoomRow),
+    (conn, room_id, room): (&Connection, &RoomId, &Room),
     which: &str,
     params: impl Params,
 ) -> Result<Vec<StoredEvent>, StoreError> {

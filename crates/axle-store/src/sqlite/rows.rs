@@ -12,7 +12,22 @@ use crate::{EventStatus, StoreError, StoredEvent};
 /// The columns that [`event`] reads, of `event` as `e`.
 pub(super) const EVENT_COLUMNS: &str = "e.stream, e.position, e.status, e.event_id, e.redacted_by, e.json";
 
-/// A room, from `room_now`.
+/// What is needed of a room to read its rows. Neither ever changes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) id: i64,
+    pub(super) version: RoomVersion,
+}
+
+/// Looks a room up.
+pub(super) fn room(conn: &Connection, room_id: &RoomId) -> Result<Option<Room>, StoreError> {
+    let mut find = conn.prepare_cached("SELECT id, version FROM room WHERE room_id = ?1")?;
+    one(&mut find, [room_id.as_str()], |row| {
+        Ok(Room { id: row.get(0)?, version: version(row.get_ref(1)?.as_str().map_err(damaged)?)? })
+    })
+}
+
+/// A room as it is now, from `room_now`.
 #[derive(Debug, Clone)]
 pub(super) struct RoomRow {
     pub(super) id: i64,
@@ -23,8 +38,8 @@ pub(super) struct RoomRow {
     pub(super) events: i64,
 }
 
-/// Looks a room up.
-pub(super) fn room(conn: &Connection, room_id: &RoomId) -> Result<Option<RoomRow>, StoreError> {
+/// Looks up all of it.
+pub(super) fn room_now(conn: &Connection, room_id: &RoomId) -> Result<Option<RoomRow>, StoreError> {
     let mut find = conn
         .prepare_cached("SELECT id, version, head, newest_stream, state_id, events FROM room_now WHERE room_id = ?1")?;
     one(&mut find, [room_id.as_str()], |row| {

@@ -6,7 +6,7 @@ use axle_protocol::RoomId;
 use rusqlite::{Connection, params};
 
 use super::directory;
-use super::rows::{self, RoomRow, integer};
+use super::rows::{self, Room, RoomRow, integer};
 use super::user_directory;
 use super::writer::Tx;
 use crate::{EventStatus, NewEvent, StoreError, StoredEvent};
@@ -112,7 +112,7 @@ fn insert_change(
 pub(super) fn entry_before(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     position: i64,
     event_type: &str,
     state_key: &str,
@@ -145,7 +145,7 @@ pub(super) fn entry_before(
 pub(super) fn before(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     position: i64,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let mut keys = conn.prepare_cached("SELECT event_type, state_key FROM current_state WHERE room = ?1")?;
@@ -163,7 +163,7 @@ pub(super) fn before(
 pub(super) fn changes(
     conn: &Connection,
     room_id: &RoomId,
-    room: &RoomRow,
+    room: &Room,
     after: i64,
     until: i64,
 ) -> Result<Vec<StoredEvent>, StoreError> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use axle_protocol::RoomId;
+use axle_protocol::{RoomId, UserId};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -51,6 +51,8 @@ pub(super) struct Effects {
     /// Rooms in which something happened, and in which somebody read: room, stream position.
     pub(super) rooms: Vec<(i64, i64)>,
     pub(super) receipts: Vec<(i64, i64)>,
+    /// Users whose devices changed.
+    pub(super) device_users: Vec<UserId>,
     /// Rooms whose events somebody gets no longer.
     pub(super) stopped: Vec<RoomId>,
     /// What was added to the index of events: key, stream position.
@@ -321,6 +323,7 @@ impl Worker {
             |recent: &mut Recent, rooms: &[(i64, i64)]| rooms.iter().for_each(|(room, at)| recent.add(*room, *at));
         add(&mut self.shared.recent(), &effects.rooms);
         add(&mut self.shared.recent_receipts(), &effects.receipts);
+        self.shared.sessions.changed(&effects.device_users);
         self.shared.destinations().committed(&effects);
         self.shared.stream.store(effects.stream, Ordering::Release);
     }

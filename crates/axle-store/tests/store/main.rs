@@ -6,5 +6,6 @@ mod file;
 mod memory;
 #[cfg(unix)]
 mod power_loss;
+mod snapshot;
 mod sqlite;
 mod suite;

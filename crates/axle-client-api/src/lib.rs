@@ -43,6 +43,7 @@ mod push;
 mod push_rules;
 mod pushers;
 mod queries;
+mod reading;
 mod receipts;
 mod relations;
 mod remote_rooms;

@@ -6,6 +6,7 @@ use ruma::UInt;
 
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
+use crate::reading::Reach;
 use crate::state::Api;
 use crate::visibility::Access;
 
@@ -26,6 +27,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) filter: &'a EventFilter,
     /// Whether an empty page is worse than an error, where the hub cannot be asked for more.
     pub(crate) required: bool,
+    pub(crate) reach: Reach,
 }
 
 /// A page.
@@ -50,8 +52,9 @@ pub(crate) fn limit(asked: Option<UInt>, default: usize, max: usize) -> usize {
     asked.map_or(default, |asked| usize::try_from(u64::from(asked)).unwrap_or(max)).clamp(1, max)
 }
 
-/// Reads a page of what a user may see. At the beginning of what is here, more is fetched from the hub.
-pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> ApiResult<Page> {
+/// Reads a page of what a user may see. At the beginning of what is here, more is fetched from the hub; `None`: that is out
+/// of reach.
+pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> ApiResult<Option<Page>> {
     let mut page = Page { events: Vec::new(), end: Some(wanted.from) };
     let mut fetches = 0;
     for _ in 0..MAX_READS {
@@ -65,6 +68,9 @@ pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> Api
             if wanted.direction == Direction::Forward || fetches == MAX_FETCHES {
                 page.end = None;
                 break;
+            }
+            if wanted.reach == Reach::Here {
+                return Ok(None);
             }
             fetches += 1;
             match api.rooms.fetch_history(wanted.room_id, at, missing).await {
@@ -86,7 +92,7 @@ pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> Api
         chunk.retain(|event| wanted.filter.allows(event));
         page.events.extend(chunk);
     }
-    Ok(page)
+    Ok(Some(page))
 }
 
 impl Wanted<'_> {

@@ -4,10 +4,10 @@
 //! `unsigned` is made here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use axle_protocol::{Event, EventId, MatrixError};
-use axle_store::{EventStatus, StoredEvent};
+use axle_protocol::{Event, EventId, MatrixError, RoomId};
+use axle_store::{EventStatus, StateBefore, StoredEvent};
 use ruma::serde::Raw;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -65,43 +65,47 @@ pub(crate) async fn render<T>(
     events: &[StoredEvent],
     view: View,
 ) -> ApiResult<Vec<Raw<T>>> {
-    let txn_ids = txn_ids(api, session, events).await?;
+    let seen = Seen::all(events)?;
+    let txn_ids = seen_txn_ids(api, session, &seen).await?;
     let redactions = redactions(api, events, view.end).await?;
-    let previous = if view.history { previous_contents(api, events).await? } else { HashMap::new() };
+    let previous = if view.history { previous_contents(api, &seen).await? } else { HashMap::new() };
     let bundles = if view.history && (!view.newest || events.iter().any(aggregations::names_relation)) {
         aggregations::bundles(api, session, events, view.end).await?
     } else {
         HashMap::new()
     };
     let now = now_ms();
-    let render = |event: &StoredEvent| {
+    let render = |seen: Seen<'_>| {
+        let event = seen.event;
         let unsigned = Unsigned {
-            age: Some(now.saturating_sub(origin_server_ts(event)?)),
+            age: Some(now.saturating_sub(seen.source.origin_server_ts)),
             prev_content: previous.get(&event.event_id).map(|json| &**json),
             transaction_id: txn_ids.get(&event.event_id).map(String::as_str),
             redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
             relations: bundles.get(&event.event_id),
         };
-        Ok(Raw::from_json(render_one(event, view.format, &unsigned)?))
+        Ok(Raw::from_json(seen.render(view.format, &unsigned)?))
     };
-    events.iter().map(render).collect()
+    seen.into_iter().map(render).collect()
 }
 
 /// Events as application services get them: whole, as they happened.
 pub(crate) async fn for_service(api: &Api, events: &[StoredEvent]) -> ApiResult<Vec<Box<RawValue>>> {
     let redactions = redactions(api, events, None).await?;
-    let previous = previous_contents(api, events).await?;
+    let seen = Seen::all(events)?;
+    let previous = previous_contents(api, &seen).await?;
     let now = now_ms();
-    let render = |event: &StoredEvent| {
+    let render = |seen: Seen<'_>| {
+        let event = seen.event;
         let unsigned = Unsigned {
-            age: Some(now.saturating_sub(origin_server_ts(event)?)),
+            age: Some(now.saturating_sub(seen.source.origin_server_ts)),
             prev_content: previous.get(&event.event_id).map(|json| &**json),
             redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
             ..Unsigned::default()
         };
-        render_one(event, Format::Full, &unsigned)
+        seen.render(Format::Full, &unsigned)
     };
-    events.iter().map(render).collect()
+    seen.into_iter().map(render).collect()
 }
 
 /// One event.
@@ -202,7 +206,15 @@ struct Unsigned<'a> {
 
 fn render_one(event: &StoredEvent, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
     let json = visible_json(event)?;
-    let source = parse(&json)?;
+    render_source(event, parse(&json)?, format, unsigned)
+}
+
+fn render_source(
+    event: &StoredEvent,
+    source: Source<'_>,
+    format: Format,
+    unsigned: &Unsigned<'_>,
+) -> ApiResult<Box<RawValue>> {
     let rendered = ClientEvent {
         event_id: Some(event.event_id.as_str()),
         origin_server_ts: Some(source.origin_server_ts),
@@ -216,6 +228,26 @@ fn render_one(event: &StoredEvent, format: Format, unsigned: &Unsigned<'_>) -> A
         unsigned: Some(unsigned),
     };
     Ok(to_raw_value(&rendered).map_err(broken)?)
+}
+
+/// An event that was parsed, once for all that is asked of it.
+struct Seen<'a> {
+    event: &'a StoredEvent,
+    source: Source<'a>,
+}
+
+impl<'a> Seen<'a> {
+    fn all(events: &'a [StoredEvent]) -> ApiResult<Vec<Self>> {
+        events.iter().map(|event| Ok(Self { event, source: parse(&event.json)? })).collect()
+    }
+
+    fn render(self, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
+        // Of the others, much of what was parsed is not to be seen.
+        match self.event.redacted_by {
+            None => render_source(self.event, self.source, format, unsigned),
+            Some(_) => render_one(self.event, format, unsigned),
+        }
+    }
 }
 
 /// The event's JSON, redacted if it is redacted.
@@ -253,8 +285,12 @@ pub(crate) async fn txn_ids(
     session: &Session,
     events: &[StoredEvent],
 ) -> ApiResult<HashMap<EventId, String>> {
-    let own = |event: &&StoredEvent| parse(&event.json).is_ok_and(|source| source.sender == session.user_id.as_str());
-    let own: Vec<EventId> = events.iter().filter(own).map(|event| event.event_id.clone()).collect();
+    seen_txn_ids(api, session, &Seen::all(events)?).await
+}
+
+async fn seen_txn_ids(api: &Api, session: &Session, events: &[Seen<'_>]) -> ApiResult<HashMap<EventId, String>> {
+    let own = events.iter().filter(|seen| seen.source.sender == session.user_id.as_str());
+    let own: Vec<EventId> = own.map(|seen| seen.event.event_id.clone()).collect();
     if own.is_empty() {
         return Ok(HashMap::new());
     }
@@ -281,14 +317,21 @@ async fn redactions(api: &Api, events: &[StoredEvent], end: Option<i64>) -> ApiR
 }
 
 /// What the state events among these replaced, as far as that is here.
-async fn previous_contents(api: &Api, events: &[StoredEvent]) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
+async fn previous_contents(api: &Api, events: &[Seen<'_>]) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
+    let mut rooms: BTreeMap<&RoomId, Vec<(&EventId, StateBefore)>> = BTreeMap::new();
+    for Seen { event, source } in events {
+        let (Some(position), Some(key)) = (event.position, &source.state_key) else { continue };
+        let before = StateBefore { position, event_type: source.event_type.to_string(), state_key: key.to_string() };
+        rooms.entry(&event.room_id).or_default().push((&event.event_id, before));
+    }
     let mut contents = HashMap::new();
-    for event in events {
-        let source = parse(&event.json)?;
-        let (Some(position), Some(key)) = (event.position, source.state_key) else { continue };
-        let before = api.store.state_event_before(&event.room_id, position, &source.event_type, &key).await?;
-        if let Some(before) = before {
-            contents.insert(event.event_id.clone(), content(&before)?);
+    for (room_id, replacing) in rooms {
+        let (ids, wanted): (Vec<&EventId>, Vec<StateBefore>) = replacing.into_iter().unzip();
+        let replaced = api.store.state_events_before(room_id, wanted).await?;
+        for (event_id, before) in ids.into_iter().zip(replaced) {
+            if let Some(before) = before {
+                contents.insert(event_id.clone(), content(&before)?);
+            }
         }
     }
     Ok(contents)

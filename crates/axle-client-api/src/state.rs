@@ -30,6 +30,7 @@ use crate::search::Index;
 use crate::seen::Sightings;
 use crate::servers::OtherServers;
 use crate::service::{Notifier, PushGateway, RemoteServers, RoomService, ServiceClient, Thumbnailer};
+use crate::sync::extensions::to_device::Told;
 use crate::sync::sliding::{Bumps, Connections};
 use crate::typing::Typing;
 use crate::uia::Sessions;
@@ -107,6 +108,7 @@ pub(crate) struct Inner {
     /// Events that wait to be sent.
     pub(crate) delays: Delays,
     pub(crate) unread: Counts,
+    pub(crate) told_messages: Told,
     /// The tasks of pushers.
     pub(crate) pushing: Pushing,
     /// How far messages can be searched.
@@ -157,6 +159,7 @@ impl Api {
             presence: Presence::default(),
             delays: Delays::default(),
             unread: Counts::default(),
+            told_messages: Told::default(),
             pushing: Pushing::default(),
             index: Index::default(),
             connections: Connections::default(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{Event, MatrixError, RoomId, UserId};
-use axle_room::visibility::{HistoryVisibility, Presence, may_see};
+use axle_room::visibility::{COMMIT, HistoryVisibility, Presence, allows, may_see};
 use axle_store::{Direction, EventStatus, StoredEvent};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -205,6 +205,9 @@ impl Access {
         if (own && !forgotten) || presence(before).joined {
             return true;
         }
+        if !event.json.contains(COMMIT) && allows(before.visibility, presence(before)) {
+            return true;
+        }
         let parsed = Event::parse(event.json.as_bytes(), event.room_version);
         parsed.is_ok_and(|event| may_see(&event, before.visibility, presence(before), Some(presence(after))))
     }
@@ -246,7 +249,7 @@ impl Walk {
 }
 
 /// The key of a state event.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Hash, Deserialize)]
 pub(crate) struct StateKey<'a> {
     #[serde(rename = "type", borrow)]
     pub(crate) event_type: Cow<'a, str>,
@@ -257,10 +260,14 @@ pub(crate) struct StateKey<'a> {
 impl<'a> StateKey<'a> {
     /// `None`: not a state event.
     pub(crate) fn of(event: &'a StoredEvent) -> Option<Self> {
+        // Most events are none, and to search is much less than to parse.
+        if !event.json.contains("\"state_key\"") {
+            return None;
+        }
         serde_json::from_str(&event.json).ok()
     }
 
-    fn is(&self, event_type: &str, state_key: &str) -> bool {
+    pub(crate) fn is(&self, event_type: &str, state_key: &str) -> bool {
         self.event_type == event_type && self.state_key == state_key
     }
 }

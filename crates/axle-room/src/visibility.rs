@@ -55,13 +55,16 @@ impl Presence {
     }
 }
 
+/// The type of the events with commits of a room's MLS group.
+pub const COMMIT: &str = "m.mls.commit";
+
 /// Whether an event may be seen. `visibility` and `presence` are those before the event.
 ///
 /// An event that changes the visibility is judged by both settings, and the caller hands in the presence after it as
 /// `after` for an event that changes the looker's own membership: the more generous side decides.
 pub fn may_see(event: &Event, visibility: HistoryVisibility, presence: Presence, after: Option<Presence>) -> bool {
     // Without the commits nobody can read what comes after them: they are never seen by fewer than those who join later.
-    let is_commit = event.event_type() == "m.mls.commit" && visibility != HistoryVisibility::WorldReadable;
+    let is_commit = event.event_type() == COMMIT && visibility != HistoryVisibility::WorldReadable;
     let visibility = if is_commit { HistoryVisibility::Shared } else { visibility };
     let allowed = |visibility: HistoryVisibility| {
         allows(visibility, presence) || after.is_some_and(|after| allows(visibility, after))
@@ -74,7 +77,8 @@ pub fn may_see(event: &Event, visibility: HistoryVisibility, presence: Presence,
     changes_visibility && allowed(HistoryVisibility::parse(new))
 }
 
-fn allows(visibility: HistoryVisibility, presence: Presence) -> bool {
+/// Whether an event may be seen of which nothing is known but that it is no [`COMMIT`]. [`may_see`] may say more.
+pub fn allows(visibility: HistoryVisibility, presence: Presence) -> bool {
     match visibility {
         _ if presence.joined => true,
         HistoryVisibility::WorldReadable => true,

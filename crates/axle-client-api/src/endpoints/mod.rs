@@ -52,6 +52,7 @@ use axum::Router;
 pub(crate) use synapse::Deletions;
 
 use crate::endpoint::Endpoints;
+use crate::reading::at_once;
 use crate::state::Api;
 
 /// The routes of every endpoint.
@@ -93,9 +94,9 @@ fn rooms(endpoints: Endpoints) -> Endpoints {
         .authed(unban::unban)
         .authed(send::send)
         .authed(redact::redact)
-        .authed(members::members)
-        .authed(joined_members::joined_members)
-        .authed(state_get::state_get)
-        .authed_at(&state_put::PATHS, state_event_get::state_event_get)
+        .authed(at_once(members::members))
+        .authed(at_once(joined_members::joined_members))
+        .authed(at_once(state_get::state_get))
+        .authed_at(&state_put::PATHS, at_once(state_event_get::state_event_get))
         .authed_at(&state_put::PATHS, state_put::state_put)
 }

@@ -1,5 +1,6 @@
 //! `GET /_matrix/client/v3/sync`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ruma::api::client::filter::FilterDefinition;
@@ -21,14 +22,15 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<SyncResponse>> {
     let since = request.since.as_deref().map(Moment::parse_since).transpose()?;
-    let filter = match request.filter {
+    let filter = Arc::new(match request.filter {
         None => FilterDefinition::default(),
         Some(Filter::FilterDefinition(filter)) => filter,
         Some(Filter::FilterId(id)) => stored(&api, &session, &id).await?,
         Some(_) => return Err(axle_protocol::MatrixError::invalid_param("This filter is not understood.").into()),
-    };
+    });
     if let Some(Moment { stream: since, .. }) = since
         && since <= api.store.max_stream().await?
+        && api.told_messages.take(&session)
     {
         to_device::received(&api, &session, since).await?;
     }
@@ -41,11 +43,43 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         // A token from beyond the end was given out before an older copy of the store was restored.
         let since = since.filter(|since| since.stream <= until.stream);
         let news = News::between(since, until, request.full_state);
-        let response = sync::read(&api, &session, &filter, news).await?;
-        if !response.is_empty() || since.is_none() || timeout_at(deadline, changed).await.is_err() {
-            return Ok(JsonResponse(response.with_own_keys(e2ee::own_keys(&api, &session).await?)));
+        let answer = match news.is_none() {
+            true => Answer::default(),
+            false => api.at_once(read(api.clone(), session.clone(), filter.clone(), news)).await?,
+        };
+        if let (Some(since), true) = (news.since, answer.has_received) {
+            to_device::received(&api, &session, since).await?;
+        }
+        if let Some(response) = answer.response {
+            return Ok(JsonResponse(response));
+        }
+        if timeout_at(deadline, changed).await.is_err() {
+            let own_keys = e2ee::own_keys(&api, &session).await?;
+            return Ok(JsonResponse(SyncResponse::nothing(until).with_own_keys(own_keys)));
         }
         // Whoever logged out meanwhile is told nothing more.
         session::check(&api, &session).await?;
     }
+}
+
+/// What is found at one moment.
+#[derive(Default)]
+struct Answer {
+    /// What happened; `None`: nothing that would be worth an answer.
+    response: Option<SyncResponse>,
+    /// Whether messages are kept for the device that the client has by now.
+    has_received: bool,
+}
+
+async fn read(api: Api, session: Session, filter: Arc<FilterDefinition>, news: News) -> ApiResult<Answer> {
+    let has_received = match news.since {
+        Some(since) => to_device::has_some(&api, &session, since).await?,
+        None => false,
+    };
+    let response = sync::read(&api, &session, &filter, news).await?;
+    if response.is_empty() && news.since.is_some() {
+        return Ok(Answer { response: None, has_received });
+    }
+    let response = response.with_own_keys(e2ee::own_keys(&api, &session).await?);
+    Ok(Answer { response: Some(response), has_received })
 }

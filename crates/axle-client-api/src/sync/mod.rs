@@ -61,6 +61,11 @@ impl News {
         }
     }
 
+    /// Whether nothing can have happened.
+    pub(crate) fn is_none(&self) -> bool {
+        !self.full_state && self.since == Some(self.until) && self.fleeting_since == Some(self.fleeting_until)
+    }
+
     /// Since when the client wants to be told only what changed; `None`: it wants everything.
     fn known(&self) -> Option<i64> {
         self.since.filter(|_| !self.full_state)
@@ -92,7 +97,7 @@ pub(crate) async fn read(
     filter: &FilterDefinition,
     news: News,
 ) -> ApiResult<SyncResponse> {
-    let (to_device, until) = to_device::read(api, session, news.until, to_device::MAX_MESSAGES).await?;
+    let (to_device, until) = to_device::read(api, session, (news.since, news.until), to_device::MAX_MESSAGES).await?;
     let news = News { until, ..news };
     let account_data = Changes::read(api, &session.user_id, news.known(), news.until).await?;
     let typing = match news.fleeting_since {
@@ -198,6 +203,7 @@ impl Sync<'_> {
         // The store is read after `until` was: the room may be further than this answer goes.
         let Some(now) = membership::at(self.api, self.session, &room, self.news.until).await? else { return Ok(()) };
         let before = match self.news.since {
+            Some(since) if now.stream <= since => Some(now.clone()),
             Some(since) => membership::at(self.api, self.session, &room, since).await?,
             None => None,
         };

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::extensions::e2ee::{DeviceLists, OwnKeys};
 use super::extensions::to_device::ToDevice;
+use crate::token::Moment;
 use crate::unread::Count;
 
 /// The response of `/sync`.
@@ -135,6 +136,11 @@ impl SyncResponse {
             device_one_time_keys_count: BTreeMap::new(),
             device_unused_fallback_key_types: Vec::new(),
         }
+    }
+
+    /// That nothing happened until a moment.
+    pub(crate) fn nothing(until: Moment) -> Self {
+        Self::new(until.to_string(), Rooms::default(), ToDevice::default(), DeviceLists::default())
     }
 
     /// Tells what the device has left. It is no news by itself: only what is answered has to have it.

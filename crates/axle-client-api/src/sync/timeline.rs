@@ -1,9 +1,9 @@
 //! The newest events of a room, and the state that they begin on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use axle_protocol::RoomId;
-use axle_store::StoredEvent;
+use axle_store::{StateBefore, StoredEvent};
 
 use super::Sync;
 use super::response::Timeline;
@@ -27,6 +27,8 @@ pub(super) struct Part {
     limited: bool,
     /// Whether nothing from the first event on is hidden or filtered out.
     whole: bool,
+    /// Whether the first event, shown or not, is the one that made the room.
+    begins_the_room: bool,
     /// Place in the room of the first event, shown or not.
     first: Option<(i64, i64)>,
     after: Option<i64>,
@@ -58,13 +60,14 @@ impl Part {
         };
         let read = api.store.sync_room(room_id, after.unwrap_or(BEFORE_EVERYTHING), until, limit).await?;
         let first = read.timeline.first().and_then(|event| Some((event.position?, event.stream)));
+        let begins_the_room = read.timeline.first().is_some_and(makes_a_room);
         let read_events = read.timeline.len();
         let events = match access {
             Some(access) => access.filter(api, read.timeline).await?,
             None => read.timeline,
         };
         let whole = events.len() == read_events;
-        Ok(Self { events, limited: read.limited, whole, first, after, until })
+        Ok(Self { events, limited: read.limited, whole, begins_the_room, first, after, until })
     }
 
     /// Leaves out what a client does not want.
@@ -108,14 +111,23 @@ impl Part {
         room_id: &RoomId,
         (position, stream): (i64, i64),
     ) -> ApiResult<Vec<StoredEvent>> {
-        let store = &sync.api.store;
-        let mut state = store.current_state(room_id).await?;
-        // Read afterwards: what changes in between is put back, too.
-        for change in store.state_changes(room_id, stream - 1, i64::MAX).await? {
-            let Some(key) = StateKey::of(&change) else { continue };
-            state.retain(|entry| StateKey::of(entry).as_ref() != Some(&key));
-            state.extend(store.state_event_before(room_id, position, &key.event_type, &key.state_key).await?);
+        if self.begins_the_room {
+            return Ok(Vec::new());
         }
+        let store = &sync.api.store;
+        let state = store.current_state(room_id).await?;
+        // Read afterwards: what changes in between is put back, too.
+        let changes = store.state_changes(room_id, stream - 1, i64::MAX).await?;
+        let changed: HashSet<StateKey<'_>> = changes.iter().filter_map(StateKey::of).collect();
+        let before = |key: &StateKey<'_>| StateBefore {
+            position,
+            event_type: key.event_type.to_string(),
+            state_key: key.state_key.to_string(),
+        };
+        let wanted = changed.iter().map(before).collect();
+        let is_older = |event: &StoredEvent| StateKey::of(event).is_none_or(|key| !changed.contains(&key));
+        let mut state: Vec<StoredEvent> = state.into_iter().filter(is_older).collect();
+        state.extend(store.state_events_before(room_id, wanted).await?.into_iter().flatten());
         Ok(state)
     }
 
@@ -156,4 +168,8 @@ impl Part {
         }
         Ok(())
     }
+}
+
+fn makes_a_room(event: &StoredEvent) -> bool {
+    StateKey::of(event).is_some_and(|key| key.is("m.room.create", ""))
 }

@@ -1,5 +1,6 @@
 //! `POST /_matrix/client/unstable/org.matrix.simplified_msc3575/sync`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response as HttpResponse;
@@ -19,7 +20,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn sync(api: Api, session: Session, request: RawRequest) -> ApiResult<HttpResponse> {
     let query: Query = request.query()?;
-    let request: Request = request.json().await?;
+    let request: Arc<Request> = Arc::new(request.json().await?);
     request.check()?;
     received(&api, &session, &request).await?;
     let (connection, from) = connection(&api, &session, &query, &request)?;
@@ -29,9 +30,13 @@ pub(crate) async fn sync(api: Api, session: Session, request: RawRequest) -> Api
         let changed = api.notifier.changed(&session.user_id);
         let until = Moment { stream: api.store.max_stream().await?, fleeting: api.clock.now() };
         let (mut response, told) = {
-            let mut connection = connection.lock().await;
+            let mut connection = connection.clone().lock_owned().await;
             let since = from.map(|from| connection.go_on(from).ok_or_else(unknown_pos)).transpose()?;
-            sliding::read(&api, &session, &request, &mut connection, (since, until)).await?
+            let (api, session, request) = (api.clone(), session.clone(), request.clone());
+            let moments = (since, until);
+            api.clone()
+                .at_once(async move { sliding::read(&api, &session, &request, &mut connection, moments).await })
+                .await?
         };
         if !response.is_empty() || from.is_none() || timeout_at(deadline, changed).await.is_err() {
             let answer = Answer { number: api.connections.next(), stream: until.stream };

@@ -10,6 +10,7 @@ use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
 use crate::page::{self, Wanted};
+use crate::reading::Reach;
 use crate::render::{Format, View, render, render_event, sender};
 use crate::session::Session;
 use crate::state::Api;
@@ -20,6 +21,10 @@ use crate::visibility::{Access, member_of};
 const MAX_LIMIT: usize = 500;
 
 pub(crate) async fn context(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    api.answer_within_reach(|reach| read(api.clone(), session.clone(), request.clone(), reach)).await
+}
+
+async fn read(api: Api, session: Session, request: Request, reach: Reach) -> ApiResult<Option<Response>> {
     let room_id = ids::room(&request.room_id)?;
     let event_id = ids::event(&request.event_id)?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
@@ -35,7 +40,10 @@ pub(crate) async fn context(api: Api, session: Session, request: Request) -> Api
     let view = View::timeline(Format::Full, end);
     // State that came with a join has no place in the room's order: nothing stands around it.
     if let Some(position) = event.position {
-        let around = Around::read(&api, &access, &room_id, &event, Limits { limit, end, position }, &filter).await?;
+        let limits = Limits { limit, end, position, reach };
+        let Some(around) = Around::read(&api, &access, &room_id, &event, limits, &filter).await? else {
+            return Ok(None);
+        };
         let state = around.state(&api, &access, &event, &filter).await?;
         response.start = Some(Token::Position(around.start).to_string());
         response.end = Some(Token::Position(around.end).to_string());
@@ -44,7 +52,7 @@ pub(crate) async fn context(api: Api, session: Session, request: Request) -> Api
         response.state = render(&api, &session, &state, View::state(Format::Full, end)).await?;
     }
     response.event = Some(render_event(&api, &session, event, view).await?);
-    Ok(response)
+    Ok(Some(response))
 }
 
 /// How far to read, and from where.
@@ -56,6 +64,7 @@ struct Limits {
     end: Option<i64>,
     /// Of the event that is asked for.
     position: i64,
+    reach: Reach,
 }
 
 /// What stands around an event.
@@ -80,8 +89,8 @@ impl Around {
         event: &StoredEvent,
         limits: Limits,
         filter: &EventFilter,
-    ) -> ApiResult<Self> {
-        let Limits { limit, end, position } = limits;
+    ) -> ApiResult<Option<Self>> {
+        let Limits { limit, end, position, reach } = limits;
         // The rest is worth an answer when the hub cannot be asked for what was before.
         let common = Wanted {
             room_id,
@@ -91,22 +100,23 @@ impl Around {
             limit: limit / 2,
             filter,
             required: false,
+            reach,
         };
-        let before = page::read(api, access, &common).await?;
+        let Some(before) = page::read(api, access, &common).await? else { return Ok(None) };
         let following = position.saturating_add(1);
         let forward = Direction::Forward;
         let wanted = Wanted { from: following, to: end, direction: forward, limit: limit - limit / 2, ..common };
-        let after = page::read(api, access, &wanted).await?;
+        let Some(after) = page::read(api, access, &wanted).await? else { return Ok(None) };
         let position_of = |event: Option<&StoredEvent>| event.and_then(|event| event.position);
         let first = position_of(before.events.last().or(Some(event))).unwrap_or(position);
         let last = position_of(after.events.last()).unwrap_or(position);
-        Ok(Self {
+        Ok(Some(Self {
             start: before.end.unwrap_or(first),
             end: after.end.unwrap_or(last.saturating_add(1)),
             before: before.events,
             after: after.events,
             last,
-        })
+        }))
     }
 
     /// The state at the last event; of members only those who sent something, if the client loads them lazily.

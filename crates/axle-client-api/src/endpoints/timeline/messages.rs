@@ -9,6 +9,7 @@ use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
 use crate::page::{self, Wanted};
+use crate::reading::Reach;
 use crate::render::{Format, View, render};
 use crate::session::Session;
 use crate::state::Api;
@@ -19,6 +20,10 @@ use crate::visibility::Access;
 const MAX_LIMIT: usize = 500;
 
 pub(crate) async fn messages(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    api.answer_within_reach(|reach| read(api.clone(), session.clone(), request.clone(), reach)).await
+}
+
+async fn read(api: Api, session: Session, request: Request, reach: Reach) -> ApiResult<Option<Response>> {
     let room_id = ids::room(&request.room_id)?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
     access.require_some(&api).await?;
@@ -39,8 +44,9 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
         Some(end) if direction == Direction::Backward => from.min(end),
         _ => from,
     };
-    let wanted = Wanted { room_id: &room_id, from: bounded, to, direction, limit, filter: &filter, required: true };
-    let page = page::read(&api, &access, &wanted).await?;
+    let wanted =
+        Wanted { room_id: &room_id, from: bounded, to, direction, limit, filter: &filter, required: true, reach };
+    let Some(page) = page::read(&api, &access, &wanted).await? else { return Ok(None) };
     let mut response = Response::new();
     response.start = Token::Position(from).to_string();
     response.end = page.end.map(|end| Token::Position(end).to_string());
@@ -49,7 +55,7 @@ pub(crate) async fn messages(api: Api, session: Session, request: Request) -> Ap
         response.state = render(&api, &session, &members, View::state(Format::Full, end)).await?;
     }
     response.chunk = render(&api, &session, &page.events, View::timeline(Format::Full, end)).await?;
-    Ok(response)
+    Ok(Some(response))
 }
 
 /// Where reading begins that names no place.

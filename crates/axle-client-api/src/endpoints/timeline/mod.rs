@@ -16,19 +16,20 @@ use axle_store::StoredEvent;
 
 use crate::endpoint::Endpoints;
 use crate::error::ApiResult;
+use crate::reading::at_once;
 use crate::render::sender;
 use crate::state::Api;
 
 /// The routes of this subject.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
-        .authed(event::event)
+        .authed(at_once(event::event))
         .authed(context::context)
         .authed(messages::messages)
-        .authed(relations::relations)
-        .authed(relations_of_kind::relations_of_kind)
-        .authed(relations_of_type::relations_of_type)
-        .authed(threads::threads)
+        .authed(at_once(relations::relations))
+        .authed(at_once(relations_of_kind::relations_of_kind))
+        .authed(at_once(relations_of_type::relations_of_type))
+        .authed(at_once(threads::threads))
         .authed(timestamp_to_event::timestamp_to_event)
 }
 

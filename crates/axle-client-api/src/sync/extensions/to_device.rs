@@ -1,5 +1,10 @@
 //! Messages for the device that syncs.
 
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use axle_protocol::UserId;
+use lru::LruCache;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,22 +16,64 @@ use crate::token::BEFORE_EVERYTHING;
 /// Messages in one answer.
 pub(crate) const MAX_MESSAGES: usize = 100;
 
+/// Devices of which it is kept that they have been told messages.
+const MAX_TOLD: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
+
+/// Devices that have been told messages and have not yet said that they have them: whoever is not among these need not be
+/// looked up in the store, unless the server has been started since.
+pub(crate) struct Told(Mutex<LruCache<(UserId, String), ()>>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(MAX_TOLD)))
+    }
+}
+
+impl Told {
+    fn key(session: &Session) -> (UserId, String) {
+        (session.user_id.clone(), session.device_id.clone())
+    }
+
+    fn add(&self, session: &Session) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(Self::key(session), ());
+    }
+
+    /// Whether the device is among them; not any more.
+    pub(crate) fn take(&self, session: &Session) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop(&Self::key(session)).is_some()
+    }
+}
+
 /// Messages, oldest first.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct ToDevice {
     pub(crate) events: Vec<Box<RawValue>>,
 }
 
-/// The messages up to a moment, so many at most, and where the answer has to end so that the next one goes on with those
-/// that are left.
-pub(crate) async fn read(api: &Api, session: &Session, until: i64, limit: usize) -> ApiResult<(ToDevice, i64)> {
-    let mut found =
-        api.store.to_device(&session.user_id, &session.device_id, BEFORE_EVERYTHING, until, limit + 1).await?;
+/// The messages between two moments, so many at most, and where the answer has to end so that the next one goes on with
+/// those that are left.
+pub(crate) async fn read(
+    api: &Api,
+    session: &Session,
+    (since, until): (Option<i64>, i64),
+    limit: usize,
+) -> ApiResult<(ToDevice, i64)> {
+    let after = since.unwrap_or(BEFORE_EVERYTHING);
+    let mut found = api.store.to_device(&session.user_id, &session.device_id, after, until, limit + 1).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let until = if more { found.last().map_or(until, |last| last.stream) } else { until };
+    if !found.is_empty() {
+        api.told_messages.add(session);
+    }
     let events = found.into_iter().filter_map(|message| RawValue::from_string(message.json).ok()).collect();
     Ok((ToDevice { events }, until))
+}
+
+/// Whether any message is kept that came up to this moment.
+pub(crate) async fn has_some(api: &Api, session: &Session, until: i64) -> ApiResult<bool> {
+    let oldest = api.store.to_device(&session.user_id, &session.device_id, BEFORE_EVERYTHING, until, 1).await?;
+    Ok(!oldest.is_empty())
 }
 
 /// The client has what came up to this moment: it syncs from there.

@@ -57,7 +57,7 @@ impl Extending<'_> {
         let limit = wanted.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(to_device::MAX_MESSAGES);
         let limit = limit.clamp(1, to_device::MAX_MESSAGES);
         let until = self.pass.until.stream;
-        let (messages, until) = to_device::read(self.pass.api, self.pass.session, until, limit).await?;
+        let (messages, until) = to_device::read(self.pass.api, self.pass.session, (None, until), limit).await?;
         Ok(Some(ToDevice { next_batch: Token::Stream(until).to_string(), events: messages.events }))
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use axle_protocol::auth::Membership;
 use axle_protocol::{Event, MatrixError, RoomId, UserId};
 use axle_room::visibility::{COMMIT, HistoryVisibility, Presence, allows, may_see};
-use axle_store::{Direction, EventStatus, StoredEvent};
+use axle_store::{Direction, EventStatus, StateBefore, StoredEvent};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -22,6 +22,8 @@ pub(crate) struct Access {
     user_id: UserId,
     membership: Option<Membership>,
     last_joined: LastJoined,
+    /// Position of the event by which they are in the room without a break, if that is known.
+    joined_from: Option<i64>,
 }
 
 /// Until when a user was in a room.
@@ -48,7 +50,12 @@ impl Access {
             (_, Some(member)) => last_joined(api, user_id, room_id, member).await?,
             (_, None) => LastJoined::Never,
         };
-        Ok(Self { room_id: room_id.clone(), user_id: user_id.clone(), membership, last_joined })
+        Ok(Self { room_id: room_id.clone(), user_id: user_id.clone(), membership, last_joined, joined_from: None })
+    }
+
+    /// The relation of a user who is in a room by this member event.
+    pub(crate) fn by_join(user_id: &UserId, room_id: &RoomId, join: &StoredEvent) -> Self {
+        Self { joined_from: join.position, ..Self::of_member(user_id, room_id) }
     }
 
     /// The relation of a user who is known to be in the room.
@@ -58,6 +65,7 @@ impl Access {
             user_id: user_id.clone(),
             membership: Some(Membership::Join),
             last_joined: LastJoined::Now,
+            joined_from: None,
         }
     }
 
@@ -157,6 +165,10 @@ impl Access {
         let mut walk: Option<Walk> = None;
         for event in events {
             let Some(position) = event.position else { continue };
+            if self.joined_from.is_some_and(|from| position > from) {
+                visible.extend(Some(event).filter(|event| event.status == EventStatus::Accepted));
+                continue;
+            }
             let mut at = match walk.take().filter(|walk| walk.position == position) {
                 Some(walk) => walk,
                 None => self.walk_from(api, position).await?,
@@ -213,9 +225,14 @@ impl Access {
     }
 
     async fn walk_from(&self, api: &Api, position: i64) -> ApiResult<Walk> {
-        let before = |event_type, key| api.store.state_event_before(&self.room_id, position, event_type, key);
-        let visibility = before("m.room.history_visibility", "").await?;
-        let member = before("m.room.member", self.user_id.as_str()).await?;
+        let before = |event_type: &str, state_key: &str| StateBefore {
+            position,
+            event_type: event_type.to_owned(),
+            state_key: state_key.to_owned(),
+        };
+        let wanted = vec![before("m.room.history_visibility", ""), before("m.room.member", self.user_id.as_str())];
+        let mut found = api.store.state_events_before(&self.room_id, wanted).await?.into_iter();
+        let (visibility, member) = (found.next().flatten(), found.next().flatten());
         Ok(Walk {
             position,
             visibility: visibility.as_ref().map_or(HistoryVisibility::Shared, visibility_of),

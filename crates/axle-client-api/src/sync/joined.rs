@@ -31,7 +31,7 @@ pub(super) async fn read(
         _ => Known::Nothing,
     };
     let stayed = before.is_some_and(|before| was_in && before.event.event_id == now.event.event_id);
-    let access = Access::of_member(&sync.session.user_id, room_id);
+    let access = Access::by_join(&sync.session.user_id, room_id, &now.event);
     let part = sync.part(room_id, known, sync.news.until, (!stayed).then_some(&access)).await?;
     let all = sync.news.full_state || !was_in;
     let state = part.state(sync, room_id, all).await?;

@@ -122,7 +122,7 @@ async fn joined(
     }
     let expanded = stay.from.is_some() && asked.config.timeline_limit > told.timeline_limit;
     let known = stay.from.filter(|_| !expanded).map_or(Known::Nothing, Known::Until);
-    let access = Access::of_member(&pass.session.user_id, room_id);
+    let access = Access::by_join(&pass.session.user_id, room_id, &now.event);
     let all_visible = stay.unbroken && !expanded;
     let limit = asked.config.timeline_limit;
     let part = Part::read(api, room_id, known, until, limit, (!all_visible).then_some(&access)).await?;

@@ -1,7 +1,8 @@
 //! Searching messages ("Server Side Search" in Matrix's specification).
 //!
-//! Messages are put into the index beside what else happens: never by the one who sends them, and by the store's writer
-//! for a part of its time only. A search waits a while for what came before it.
+//! Messages are put into the index when the server has time for it: never by the one who sends them, not while people
+//! write unless too many wait, and by the store's writer for a part of its time only. A search waits a while for what came
+//! before it.
 
 mod context;
 mod find;
@@ -9,6 +10,7 @@ mod rank;
 
 use std::time::Duration;
 
+use axle_store::StoreError;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,10 +22,12 @@ pub(crate) use find::{Asked, Found, Order, Place, find};
 pub(crate) use rank::split;
 
 /// Events that are looked at at once to be put into the index.
-const BATCH: usize = 200;
-/// How often it is looked for new events, if no search wants them sooner.
+const BATCH: usize = 500;
+/// How often it is looked whether there is something to do and time for it. Nobody sent anything for so long: there is.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// After each batch a pause of so many times what it took, so that others can write.
+/// How many events the index may be behind while people write. A search that comes then waits for these.
+const MAX_BEHIND: i64 = 10_000;
+/// After each batch that no search waits for a pause of so many times what it took, so that others can write.
 const PAUSE_FACTOR: u32 = 4;
 /// The longest of these pauses; and the pause when the store has failed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -67,31 +71,36 @@ pub(crate) async fn keep_indexed(api: &Api) {
         }
         sleep(LONGEST_PAUSE).await;
     }
+    let mut seen = BEFORE_EVERYTHING;
     loop {
-        let begun = Instant::now();
-        let pause = match go_on(api).await {
-            Ok(true) => INTERVAL,
-            Ok(false) => (begun.elapsed() * PAUSE_FACTOR).min(LONGEST_PAUSE),
-            Err(error) => {
-                tracing::error!(%error, "messages cannot be made searchable");
-                sleep(LONGEST_PAUSE).await;
-                continue;
-            }
+        let wanted = tokio::select! {
+            () = sleep(INTERVAL) => false,
+            () = index.wanted.notified() => true,
         };
-        tokio::select! {
-            () = sleep(pause) => {}
-            () = index.wanted.notified() => {}
+        if let Err(error) = go_on(api, wanted, &mut seen).await {
+            tracing::error!(%error, "messages cannot be made searchable");
+            sleep(LONGEST_PAUSE).await;
         }
     }
 }
 
-/// Indexes one batch; whether it was the last for now.
-async fn go_on(api: &Api) -> Result<bool, axle_store::StoreError> {
-    let (until, to) = (api.store.max_stream().await?, *api.index.to.borrow());
-    if until <= to {
-        return Ok(true);
+/// Indexes what there is, if there is time for it. `seen`: the newest stream position when it was looked last.
+async fn go_on(api: &Api, mut wanted: bool, seen: &mut i64) -> Result<(), StoreError> {
+    let index = &api.index;
+    let until = api.store.max_stream().await?;
+    let busy = until != std::mem::replace(seen, until);
+    let mut to = *index.to.borrow();
+    if busy && !wanted && until.saturating_sub(to) < MAX_BEHIND {
+        return Ok(());
     }
-    let to = api.store.make_searchable(to, BATCH).await?;
-    api.index.to.send_replace(to);
-    Ok(to >= until)
+    while to < until {
+        let begun = Instant::now();
+        to = api.store.make_searchable(to, BATCH).await?;
+        index.to.send_replace(to);
+        let pause = (begun.elapsed() * PAUSE_FACTOR).min(LONGEST_PAUSE);
+        if !wanted {
+            wanted = timeout(pause, index.wanted.notified()).await.is_ok();
+        }
+    }
+    Ok(())
 }

@@ -199,6 +199,8 @@ async function restore(alice, url, { roomId, first }) {
     await until(alice, "its keys in the backup", async () => (await backup()).count > 0);
     const again = await alice.secondDevice(url);
     await until(again, "the room", () => again.room(roomId));
+    // Clients ask for the user's public keys before they take over the private ones.
+    check(await again.crypto.userHasCrossSigningKeys(again.id, true), "no cross-signing keys");
     await again.crypto.bootstrapCrossSigning({});
     await again.crypto.loadSessionBackupPrivateKeyFromSecretStorage();
     const restored = await again.crypto.restoreKeyBackup();

@@ -5,15 +5,20 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use axle_protocol::{EventId, RoomId};
-use axle_store::{Aggregation, REPLACE, StoredEvent, Target, Thread};
+use axle_store::{Aggregation, Direction, REPLACE, RelationQuery, StoredEvent, THREAD, Target, Thread};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::ApiResult;
+use crate::ignored::Ignored;
 use crate::render::{render_inside, txn_ids};
 use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::Access;
+
+/// So many of the last events of a thread are looked through for one whose sender is not ignored. If there is none, the
+/// thread is not told of.
+const MAX_IGNORED: usize = 50;
 
 /// `m.relations` of an event.
 #[derive(Serialize, Default)]
@@ -107,10 +112,12 @@ async fn related(
             continue;
         }
         let access = Access::of(api, &session.user_id, room_id).await?;
+        let ignored = Ignored::of(api, &session.user_id).await?;
+        let reader = Reader { api, session, access: &access, ignored: &ignored, end };
         let mut found: HashMap<EventId, Aggregation> = found.into_iter().collect();
         for (event, shape) in events {
             let Some(aggregation) = found.remove(&event.event_id) else { continue };
-            let related = counted(api, session, &access, (event, &shape), aggregation).await?;
+            let related = reader.counted(event, &shape, aggregation).await?;
             if !related.is_empty() {
                 all.insert(event.event_id.clone(), related);
             }
@@ -119,33 +126,62 @@ async fn related(
     Ok(all)
 }
 
-/// What counts of what relates to an event, and is seen.
-async fn counted(
-    api: &Api,
-    session: &Session,
-    access: &Access,
-    (event, shape): (&StoredEvent, &Shape<'_>),
-    aggregation: Aggregation,
-) -> ApiResult<Related> {
-    let Aggregation { edits, thread, references } = aggregation;
-    let mut related = Related::default();
-    if event.redacted_by.is_none() {
-        for edit in valid_edits(shape, edits) {
-            if access.sees(api, &edit).await? {
-                related.edit = Some(edit);
-                break;
+/// Who reads a room.
+struct Reader<'a> {
+    api: &'a Api,
+    session: &'a Session,
+    access: &'a Access,
+    ignored: &'a Ignored,
+    /// See [`Access::end`].
+    end: Option<i64>,
+}
+
+impl Reader<'_> {
+    /// What counts of what relates to an event, and is seen.
+    async fn counted(&self, event: &StoredEvent, shape: &Shape<'_>, found: Aggregation) -> ApiResult<Related> {
+        let Aggregation { edits, thread, mut references } = found;
+        let mut related = Related::default();
+        if event.redacted_by.is_none() {
+            for edit in valid_edits(shape, edits) {
+                if self.access.sees(self.api, &edit).await? {
+                    related.edit = Some(edit);
+                    break;
+                }
             }
         }
+        if let Some(thread) = thread
+            && let Some(latest) = self.latest(&event.event_id, thread.latest).await?
+        {
+            let participated = thread.participated || shape.sender == self.session.user_id.as_str();
+            related.thread = Some(Thread { latest, participated, ..thread });
+        }
+        // Their ids are all that is told; the store has left out what came after the reader had gone.
+        references.retain(|event| !self.ignored.hides(event));
+        related.references = references.into_iter().map(|event| event.event_id).collect();
+        Ok(related)
     }
-    if let Some(mut thread) = thread
-        && access.sees(api, &thread.latest).await?
-    {
-        thread.participated |= shape.sender == session.user_id.as_str();
-        related.thread = Some(thread);
+
+    /// The last event of a thread that is told: that of the thread, unless its sender is ignored.
+    async fn latest(&self, root: &EventId, latest: StoredEvent) -> ApiResult<Option<StoredEvent>> {
+        if !self.ignored.hides(&latest) {
+            return Ok(if self.access.sees(self.api, &latest).await? { Some(latest) } else { None });
+        }
+        let query = RelationQuery {
+            target: root.clone(),
+            rel_type: Some(THREAD.into()),
+            event_type: None,
+            recurse: false,
+            direction: Direction::Backward,
+            from: self.end,
+            limit: MAX_IGNORED,
+        };
+        for event in self.api.store.relations(self.access.room_id(), &query).await? {
+            if !self.ignored.hides(&event) && self.access.sees(self.api, &event).await? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
-    // Their ids are all that is told; the store has left out what came after the reader had gone.
-    related.references = references.into_iter().map(|event| event.event_id).collect();
-    Ok(related)
 }
 
 /// The edits that are valid for an event, the one that holds first: the newest by its own time.

@@ -22,6 +22,7 @@ mod event_content;
 mod event_filter;
 mod fleeting;
 mod ids;
+mod ignored;
 mod json_request;
 mod json_response;
 mod key_backup;

@@ -6,6 +6,7 @@ use ruma::UInt;
 
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
+use crate::ignored::Ignored;
 use crate::reading::Reach;
 use crate::state::Api;
 use crate::visibility::Access;
@@ -25,6 +26,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) direction: Direction,
     pub(crate) limit: usize,
     pub(crate) filter: &'a EventFilter,
+    /// What these sent is left out.
+    pub(crate) ignored: &'a Ignored,
     /// Whether an empty page is worse than an error, where the hub cannot be asked for more.
     pub(crate) required: bool,
     pub(crate) reach: Reach,
@@ -89,7 +92,7 @@ pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> Api
             page.end = None;
         }
         let mut chunk = visible(api, access, wanted.direction, chunk).await?;
-        chunk.retain(|event| wanted.filter.allows(event));
+        chunk.retain(|event| wanted.filter.allows(event) && !wanted.ignored.hides(event));
         page.events.extend(chunk);
     }
     Ok(Some(page))

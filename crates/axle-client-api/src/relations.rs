@@ -6,6 +6,7 @@ use ruma::{OwnedEventId, OwnedRoomId, UInt};
 
 use crate::error::ApiResult;
 use crate::ids;
+use crate::ignored::Ignored;
 use crate::page;
 use crate::render::{Format, View, render};
 use crate::session::Session;
@@ -99,7 +100,8 @@ pub(crate) async fn read<T>(api: &Api, session: &Session, asked: Asked) -> ApiRe
         from,
         limit: page::limit(asked.limit, DEFAULT_LIMIT, MAX_LIMIT),
     };
-    let (events, next) = pages(api, &access, query, to).await?;
+    let ignored = Ignored::of(api, &session.user_id).await?;
+    let (events, next) = pages(api, &access, &ignored, query, to).await?;
     Ok(Found {
         chunk: render(api, session, &events, View::timeline(Format::Full, end)).await?,
         next_batch: next.map(|next| Token::Position(next).to_string()),
@@ -112,6 +114,7 @@ pub(crate) async fn read<T>(api: &Api, session: &Session, asked: Asked) -> ApiRe
 async fn pages(
     api: &Api,
     access: &Access,
+    ignored: &Ignored,
     mut query: RelationQuery,
     to: Option<i64>,
 ) -> ApiResult<(Vec<StoredEvent>, Option<i64>)> {
@@ -126,6 +129,7 @@ async fn pages(
         let more = chunk.len() > missing;
         chunk.truncate(missing);
         query.from = chunk.last().map(|event| page::next(event, query.direction)).or(query.from);
+        chunk.retain(|event| !ignored.hides(event));
         found.extend(page::visible(api, access, query.direction, chunk).await?);
         if !more {
             return Ok((found, None));

@@ -23,6 +23,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::error::ApiResult;
+use crate::ignored::Ignored;
 use crate::receipts::MAIN;
 use crate::state::Api;
 use crate::thread;
@@ -94,6 +95,8 @@ pub(crate) struct Counts(Mutex<LruCache<(UserId, RoomId), Kept>>);
 struct Kept {
     /// The stream position of the newest receipt that was regarded.
     receipts: i64,
+    /// That of the list of whom the user ignores.
+    ignored: i64,
     /// Up to where events were counted, in stream order.
     until: i64,
     unread: Unread,
@@ -112,16 +115,22 @@ impl Counts {
     }
 }
 
-/// Who reads, for all rooms of an answer. Their rules are read when they are first needed.
+/// Who reads, for all rooms of an answer. Their rules, and whom they ignore, are read when that is first needed.
 pub(crate) struct Reader<'a> {
     api: &'a Api,
     user_id: &'a UserId,
     rules: OnceCell<Ruleset>,
+    ignored: OnceCell<Ignored>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(api: &'a Api, user_id: &'a UserId) -> Self {
-        Self { api, user_id, rules: OnceCell::new() }
+        Self { api, user_id, rules: OnceCell::new(), ignored: OnceCell::new() }
+    }
+
+    /// Whom the user ignores.
+    pub(crate) async fn ignored(&self) -> ApiResult<&Ignored> {
+        self.ignored.get_or_try_init(|| Ignored::of(self.api, self.user_id)).await
     }
 
     /// What is unread of the events up to a stream position in a room that the user is in by this member event. `own` are
@@ -135,7 +144,9 @@ impl<'a> Reader<'a> {
     ) -> ApiResult<Unread> {
         let key = (self.user_id.clone(), room_id.clone());
         let receipts = own.iter().map(|receipt| receipt.stream).max().unwrap_or(BEFORE_EVERYTHING);
-        let kept = self.api.unread.lock().get(&key).filter(|kept| kept.receipts == receipts).cloned();
+        let ignored = self.ignored().await?.stream;
+        let is_good = |kept: &&Kept| kept.receipts == receipts && kept.ignored == ignored;
+        let kept = self.api.unread.lock().get(&key).filter(is_good).cloned();
         let (mut unread, after) = match kept {
             Some(kept) if kept.until >= until => return Ok(kept.unread),
             Some(kept) => (kept.unread, kept.until),
@@ -158,7 +169,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        self.api.unread.lock().put(key, Kept { receipts, until, unread: unread.clone() });
+        self.api.unread.lock().put(key, Kept { receipts, ignored, until, unread: unread.clone() });
         Ok(unread)
     }
 
@@ -204,7 +215,8 @@ impl<'a> Reader<'a> {
     ) -> ApiResult<Judging<'b>> {
         let rules = self.rules.get_or_try_init(|| push_rules::of(self.api, self.user_id)).await?;
         let context = self.context(room_id, member).await?;
-        Ok(Judging { api: self.api, rules, context, read: Read::new(own) })
+        let ignored = self.ignored().await?;
+        Ok(Judging { api: self.api, rules, ignored, context, read: Read::new(own) })
     }
 
     async fn news(&self, room_id: &RoomId, after: i64, until: i64) -> ApiResult<Vec<News>> {
@@ -312,6 +324,7 @@ impl<'a> Read<'a> {
 struct Judging<'a> {
     api: &'a Api,
     rules: &'a Ruleset,
+    ignored: &'a Ignored,
     context: PushConditionRoomCtx,
     read: Read<'a>,
 }
@@ -342,8 +355,11 @@ impl Judging<'_> {
         Ok(Some(Notifying { event: news.event, thread, actions, read }))
     }
 
-    /// What is to be done about an event that notifies.
+    /// What is to be done about an event that notifies. Nobody is notified of whom they ignore.
     async fn actions(&self, news: &News) -> ApiResult<Option<Vec<Action>>> {
+        if news.json.get("sender").and_then(Value::as_str).is_some_and(|sender| self.ignored.has(sender)) {
+            return Ok(None);
+        }
         let raw = Raw::new(&news.json).map_err(|error| MatrixError::unknown(error.to_string()))?;
         let actions = self.rules.get_actions(&raw, &self.context).await;
         Ok(actions.iter().any(Action::should_notify).then(|| actions.to_vec()))

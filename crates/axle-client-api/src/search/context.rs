@@ -8,6 +8,7 @@ use ruma::serde::Raw;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ApiResult;
+use crate::ignored::Ignored;
 use crate::page;
 use crate::render::{Format, View, render, sender};
 use crate::session::Session;
@@ -60,10 +61,15 @@ impl Context {
         session: &Session,
         access: &Access,
         event: &StoredEvent,
+        ignored: &Ignored,
     ) -> ApiResult<Around> {
         let end = access.end(api).await?;
         let side = async |direction, limit: usize| match event.position {
-            Some(position) => beside(api, access, position, direction, limit.min(MAX_LIMIT), end).await,
+            Some(position) => {
+                let mut events = beside(api, access, position, direction, limit.min(MAX_LIMIT), end).await?;
+                events.retain(|event| !ignored.hides(event));
+                ApiResult::Ok(events)
+            }
             None => Ok(Vec::new()),
         };
         let before = side(Direction::Backward, self.before).await?;

@@ -9,6 +9,7 @@ use axle_store::{SearchKey, SearchQuery, StoredEvent};
 use super::rank;
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
+use crate::ignored::Ignored;
 use crate::state::Api;
 use crate::visibility::Access;
 
@@ -57,6 +58,8 @@ pub(crate) struct Found {
     pub(crate) next: Option<Place>,
     /// What the user is to the rooms of the results.
     pub(crate) access: HashMap<RoomId, Access>,
+    /// Whose messages are not told.
+    pub(crate) ignored: Ignored,
 }
 
 impl Place {
@@ -77,7 +80,8 @@ impl std::fmt::Display for Place {
 
 /// Searches the rooms that a user is or was in.
 pub(crate) async fn find(api: &Api, user_id: &UserId, asked: &Asked) -> ApiResult<Found> {
-    let mut searching = Searching { api, user_id, asked, found: Found::default() };
+    let found = Found { ignored: Ignored::of(api, user_id).await?, ..Found::default() };
+    let mut searching = Searching { api, user_id, asked, found };
     let rooms = searching.rooms().await?;
     let now = api.store.max_stream().await?;
     let mut place = asked.from.unwrap_or(Place { until: now, skip: 0 });
@@ -121,7 +125,8 @@ impl Searching<'_> {
         let matches = self.api.store.search_messages(query).await?;
         let mut seen = Vec::new();
         for event in matches.events {
-            if self.asked.filter.allows(&event) && self.sees(&event).await? {
+            let wanted = self.asked.filter.allows(&event) && !self.found.ignored.hides(&event);
+            if wanted && self.sees(&event).await? {
                 let rank = rank::of(&event, &self.asked.words);
                 seen.push((event, rank));
             }

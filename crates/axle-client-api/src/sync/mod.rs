@@ -16,12 +16,14 @@ use std::collections::BTreeSet;
 
 use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
-use axle_store::{OutOfRoom, UserRoom};
+use axle_store::{OutOfRoom, StoredEvent, UserRoom};
 use ruma::api::client::filter::FilterDefinition;
 use ruma::events::AnyRoomAccountDataEvent;
 
+use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
 use crate::event_filter::{EventFilter, allows_room, allows_type};
+use crate::ignored;
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Moment;
@@ -82,6 +84,8 @@ struct Sync<'a> {
     account_data_filter: EventFilter,
     ephemeral_filter: EventFilter,
     account_data: Changes,
+    /// Whether the user ignores others than at the last answer, maybe fewer.
+    unignored: bool,
     /// Rooms in which somebody began or stopped typing.
     typing: BTreeSet<RoomId>,
     include_leave: bool,
@@ -112,6 +116,7 @@ pub(crate) async fn read(
         state_filter: EventFilter::new(filter.room.state.clone()),
         account_data_filter: EventFilter::new(filter.room.account_data.clone()),
         ephemeral_filter: EventFilter::new(filter.room.ephemeral.clone()),
+        unignored: account_data.global.iter().any(|entry| entry.event_type == ignored::EVENT_TYPE),
         account_data,
         typing,
         include_leave: filter.room.include_leave,
@@ -160,6 +165,11 @@ impl Sync<'_> {
             let (user_id, until) = (&self.session.user_id, self.news.until);
             others.extend(self.typing.iter().cloned());
             others.extend(self.api.store.rooms_with_receipts(user_id, since, until).await?);
+            if self.unignored {
+                let invited = self.api.store.user_rooms(user_id).await?.into_iter();
+                let invited = invited.filter(|room| room.membership == Membership::Invite);
+                others.extend(invited.map(|room| room.room_id));
+            }
             let known: BTreeSet<&RoomId> = rooms.iter().map(|room| &room.room_id).collect();
             others.retain(|room_id| !known.contains(room_id));
             for room_id in others {
@@ -194,7 +204,8 @@ impl Sync<'_> {
     /// The newest events of a room that are wanted.
     async fn part(&self, room_id: &RoomId, known: Known, until: i64, access: Option<&Access>) -> ApiResult<Part> {
         let limit = self.timeline_filter.limit().unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-        let mut part = Part::read(self.api, room_id, known, until, limit, access).await?;
+        let ignored = self.reader.ignored().await?;
+        let mut part = Part::read(self.api, room_id, known, until, limit, access, ignored).await?;
         part.retain(|event| self.timeline_filter.allows(event) && self.timeline_filter.allows_room(room_id));
         Ok(part)
     }
@@ -216,7 +227,7 @@ impl Sync<'_> {
                     rooms.join.insert(room_id, room);
                 }
             }
-            Membership::Invite if is_new => {
+            Membership::Invite if self.wants_invite(&now.event, is_new).await? => {
                 rooms.invite.insert(room_id.clone(), invited::invite(self, &room_id, &now).await?);
             }
             Membership::Knock if is_new => {
@@ -234,6 +245,9 @@ impl Sync<'_> {
         let is_over = matches!(entry.membership, Membership::Leave | Membership::Ban);
         let wanted = match is_over {
             true => self.wants_left(&entry.room_id, entry.stream).await?,
+            false if entry.membership == Membership::Invite => {
+                self.wants_invite(&event_elsewhere(entry.clone()), self.is_new(entry.stream)).await?
+            }
             false => self.is_new(entry.stream),
         };
         if !wanted || entry.stream > self.news.until || self.overtaken(&entry).await? {
@@ -265,6 +279,12 @@ impl Sync<'_> {
     /// Whether the client does not know yet what is at this stream position.
     fn is_new(&self, stream: i64) -> bool {
         self.news.full_state || self.news.since.is_none_or(|since| stream > since)
+    }
+
+    /// Whether the client is to be told of an invite: if it comes from nobody whom the user ignores, and is new, or may
+    /// have been held back until now.
+    async fn wants_invite(&self, invite: &StoredEvent, is_new: bool) -> ApiResult<bool> {
+        Ok((is_new || self.unignored) && !self.reader.ignored().await?.sent(invite))
     }
 
     /// Whether the client is to be told of a room that was left at this stream position. Of one that was forgotten a

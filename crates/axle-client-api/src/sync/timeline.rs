@@ -8,6 +8,7 @@ use axle_store::{StateBefore, StoredEvent};
 use super::Sync;
 use super::response::Timeline;
 use crate::error::ApiResult;
+use crate::ignored::Ignored;
 use crate::render::{Format, View, render, sender};
 use crate::session::Session;
 use crate::state::Api;
@@ -46,6 +47,7 @@ pub(super) enum Known {
 
 impl Part {
     /// Reads the newest events with `after < stream <= until`. Without `access` the user was in the room all along.
+    /// What those sent whom the user ignores is left out.
     pub(super) async fn read(
         api: &Api,
         room_id: &RoomId,
@@ -53,6 +55,7 @@ impl Part {
         until: i64,
         limit: usize,
         access: Option<&Access>,
+        ignored: &Ignored,
     ) -> ApiResult<Self> {
         let after = match known {
             Known::Nothing => None,
@@ -62,10 +65,11 @@ impl Part {
         let first = read.timeline.first().and_then(|event| Some((event.position?, event.stream)));
         let begins_the_room = read.timeline.first().is_some_and(makes_a_room);
         let read_events = read.timeline.len();
-        let events = match access {
+        let mut events = match access {
             Some(access) => access.filter(api, read.timeline).await?,
             None => read.timeline,
         };
+        events.retain(|event| !ignored.hides(event));
         let whole = events.len() == read_events;
         Ok(Self { events, limited: read.limited, whole, begins_the_room, first, after, until })
     }

@@ -13,6 +13,7 @@ mod devices;
 mod directory;
 mod every_endpoint;
 mod faults;
+mod ignored;
 mod key_backup;
 mod keys;
 mod media;

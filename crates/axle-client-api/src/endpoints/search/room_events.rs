@@ -98,7 +98,7 @@ async fn told(
     if let Some(access) = access {
         end = access.end(api).await?;
         if let Some(wanted) = wanted.context {
-            context = Some(wanted.read(api, session, access, event).await?);
+            context = Some(wanted.read(api, session, access, event, &found.ignored).await?);
         }
     }
     let result = render_event(api, session, event.clone(), View::timeline(Format::Full, end)).await?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use axle_protocol::RoomId;
 use axle_store::{Direction, StoredEvent};
 use ruma::api::client::context::get_context::v3::{Request, Response};
 
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
+use crate::ignored::Ignored;
 use crate::page::{self, Wanted};
 use crate::reading::Reach;
 use crate::render::{Format, View, render, render_event, sender};
@@ -28,8 +28,9 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
     let room_id = ids::room(&request.room_id)?;
     let event_id = ids::event(&request.event_id)?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
+    let ignored = Ignored::of(&api, &session.user_id).await?;
     let event = match api.store.event(&event_id).await? {
-        Some(event) if access.sees(&api, &event).await? => event,
+        Some(event) if !ignored.hides(&event) && access.sees(&api, &event).await? => event,
         // One answer for what is not there and for what is hidden.
         _ => return Err(ids::unknown_event().into()),
     };
@@ -41,7 +42,7 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
     // State that came with a join has no place in the room's order: nothing stands around it.
     if let Some(position) = event.position {
         let limits = Limits { limit, end, position, reach };
-        let Some(around) = Around::read(&api, &access, &room_id, &event, limits, &filter).await? else {
+        let Some(around) = Around::read(&api, &access, &event, limits, &filter, &ignored).await? else {
             return Ok(None);
         };
         let state = around.state(&api, &access, &event, &filter).await?;
@@ -85,20 +86,21 @@ impl Around {
     async fn read(
         api: &Api,
         access: &Access,
-        room_id: &RoomId,
         event: &StoredEvent,
         limits: Limits,
         filter: &EventFilter,
+        ignored: &Ignored,
     ) -> ApiResult<Option<Self>> {
         let Limits { limit, end, position, reach } = limits;
         // The rest is worth an answer when the hub cannot be asked for what was before.
         let common = Wanted {
-            room_id,
+            room_id: access.room_id(),
             from: position,
             to: None,
             direction: Direction::Backward,
             limit: limit / 2,
             filter,
+            ignored,
             required: false,
             reach,
         };

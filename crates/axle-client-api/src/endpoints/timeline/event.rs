@@ -4,6 +4,7 @@ use ruma::api::client::room::get_room_event::v3::{Request, Response};
 
 use crate::error::ApiResult;
 use crate::ids;
+use crate::ignored::Ignored;
 use crate::render::{Format, View, render_event};
 use crate::session::Session;
 use crate::state::Api;
@@ -13,8 +14,9 @@ pub(crate) async fn event(api: Api, session: Session, request: Request) -> ApiRe
     let room_id = ids::room(&request.room_id)?;
     let event_id = ids::event(&request.event_id)?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
+    let ignored = Ignored::of(&api, &session.user_id).await?;
     match api.store.event(&event_id).await? {
-        Some(event) if access.sees(&api, &event).await? => {
+        Some(event) if !ignored.hides(&event) && access.sees(&api, &event).await? => {
             let view = View::timeline(Format::Full, access.end(&api).await?);
             Ok(Response::new(render_event(&api, &session, event, view).await?))
         }

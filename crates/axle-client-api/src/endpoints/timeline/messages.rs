@@ -8,6 +8,7 @@ use super::members_of_senders;
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
+use crate::ignored::Ignored;
 use crate::page::{self, Wanted};
 use crate::reading::Reach;
 use crate::render::{Format, View, render};
@@ -44,8 +45,18 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
         Some(end) if direction == Direction::Backward => from.min(end),
         _ => from,
     };
-    let wanted =
-        Wanted { room_id: &room_id, from: bounded, to, direction, limit, filter: &filter, required: true, reach };
+    let ignored = Ignored::of(&api, &session.user_id).await?;
+    let wanted = Wanted {
+        room_id: &room_id,
+        from: bounded,
+        to,
+        direction,
+        limit,
+        filter: &filter,
+        ignored: &ignored,
+        required: true,
+        reach,
+    };
     let Some(page) = page::read(&api, &access, &wanted).await? else { return Ok(None) };
     let mut response = Response::new();
     response.start = Token::Position(from).to_string();

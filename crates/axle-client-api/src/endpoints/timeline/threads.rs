@@ -8,6 +8,7 @@ use ruma::api::client::threads::get_threads::v1::{IncludeThreads, Request, Respo
 
 use crate::error::ApiResult;
 use crate::ids;
+use crate::ignored::Ignored;
 use crate::page;
 use crate::render::{Format, View, render, sender};
 use crate::session::Session;
@@ -32,7 +33,8 @@ pub(crate) async fn threads(api: Api, session: Session, request: Request) -> Api
     };
     let limit = page::limit(request.limit, DEFAULT_LIMIT, MAX_LIMIT);
     let end = access.end(&api).await?;
-    let reading = Reading { api: &api, session: &session, access: &access, include: request.include, end };
+    let ignored = &Ignored::of(&api, &session.user_id).await?;
+    let reading = Reading { api: &api, session: &session, access: &access, include: request.include, ignored, end };
     let mut roots = Vec::new();
     let mut more = true;
     for _ in 0..MAX_READS {
@@ -59,6 +61,7 @@ struct Reading<'a> {
     session: &'a Session,
     access: &'a Access,
     include: IncludeThreads,
+    ignored: &'a Ignored,
     /// See [`Access::end`].
     end: Option<i64>,
 }
@@ -81,7 +84,7 @@ impl Reading<'_> {
 
     fn wants(&self, place: &ThreadPlace, root: &StoredEvent) -> bool {
         let participated = || place.participated || sender(root).as_deref() == Some(self.session.user_id.as_str());
-        self.include != IncludeThreads::Participated || participated()
+        (self.include != IncludeThreads::Participated || participated()) && !self.ignored.hides(root)
     }
 
     /// Leaves out what became a thread after the reader had left.

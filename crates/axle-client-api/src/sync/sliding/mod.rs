@@ -23,6 +23,7 @@ use axle_protocol::{EventId, RoomId};
 use axle_store::{OutOfRoom, StoredEvent};
 
 use super::extensions::receipts;
+use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::Api;
@@ -39,7 +40,7 @@ pub(crate) use request::{Query, Request};
 pub(crate) use response::Response;
 use response::Room;
 use room::Question;
-use rooms::Entry;
+use rooms::{Entry, Place};
 
 /// What every part of an answer works with.
 struct Pass<'a> {
@@ -102,7 +103,8 @@ pub(crate) async fn read(
     let reader = Reader::new(api, user_id);
     let pass = Pass { api, session, since, until, reader, connection, with_receipts };
     let mut entries = connection.rooms.in_order(&elsewhere);
-    entries.retain(|entry| is_listed(&pass, entry));
+    let unwanted = unwanted_invites(&pass, &entries).await?;
+    entries.retain(|entry| is_listed(&pass, entry) && !unwanted.contains(entry.room_id));
     let rules = Rules::new(request, user_id);
     let (matches, lists) = rules.apply(&entries, &connection.rooms, &filtering);
     let mut reading = Reading::new(&pass, &rules, &filtering);
@@ -121,6 +123,23 @@ pub(crate) async fn read(
 fn is_listed(pass: &Pass<'_>, entry: &Entry<'_>) -> bool {
     let known = || pass.told(entry.room_id).and_then(|told| told.events.since(pass.end()));
     entry.has_to_do() || entry.thrown_out || known().is_some_and(|known| entry.member_stream > known)
+}
+
+/// The rooms to which the user is invited by somebody whom they ignore.
+async fn unwanted_invites(pass: &Pass<'_>, entries: &[Entry<'_>]) -> ApiResult<HashSet<RoomId>> {
+    let ignored = pass.reader.ignored().await?;
+    if ignored.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (mut here, mut invites) = (Vec::new(), Vec::new());
+    for entry in entries.iter().filter(|entry| entry.membership == Membership::Invite) {
+        match entry.place {
+            Place::Here(room) => here.push(room.event_id.clone()),
+            Place::Elsewhere(entry) => invites.push(event_elsewhere(entry.clone())),
+        }
+    }
+    invites.extend(pass.api.store.events(&here).await?);
+    Ok(invites.into_iter().filter(|invite| ignored.sent(invite)).map(|invite| invite.room_id).collect())
 }
 
 /// The rooms of an answer, while it is made.

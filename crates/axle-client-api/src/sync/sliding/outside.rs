@@ -91,7 +91,8 @@ pub(super) async fn left(
     let from = from.filter(|_| was_in);
     let known = from.map_or(Known::Nothing, Known::Until);
     let limit = asked.config.timeline_limit;
-    let part = Part::read(pass.api, asked.entry.room_id, known, now.stream, limit, Some(&access)).await?;
+    let ignored = pass.reader.ignored().await?;
+    let part = Part::read(pass.api, asked.entry.room_id, known, now.stream, limit, Some(&access), ignored).await?;
     let all = match from {
         Some(from) => pass.api.store.state_changes(asked.entry.room_id, from, now.stream).await?,
         None => access.state(pass.api).await?,

@@ -125,7 +125,8 @@ async fn joined(
     let access = Access::by_join(&pass.session.user_id, room_id, &now.event);
     let all_visible = stay.unbroken && !expanded;
     let limit = asked.config.timeline_limit;
-    let part = Part::read(api, room_id, known, until, limit, (!all_visible).then_some(&access)).await?;
+    let (access, ignored) = ((!all_visible).then_some(&access), pass.reader.ignored().await?);
+    let part = Part::read(api, room_id, known, until, limit, access, ignored).await?;
     let news = news(pass, asked, stay.from).await?;
     let state = state(pass, asked, &stay, &news, &part, told).await?;
     let events: HashSet<EventId> = part.events.iter().map(|event| event.event_id.clone()).collect();

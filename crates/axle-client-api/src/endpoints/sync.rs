@@ -42,7 +42,8 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         let until = Moment { stream: api.store.max_stream().await?, fleeting: api.clock.now() };
         // A token from beyond the end was given out before an older copy of the store was restored.
         let since = since.filter(|since| since.stream <= until.stream);
-        let news = News::between(since, until, request.full_state);
+        let (full_state, state_after) = (request.full_state, request.use_state_after);
+        let news = News { full_state, state_after, ..News::between(since, until) };
         let answer = match news.is_none() {
             true => Answer::default(),
             false => api.at_once(read(api.clone(), session.clone(), filter.clone(), news)).await?,

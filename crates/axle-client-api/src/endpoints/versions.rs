@@ -6,11 +6,10 @@ use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::state::Api;
 
-/// The versions whose paths and formats this API follows; what of them is left out, docs/client-server-api.md says. Matrix
-/// 1.16 promises state after the timeline in a sync, which is not here yet.
-const VERSIONS: [&str; 17] = [
+/// The versions whose paths and formats this API follows; what of them is left out, docs/client-server-api.md says.
+const VERSIONS: [&str; 18] = [
     "r0.6.0", "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11",
-    "v1.12", "v1.13", "v1.14", "v1.15",
+    "v1.12", "v1.13", "v1.14", "v1.15", "v1.16",
 ];
 
 /// What there is beyond Matrix; docs/client-server-api.md describes it.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Sync;
 use super::extensions::{receipts, typing};
 use super::membership::Member;
-use super::response::{Events, Fault, JoinedRoom, Summary};
+use super::response::{Fault, JoinedRoom, State, Summary};
 use super::timeline::Known;
 use crate::error::ApiResult;
 use crate::ids;
@@ -37,7 +37,10 @@ pub(super) async fn read(
     let state = part.state(sync, room_id, all).await?;
     let members_changed = all || part.events.iter().chain(&state).any(|event| member_of(event).is_some());
     let mut room = JoinedRoom {
-        state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await? },
+        state: State::new(
+            render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await?,
+            sync.news.state_after,
+        ),
         timeline: part.render(sync.api, sync.session, None).await?,
         account_data: sync.account_data(room_id, all).await?,
         ..JoinedRoom::default()

@@ -6,7 +6,7 @@ use axle_store::{OutOfRoom, StoredEvent};
 
 use super::Sync;
 use super::membership::Member;
-use super::response::{Events, LeftRoom, Timeline};
+use super::response::{LeftRoom, State, Timeline};
 use super::timeline::Known;
 use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
@@ -37,7 +37,10 @@ pub(super) async fn read(
     let state = part.state(sync, room_id, !was_in).await?;
     let end = access.end(sync.api).await?;
     Ok(LeftRoom {
-        state: Events { events: render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await? },
+        state: State::new(
+            render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await?,
+            sync.news.state_after,
+        ),
         timeline: part.render(sync.api, sync.session, end).await?,
         account_data: sync.account_data(room_id, !was_in).await?,
     })
@@ -51,7 +54,14 @@ pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResu
 /// A room of which the user saw nothing but what ended.
 async fn only_the_end(sync: &Sync<'_>, event: StoredEvent) -> ApiResult<LeftRoom> {
     let prev_batch = Token::Stream(event.stream).to_string();
-    let view = View::timeline(Format::Sync, event.position);
-    let events = render(sync.api, sync.session, &[event], view).await?;
-    Ok(LeftRoom { timeline: Timeline { events, limited: false, prev_batch }, ..LeftRoom::default() })
+    let (position, end) = (event.position, [event]);
+    let events = render(sync.api, sync.session, &end, View::timeline(Format::Sync, position)).await?;
+    // It is in the timeline: the state before that is none.
+    let after = if sync.news.state_after { &end[..] } else { &[] };
+    let state = render(sync.api, sync.session, after, View::state(Format::Sync, position)).await?;
+    Ok(LeftRoom {
+        state: State::new(state, sync.news.state_after),
+        timeline: Timeline { events, limited: false, prev_batch },
+        ..LeftRoom::default()
+    })
 }

@@ -49,17 +49,20 @@ pub(crate) struct News {
     pub(crate) fleeting_until: i64,
     /// Whether the client wants all state again.
     pub(crate) full_state: bool,
+    /// Whether it wants the state after the timeline, not before it.
+    pub(crate) state_after: bool,
 }
 
 impl News {
     /// What happened between two moments; from the beginning, if there is no first.
-    pub(crate) fn between(since: Option<Moment>, until: Moment, full_state: bool) -> Self {
+    pub(crate) fn between(since: Option<Moment>, until: Moment) -> Self {
         Self {
             since: since.map(|since| since.stream),
             until: until.stream,
             fleeting_since: since.map(|since| since.fleeting),
             fleeting_until: until.fleeting,
-            full_state,
+            full_state: false,
+            state_after: false,
         }
     }
 

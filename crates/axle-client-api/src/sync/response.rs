@@ -43,7 +43,8 @@ pub(crate) struct Rooms {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct JoinedRoom {
     pub(crate) summary: Summary,
-    pub(crate) state: Events<AnySyncStateEvent>,
+    #[serde(flatten)]
+    pub(crate) state: State,
     pub(crate) timeline: Timeline,
     pub(crate) ephemeral: Events<AnySyncEphemeralRoomEvent>,
     pub(crate) account_data: Events<AnyRoomAccountDataEvent>,
@@ -75,7 +76,8 @@ pub(crate) struct Fault {
 /// A room that the user was in.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct LeftRoom {
-    pub(crate) state: Events<AnySyncStateEvent>,
+    #[serde(flatten)]
+    pub(crate) state: State,
     pub(crate) timeline: Timeline,
     pub(crate) account_data: Events<AnyRoomAccountDataEvent>,
 }
@@ -90,6 +92,17 @@ pub(crate) struct InvitedRoom {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct KnockedRoom {
     pub(crate) knock_state: Events<AnyStrippedStateEvent>,
+}
+
+/// State of a room.
+#[derive(Debug, Serialize)]
+pub(crate) enum State {
+    /// Before the timeline.
+    #[serde(rename = "state")]
+    Before(Events<AnySyncStateEvent>),
+    /// After it.
+    #[serde(rename = "state_after")]
+    After(Events<AnySyncStateEvent>),
 }
 
 /// The newest events of a room.
@@ -109,6 +122,23 @@ pub(crate) struct Summary {
     pub(crate) joined: Option<usize>,
     #[serde(rename = "m.invited_member_count", skip_serializing_if = "Option::is_none")]
     pub(crate) invited: Option<usize>,
+}
+
+impl State {
+    pub(crate) fn new(events: Vec<Raw<AnySyncStateEvent>>, after: bool) -> Self {
+        if after { Self::After(Events { events }) } else { Self::Before(Events { events }) }
+    }
+
+    fn is_empty(&self) -> bool {
+        let (Self::Before(state) | Self::After(state)) = self;
+        state.events.is_empty()
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Before(Events::default())
+    }
 }
 
 /// Some events.
@@ -172,7 +202,7 @@ impl From<HubFault> for Fault {
 impl JoinedRoom {
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
-        let has_events = !self.state.events.is_empty() || !self.timeline.events.is_empty() || self.timeline.limited;
+        let has_events = !self.state.is_empty() || !self.timeline.events.is_empty() || self.timeline.limited;
         let has_events = has_events || !self.ephemeral.events.is_empty() || self.unread_notifications.is_some();
         !has_events && self.hub_faults.is_empty() && self.account_data.events.is_empty()
     }

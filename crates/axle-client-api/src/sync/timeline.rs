@@ -30,8 +30,10 @@ pub(super) struct Part {
     whole: bool,
     /// Whether the first event, shown or not, is the one that made the room.
     begins_the_room: bool,
-    /// Place in the room of the first event, shown or not.
+    /// Place in the room and in stream order of the first event, shown or not.
     first: Option<(i64, i64)>,
+    /// The position of the last one.
+    last: Option<i64>,
     after: Option<i64>,
     until: i64,
 }
@@ -64,6 +66,7 @@ impl Part {
         let read = api.store.sync_room(room_id, after.unwrap_or(BEFORE_EVERYTHING), until, limit).await?;
         let first = read.timeline.first().and_then(|event| Some((event.position?, event.stream)));
         let begins_the_room = read.timeline.first().is_some_and(makes_a_room);
+        let last = read.timeline.last().and_then(|event| event.position);
         let read_events = read.timeline.len();
         let mut events = match access {
             Some(access) => access.filter(api, read.timeline).await?,
@@ -71,7 +74,7 @@ impl Part {
         };
         events.retain(|event| !ignored.hides(event));
         let whole = events.len() == read_events;
-        Ok(Self { events, limited: read.limited, whole, begins_the_room, first, after, until })
+        Ok(Self { events, limited: read.limited, whole, begins_the_room, first, last, after, until })
     }
 
     /// Leaves out what a client does not want.
@@ -86,20 +89,27 @@ impl Part {
         self.limited
     }
 
-    /// The state that the client needs besides: all of it, or what changed between what it knows and the first event.
+    /// The state that the client needs besides: all of it, or what changed between what it knows and the first event; or,
+    /// if the client wants it so, the last.
     pub(super) async fn state(&self, sync: &Sync<'_>, room_id: &RoomId, all: bool) -> ApiResult<Vec<StoredEvent>> {
         let store = &sync.api.store;
         let lazy = sync.state_filter.lazy_loads_members();
-        let mut state = match (all, self.after, self.first) {
+        // The state is that before this place.
+        let place = match (sync.news.state_after, self.last) {
+            (true, Some(last)) => Some((last.saturating_add(1), self.until.saturating_add(1))),
+            (true, None) => None,
+            (false, _) => self.first,
+        };
+        let mut state = match (all, self.after, place) {
             (false, Some(after), Some((_, stream))) => store.state_changes(room_id, after, stream - 1).await?,
             (false, Some(after), None) => store.state_changes(room_id, after, self.until).await?,
-            (_, _, Some(first)) => self.state_before(sync, room_id, first).await?,
+            (_, _, Some(place)) => self.state_before(sync, room_id, place).await?,
             (_, _, None) => store.current_state(room_id).await?,
         };
         if lazy {
             let people = self.people(sync);
             state.retain(|event| member_of(event).is_none_or(|(user, _)| people.contains(&*user)));
-            if let (false, Some((position, _))) = (all, self.first) {
+            if let (false, Some((position, _))) = (all, place) {
                 self.add_members(sync, room_id, position, people, &mut state).await?;
             }
         }
@@ -107,7 +117,7 @@ impl Part {
         Ok(state)
     }
 
-    /// The state before the first event: today's, but for what changed since. Much less is read than a whole state of
+    /// The state before a place: today's, but for what changed since. Much less is read than a whole state of
     /// the past.
     async fn state_before(
         &self,
@@ -149,10 +159,13 @@ impl Part {
         })
     }
 
-    /// Everyone whom a client that loads members lazily needs for these events.
+    /// Everyone whom a client that loads members lazily needs for these events: who sent them and, if it takes no state
+    /// from them, whom they are about.
     fn people(&self, sync: &Sync<'_>) -> BTreeSet<String> {
         let own = std::iter::once(sync.session.user_id.to_string());
-        self.events.iter().filter_map(sender).chain(own).collect()
+        let about = self.events.iter().filter(|_| sync.news.state_after).filter_map(member_of);
+        let about = about.map(|(user, _)| user.into_owned());
+        self.events.iter().filter_map(sender).chain(own).chain(about).collect()
     }
 
     /// Adds the member events of those people who have not changed since the client's last answer: nothing is

@@ -35,6 +35,7 @@ mod sliding_connection;
 mod sliding_extensions;
 mod sliding_lists;
 mod sliding_rooms;
+mod state_after;
 mod synapse;
 mod sync;
 mod threads;

@@ -71,6 +71,14 @@ async fn who_waits_is_told_when_it_begins_and_when_the_time_is_over() {
 }
 
 #[tokio::test]
+async fn who_does_not_say_for_how_long_types_for_a_while() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    assert_eq!(set(&bob, &room, json!({"typing": true})).await.ok(), json!({}));
+    assert_eq!(typists(&alice.sync("").await, &room), Some(json!([bob.user_id])));
+}
+
+#[tokio::test]
 async fn only_who_is_in_a_room_types_and_for_themselves() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;

@@ -24,6 +24,7 @@ mod forgotten;
 mod key_backups;
 mod keys;
 mod log;
+mod login_tokens;
 mod media;
 mod oauth;
 mod operator;
@@ -71,6 +72,7 @@ pub use log::{
     Append, Appended, DeliveryChange, Direction, EventStatus, NewEvent, OutOfRoom, RoomHead, RoomLog, RoomSnapshot,
     StateBefore, StateEntry, StoredEvent, SyncRoom, UserRoom,
 };
+pub use login_tokens::{LoginToken, LoginTokens, MAX_LOGIN_TOKENS_PER_DEVICE};
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
 pub use oauth::{
     DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,
@@ -103,6 +105,7 @@ pub trait Store:
     + Accounts
     + Devices
     + OAuth
+    + LoginTokens
     + Profiles
     + UserDirectory
     + UserData
@@ -141,6 +144,7 @@ impl<T> Store for T where
         + Accounts
         + Devices
         + OAuth
+        + LoginTokens
         + Profiles
         + UserDirectory
         + UserData

@@ -23,7 +23,7 @@ pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<
         capabilities: Capabilities {
             change_password: Enabled { enabled: true },
             thirdparty_id_changes: Enabled { enabled: false },
-            get_login_token: Enabled { enabled: false },
+            get_login_token: Enabled { enabled: true },
             profile_fields: Enabled { enabled: true },
             set_displayname: Enabled { enabled: true },
             set_avatar_url: Enabled { enabled: true },

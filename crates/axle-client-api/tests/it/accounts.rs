@@ -170,7 +170,10 @@ async fn people_log_in_by_name_or_id_on_old_and_new_paths() {
     let server = server().await;
     let registered = server.person("alice").await;
     let flows = server.anonymous(Method::GET, LOGIN, None).await.ok();
-    assert_eq!(flows, json!({"flows": [{"type": "m.login.password"}]}));
+    assert_eq!(
+        flows,
+        json!({"flows": [{"type": "m.login.password"}, {"type": "m.login.token", "get_login_token": true}]})
+    );
     as_ruma::<session::get_login_types::v3::Response>(&flows);
     for user in ["alice", "@alice:example.org"] {
         let answer = login(&server, user, "correct horse").await.ok();
@@ -188,7 +191,7 @@ async fn people_log_in_by_name_or_id_on_old_and_new_paths() {
     for (body, code) in [
         (json!({}), "M_BAD_JSON"),
         (json!({"type": 7}), "M_BAD_JSON"),
-        (json!({"type": "m.login.token", "token": "x"}), "M_UNKNOWN"),
+        (json!({"type": "m.login.sso"}), "M_UNKNOWN"),
         (json!({"type": "m.login.password", "password": "x"}), "M_MISSING_PARAM"),
         (json!({"type": "m.login.password", "user": "alice"}), "M_MISSING_PARAM"),
         (json!({"type": "m.login.password", "identifier": {"type": "m.id.phone"}, "password": "x"}), "M_UNKNOWN"),
@@ -355,7 +358,7 @@ async fn clients_learn_what_the_server_can() {
         "capabilities": {
             "m.3pid_changes": {"enabled": false},
             "m.change_password": {"enabled": true},
-            "m.get_login_token": {"enabled": false},
+            "m.get_login_token": {"enabled": true},
             "m.profile_fields": {"enabled": true},
             "m.room_versions": {"default": "I.1", "available": {"I.1": "stable"}},
             "m.set_avatar_url": {"enabled": true},

@@ -72,6 +72,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         put(format!("{profile}/displayname")),
         put(format!("{profile}/avatar_url")),
         post("/_matrix/client/v3/user_directory/search".into()),
+        post("/_matrix/client/v1/login/get_token".into()),
         post("/_matrix/client/v3/createRoom".into()),
         post(format!("/_matrix/client/v3/join/{room}")),
         post(format!("/_matrix/client/v3/knock/{room}")),

@@ -16,6 +16,7 @@ mod faults;
 mod ignored;
 mod key_backup;
 mod keys;
+mod login_token;
 mod media;
 mod messages;
 mod notifications;

@@ -14,9 +14,9 @@ use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault,
-    InboundResponse, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile, Pusher, Receipt,
-    RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent, StoredKey, ToDevice,
-    Tokens, User,
+    InboundResponse, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile,
+    Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent,
+    StoredKey, ToDevice, Tokens, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -45,6 +45,7 @@ pub(super) struct Data {
     /// Handed out and not used yet.
     pub(super) next_tokens: BTreeMap<(UserId, String), Tokens>,
     pub(super) oauth: OAuthData,
+    pub(super) login_tokens: BTreeMap<Hash, LoginToken>,
     /// Deactivated, and not out of their rooms yet.
     pub(super) departing: BTreeSet<UserId>,
     pub(super) profiles: HashMap<UserId, Profile>,

@@ -94,6 +94,7 @@ impl Data {
         self.to_device.retain(|(user, device), _| !gone(user, device));
         self.pushers.retain(|pusher| !gone(&pusher.set.user_id, &pusher.set.device_id));
         self.oauth.sessions.retain(|(user, device), _| !gone(user, device));
+        self.login_tokens.retain(|_, token| !gone(&token.user_id, &token.device_id));
         self.dehydrated.retain(|user, device| !gone(user, &device.device_id));
         self.remove_keys(user_id, gone);
     }

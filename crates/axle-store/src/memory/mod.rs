@@ -24,6 +24,7 @@ mod forgotten;
 mod key_backups;
 mod keys;
 mod log;
+mod login_tokens;
 mod media;
 mod oauth;
 mod operator;

@@ -14,7 +14,8 @@ use crate::{Device, Devices, LastSeen, StoreError, Tokens};
 const COLUMNS: &str =
     "user_id, device_id, token_hash, expires_ts, refresh_hash, display_name, created_ts, last_seen_ts, last_seen_ip";
 /// Tables with what goes with a device, beside its keys, by `user_id` and `device_id`.
-const TABLES: [&str; 6] = ["device", "client_txn", "to_device", "pusher", "dehydrated_device", "oauth_session"];
+const TABLES: [&str; 7] =
+    ["device", "client_txn", "to_device", "pusher", "dehydrated_device", "oauth_session", "login_token"];
 
 #[async_trait]
 impl Devices for SqliteStore {

@@ -24,6 +24,7 @@ mod key_backups;
 mod keys;
 mod later;
 mod log;
+mod login_tokens;
 mod media;
 mod oauth;
 mod operator;

@@ -10,8 +10,8 @@ use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::json_request::json_request;
 use crate::limiter::address_key;
-use crate::session::{self, Login, NewSession};
-use crate::state::Api;
+use crate::session::{self, Login, NewSession, token_hash};
+use crate::state::{Api, now_ms};
 
 /// ruma's own request type panics when there is no `type`.
 #[derive(Deserialize)]
@@ -21,6 +21,7 @@ pub(crate) struct Request {
     identifier: Option<Identifier>,
     user: Option<String>,
     password: Option<String>,
+    token: Option<String>,
     device_id: Option<OwnedDeviceId>,
     initial_device_display_name: Option<String>,
     #[serde(default)]
@@ -42,6 +43,10 @@ pub(crate) async fn login(api: Api, caller: Caller, request: Request) -> ApiResu
             let password = request.password.ok_or_else(|| MatrixError::missing_param("There is no password."))?;
             check_password(&api, caller, &user_id, password).await?;
             user_id
+        }
+        "m.login.token" => {
+            let token = request.token.ok_or_else(|| MatrixError::missing_param("There is no token."))?;
+            by_token(&api, caller, &token).await?
         }
         "m.login.application_service" => by_service(&api, caller, user(&api, &request)?).await?,
         _ => return Err(MatrixError::new(400, "M_UNKNOWN", "This way to log in is not offered.").into()),
@@ -73,6 +78,18 @@ pub(crate) fn named(api: &Api, name: &str) -> Result<UserId, MatrixError> {
     let id = if name.starts_with('@') { name.into() } else { format!("@{name}:{}", api.config.server_name) };
     let user_id = UserId::parse(id).map_err(|_| wrong())?;
     if user_id.server_str() == api.config.server_name.as_str() { Ok(user_id) } else { Err(wrong()) }
+}
+
+/// Whose a login token is. Now it is used up. Only wrong tokens count, for the address.
+async fn by_token(api: &Api, caller: Caller, token: &str) -> ApiResult<UserId> {
+    let address = address_key(caller.address);
+    api.limits.login_address.take(&address)?;
+    let taken = api.store.take_login_token(&token_hash(token), now_ms()).await;
+    if !matches!(taken, Ok(None)) {
+        api.limits.login_address.give_back(&address);
+    }
+    let taken = taken?.ok_or_else(|| MatrixError::forbidden("The token is not valid, or was used before."))?;
+    Ok(taken.user_id)
 }
 
 /// An application service logs in one of its users. 403 `M_EXCLUSIVE` for one that is none of its own.

@@ -3,6 +3,7 @@
 mod deactivate;
 pub(super) mod login;
 mod login_flows;
+mod login_token;
 mod logout;
 mod logout_all;
 mod openid_token;
@@ -26,6 +27,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .open(register::register)
         .open(register_available::register_available)
         .open(registration_token::registration_token)
+        .authed(login_token::login_token)
         .authed(logout::logout)
         .authed(logout_all::logout_all)
         .authed(whoami::whoami)

@@ -79,7 +79,8 @@ async fn a_service_logs_its_users_in() {
     let server = with_services(vec![registration(None)]).await;
     let login = "/_matrix/client/v3/login";
     let flows = server.anonymous(Method::GET, login, None).await.ok();
-    assert_eq!(flows["flows"], json!([{"type": "m.login.password"}, {"type": "m.login.application_service"}]));
+    let offered = flows["flows"].as_array().unwrap();
+    assert!(offered.contains(&json!({"type": "m.login.application_service"})), "{flows}");
     let body = |user: &str| json!({"type": "m.login.application_service", "identifier": {"type": "m.id.user", "user": user}, "device_id": "D"});
     bot(&server).post(login, body("irc_bob")).await.fails(403, "M_FORBIDDEN");
     ghost(&server, "irc_bob").await;

@@ -29,7 +29,7 @@ async fn the_server_says_where_everything_is() {
     }
     // Whoever does not know of it logs in with the password, as before.
     let flows = server.anonymous(Method::GET, "/_matrix/client/v3/login", None).await.ok();
-    assert_eq!(flows, json!({"flows": [{"type": "m.login.password"}]}));
+    assert!(flows["flows"].as_array().unwrap().contains(&json!({"type": "m.login.password"})), "{flows}");
 }
 
 #[tokio::test]

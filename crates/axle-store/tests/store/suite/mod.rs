@@ -18,6 +18,7 @@ pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod key_backups;
 pub(crate) mod keys;
+pub(crate) mod login_tokens;
 pub(crate) mod lpdus;
 pub(crate) mod media;
 pub(crate) mod oauth;
@@ -105,6 +106,7 @@ macro_rules! full_suite {
             faults: kept_once_and_pruned, news_of_the_room;
             media: uploads, quotas, reservations, thumbnails;
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is;
+            login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
             application_services: progress_is_kept, what_happened_in_order, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do;
             remote_media: fetched, content_that_others_have;

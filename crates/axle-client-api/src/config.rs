@@ -6,6 +6,7 @@ use axle_protocol::{RoomVersion, ServerName};
 use serde::Deserialize;
 
 use crate::appservice::ApplicationServices;
+use crate::support::Support;
 
 /// Settings of the client-server API.
 #[derive(Debug, Clone)]
@@ -20,6 +21,8 @@ pub struct ClientApiConfig {
     pub access_token_lifetime: Duration,
     /// The version of rooms that are made without naming one.
     pub default_room_version: RoomVersion,
+    /// Whom users can ask for help, for `/.well-known/matrix/support`.
+    pub support: Support,
     /// Where clients reach this API, for `/.well-known/matrix/client`; `None` serves no such document.
     pub public_base_url: Option<String>,
     /// Whether push gateways on this machine may be spoken to by plain HTTP.
@@ -62,6 +65,7 @@ impl ClientApiConfig {
             registration_shared_secret: None,
             access_token_lifetime: Duration::from_secs(3600),
             default_room_version: RoomVersion::I1,
+            support: Support::default(),
             public_base_url: None,
             local_push_gateways: false,
             oauth: true,

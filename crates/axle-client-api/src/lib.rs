@@ -60,6 +60,7 @@ mod service;
 mod session;
 mod spaces;
 mod state;
+mod support;
 mod sync;
 mod thread;
 mod token;
@@ -92,6 +93,7 @@ pub use service::{
     SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer,
 };
 pub use state::ApiState;
+pub use support::{Contact, Support};
 pub use work::Work;
 
 use state::Api;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axle_client_api::{
     ApiState, ApplicationServices, ClientApi, ClientApiConfig, MediaConfig, OtherServers as _, RateLimits,
-    Registration, RemoteServers, ToldToServers, make_service_users,
+    Registration, RemoteServers, Support, ToldToServers, make_service_users,
 };
 use axle_federation::tls::TlsError;
 use axle_media::{MediaError, MediaFolder};
@@ -324,6 +324,11 @@ fn client_config(config: &Config, services: ApplicationServices) -> ClientApiCon
     client.presence = config.presence.enabled;
     client.services = services;
     client.public_base_url = config.client.public_url.clone();
+    client.support = Support {
+        page: config.client.support_page.clone(),
+        admins: config.client.support_admins.clone(),
+        security: config.client.support_security.clone(),
+    };
     if !config.rate_limits.enabled {
         client.limits = RateLimits::off();
     }

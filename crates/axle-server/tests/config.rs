@@ -145,6 +145,8 @@ fn options_that_do_not_go_together_are_refused() {
     assert!(message(from_file("[client]\ntls_key = 'k'\n")).contains("client.tls_certificate must be set as well"));
     assert!(message(from_file("[client]\nlisten = []\n")).contains("line 2: client.listen: there is no address"));
     assert!(message(from_file("[client]\npublic_url = 'example.org'\n")).contains("not an http or https URL"));
+    assert!(message(from_file("[client]\nsupport_page = 'help'\n")).contains("not an http or https URL"));
+    assert!(message(from_file("[client]\nsupport_admins = ['admin']\n")).contains("nor a mail address"));
     assert!(message(from_file("[limits]\nheader_bytes = 100\n")).contains("less than 8192"));
     assert!(message(from_file("[limits]\nmax_connections = 0\n")).contains("at least 1"));
     assert!(message(from_file("[client]\naccess_token_lifetime_seconds = 0\n")).contains("at least 1"));

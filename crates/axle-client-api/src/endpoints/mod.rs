@@ -46,6 +46,7 @@ mod typing;
 mod unban;
 mod versions;
 mod well_known;
+mod well_known_support;
 
 use axum::Router;
 
@@ -73,6 +74,7 @@ fn general(endpoints: Endpoints) -> Endpoints {
     endpoints
         .open(versions::versions)
         .open(well_known::well_known)
+        .open(well_known_support::well_known_support)
         .authed(capabilities::capabilities)
         .authed(turn_server::turn_server)
         .authed(filter_create::filter_create)

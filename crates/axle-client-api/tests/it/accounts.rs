@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axle_client_api::{Rate, RateLimits, Registration, create_user};
+use axle_client_api::{ClientApiConfig, Contact, Rate, RateLimits, Registration, Support, create_user};
 use axle_protocol::ServerName;
 use axle_store::RegistrationToken;
 use reqwest::Method;
@@ -343,6 +343,31 @@ async fn filters_are_kept_for_their_user() {
 }
 
 #[tokio::test]
+async fn users_learn_whom_to_ask() {
+    let contact = |text: &str| Contact::try_from(text.to_owned()).unwrap();
+    let support = Support {
+        page: Some("https://example.org/help".into()),
+        admins: vec![contact("@admin:example.org"), contact("admin@example.org")],
+        security: vec![contact("security@example.org")],
+    };
+    let server = server_with(ClientApiConfig { support, ..config() }).await;
+    let told = server.anonymous(Method::GET, "/.well-known/matrix/support", None).await.ok();
+    let expected = json!({
+        "contacts": [
+            {"role": "m.role.admin", "matrix_id": "@admin:example.org"},
+            {"role": "m.role.admin", "email_address": "admin@example.org"},
+            {"role": "m.role.security", "email_address": "security@example.org"}
+        ],
+        "support_page": "https://example.org/help"
+    });
+    assert_eq!(told, expected);
+    as_ruma::<discovery::discover_support::Response>(&told);
+    for wrong in ["", "admin", "@admin", "admin@", "@a b:example.org", "a b@example.org"] {
+        assert!(Contact::try_from(wrong.to_owned()).is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn clients_learn_what_the_server_can() {
     let mut config = config();
     config.public_base_url = Some("https://chat.example.org".into());
@@ -352,6 +377,7 @@ async fn clients_learn_what_the_server_can() {
     as_ruma::<discovery::get_supported_versions::Response>(&versions);
     let known = server.anonymous(Method::GET, "/.well-known/matrix/client", None).await.ok();
     assert_eq!(known, json!({"m.homeserver": {"base_url": "https://chat.example.org"}}));
+    server.anonymous(Method::GET, "/.well-known/matrix/support", None).await.fails(404, "M_NOT_FOUND");
     let alice = server.person("alice").await;
     let capabilities = alice.get("/_matrix/client/v3/capabilities").await.ok();
     let expected = json!({

@@ -25,15 +25,19 @@ pub(super) fn check(config: &Config, sources: &Sources) -> Result<(), ConfigErro
         let hint = "Remove federation.plain_http, or federation.tls_certificate and federation.tls_key.";
         return fail("federation.plain_http", problem, Some(hint.into()), sources);
     }
-    if let Some(url) = &client.public_url
-        && !["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-    {
-        return fail("client.public_url", "not an http or https URL", None, sources);
+    for (key, url) in [("client.public_url", &client.public_url), ("client.support_page", &client.support_page)] {
+        if url.as_ref().is_some_and(|url| !is_web(url)) {
+            return fail(key, "not an http or https URL", None, sources);
+        }
     }
     if config.registration.shared_secret.as_ref().is_some_and(String::is_empty) {
         return fail("registration.shared_secret", "a secret that everybody knows", None, sources);
     }
     limits(config, sources)
+}
+
+fn is_web(url: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
 fn limits(config: &Config, sources: &Sources) -> Result<(), ConfigError> {

@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axle_client_api::Contact;
 use axle_protocol::{RoomVersion, ServerName};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,12 @@ pub struct ClientConfig {
     pub tls_key: Option<PathBuf>,
     /// Where clients reach this server, if not at the listener's own address.
     pub public_url: Option<String>,
+    /// A page with help for users.
+    pub support_page: Option<String>,
+    /// Who runs the server.
+    pub support_admins: Vec<Contact>,
+    /// Who is to be told of what endangers it.
+    pub support_security: Vec<Contact>,
     /// Whether clients can log in by OAuth 2.0, if there is a public URL.
     pub oauth: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -313,6 +320,9 @@ impl Default for ClientConfig {
             tls_certificate: None,
             tls_key: None,
             public_url: None,
+            support_page: None,
+            support_admins: Vec::new(),
+            support_security: Vec::new(),
             oauth: true,
             trusted_proxies: Vec::new(),
             serve_federation: false,

@@ -99,6 +99,25 @@ pub const OPTIONS: &[OptionInfo] = &[
          `/.well-known/matrix/client`.",
     ),
     option(
+        "client.support_page",
+        Kind::Text,
+        r#""https://example.org/help""#,
+        "A page with help for users of this server. Published at `/.well-known/matrix/support`, with the contacts.",
+    ),
+    option(
+        "client.support_admins",
+        Kind::List,
+        r#"["@admin:example.org", "admin@example.org"]"#,
+        "Who runs this server: Matrix ids, also of other servers, and mail addresses. Published at \
+         `/.well-known/matrix/support`.",
+    ),
+    option(
+        "client.support_security",
+        Kind::List,
+        r#"["security@example.org"]"#,
+        "Who is to be told of what endangers this server or its users, likewise.",
+    ),
+    option(
         "client.oauth",
         Kind::Switch,
         "false",

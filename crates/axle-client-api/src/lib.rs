@@ -20,6 +20,7 @@ mod endpoints;
 mod error;
 mod event_content;
 mod event_filter;
+mod fallback;
 mod fleeting;
 mod ids;
 mod ignored;

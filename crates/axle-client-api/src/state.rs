@@ -14,6 +14,7 @@ use crate::background::Background;
 use crate::config::{ClientApiConfig, RateLimits};
 use crate::delayed::Delays;
 use crate::endpoints::Deletions;
+use crate::fallback::Fallbacks;
 use crate::fleeting::Clock;
 use crate::limiter::{Limiter, Limits};
 use crate::media::{Fetching, MAX_THUMBNAILS_AT_ONCE, Uploading};
@@ -80,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) background: Background,
     pub(crate) passwords: PasswordPool,
     pub(crate) uia: Sessions,
+    /// Stages of registration that were passed on pages.
+    pub(crate) fallbacks: Fallbacks,
     pub(crate) seen: Sightings,
     /// For registration with a shared secret.
     pub(crate) nonces: Nonces,
@@ -143,6 +146,7 @@ impl Api {
             background: Background::default(),
             passwords: PasswordPool::default(),
             uia: Sessions::default(),
+            fallbacks: Fallbacks::default(),
             seen: Sightings::default(),
             nonces: Nonces::default(),
             device_polls: Limiter::new(Some(oauth::device::POLLS)),

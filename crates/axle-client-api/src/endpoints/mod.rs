@@ -3,6 +3,7 @@
 mod account;
 mod account_data;
 mod appservice;
+mod auth_fallback;
 mod ban;
 mod capabilities;
 mod create_room;
@@ -59,7 +60,7 @@ use crate::state::Api;
 /// The routes of every endpoint.
 pub(crate) fn routes() -> Router<Api> {
     let endpoints = rooms(general(Endpoints::default()));
-    let endpoints = profile::routes(devices::routes(account::routes(endpoints)));
+    let endpoints = profile::routes(devices::routes(account::routes(auth_fallback::routes(endpoints))));
     let endpoints = push_rules::routes(account_data::routes(third_party_ids::routes(endpoints)));
     let endpoints = search::routes(push::routes(endpoints));
     let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));

@@ -25,7 +25,7 @@ use crate::state::Api;
 
 pub(crate) use browser::Browser;
 pub(crate) use client::{Client, find as find_client};
-pub(crate) use page::{Page, STYLE, escape};
+pub(crate) use page::{Page, STYLE, answer, document, escape};
 pub(crate) use parameters::Parameters;
 pub(crate) use request::{AuthorizationRequest, Parsed, see_other};
 pub(crate) use scope::Scope;

@@ -43,36 +43,47 @@ impl Page {
         Self { status: StatusCode::BAD_REQUEST, ..Self::new("This did not work", body) }
     }
 
-    /// As it is answered. Nobody may frame it, keep it, or learn from it where the user came from.
+    /// As it is answered.
     pub(crate) fn respond(self, api: &Api) -> ApiResult<Response> {
         let style = escape(&url(api, "/oauth2/style.css")?);
         let Self { title, status, body, leads_to } = self;
-        let html = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-             <link rel=\"stylesheet\" href=\"{style}\">\n</head>\n<body>\n<h1>{title}</h1>\n{body}\n</body>\n</html>\n"
-        );
+        let style = format!("<link rel=\"stylesheet\" href=\"{style}\">");
         let policy = format!(
             "default-src 'none'; style-src 'self'; form-action 'self' {}; frame-ancestors 'none'; base-uri 'none'",
             leads_to.unwrap_or_default()
         );
-        let mut response = Response::new(Body::from(html));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        for (name, value) in [
-            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-            (header::CACHE_CONTROL, "no-store"),
-            (header::X_FRAME_OPTIONS, "DENY"),
-            (header::REFERRER_POLICY, "no-referrer"),
-            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        // What leads elsewhere was checked to be a plain URI: this cannot fail.
-        let policy = HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
-        headers.insert(HeaderName::from_static("content-security-policy"), policy);
-        Ok(response)
+        Ok(answer(status, &document(title, &style, &body), &policy))
     }
+}
+
+/// A page in HTML. `head` and `body` are HTML, too.
+pub(crate) fn document(title: &'static str, head: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n{head}\n</head>\n<body>\n\
+         <h1>{title}</h1>\n{body}\n</body>\n</html>\n"
+    )
+}
+
+/// A page as it is answered, with its content security policy. Nobody may frame it, keep it, or learn from it where the
+/// user came from.
+pub(crate) fn answer(status: StatusCode, html: &str, policy: &str) -> Response {
+    let mut response = Response::new(Body::from(html.to_owned()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What leads elsewhere was checked to be a plain URI: this cannot fail.
+    let policy = HeaderValue::from_str(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
+    headers.insert(HeaderName::from_static("content-security-policy"), policy);
+    response
 }
 
 /// Text as HTML, also between quotes.

@@ -6,6 +6,7 @@ mod account_data;
 mod account_end;
 mod accounts;
 mod appservice;
+mod auth_fallback;
 mod common;
 mod context;
 mod delayed;

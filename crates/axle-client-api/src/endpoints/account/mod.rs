@@ -9,10 +9,10 @@ mod logout_all;
 mod openid_token;
 mod password;
 mod refresh;
-mod register;
+pub(super) mod register;
 mod register_available;
 mod register_by_service;
-mod registration_token;
+pub(super) mod registration_token;
 mod shared_secret;
 mod whoami;
 

@@ -12,6 +12,7 @@ use crate::accounts::{in_use, wanted_user};
 use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::{ApiError, ApiResult};
+use crate::fallback::MAX_SESSION_BYTES;
 use crate::limiter::address_key;
 use crate::password::check_password;
 use crate::session::{self, Login, random_token};
@@ -40,8 +41,8 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
     if api.store.user(&user_id).await?.is_some() {
         return Err(in_use(&user_id).into());
     }
-    let Some(auth) = &request.auth else { return Err(challenge(stage, None)?) };
-    let token = finished(&stage, auth)?;
+    let Some(auth) = &request.auth else { return Err(challenge(stage, None, None)?) };
+    let token = finished(&api, &stage, auth)?;
     let password = request.password.clone().ok_or_else(|| MatrixError::missing_param("There is no password."))?;
     api.limits.registrations.take(&address_key(caller.address))?;
     let user = User {
@@ -64,7 +65,7 @@ async fn create(
     let user_id = user.user_id.clone();
     match api.store.create_user(user, token.as_deref()).await {
         Ok(true) => {}
-        Ok(false) => return Err(challenge(stage, Some("This registration token is not valid."))?),
+        Ok(false) => return Err(challenge(stage, None, Some("This registration token is not valid."))?),
         Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
         Err(error) => return Err(error.into()),
     }
@@ -85,7 +86,7 @@ async fn create(
 }
 
 /// The one stage that a registration goes through.
-fn stage(registration: Registration) -> Result<AuthType, MatrixError> {
+pub(in crate::endpoints) fn stage(registration: Registration) -> Result<AuthType, MatrixError> {
     match registration {
         Registration::Open => Ok(AuthType::Dummy),
         Registration::Token => Ok(AuthType::RegistrationToken),
@@ -94,22 +95,28 @@ fn stage(registration: Registration) -> Result<AuthType, MatrixError> {
 }
 
 /// Whether the client has been through the stage; its registration token, if that is the stage. As there is one stage
-/// only, a session has no state: its id says nothing.
-fn finished(stage: &AuthType, auth: &AuthData) -> ApiResult<Option<String>> {
+/// only, a session has no state, but for a stage that was passed on a page.
+fn finished(api: &Api, stage: &AuthType, auth: &AuthData) -> ApiResult<Option<String>> {
     match (stage, auth) {
         (AuthType::Dummy, AuthData::Dummy(_)) => Ok(None),
         (AuthType::RegistrationToken, AuthData::RegistrationToken(token)) => Ok(Some(token.token.clone())),
         // Nothing but a session: the client asks how far it is.
-        (_, AuthData::FallbackAcknowledgement(_)) => Err(challenge(stage.clone(), None)?),
-        _ => Err(challenge(stage.clone(), Some("This is not a stage of registration here."))?),
+        (_, AuthData::FallbackAcknowledgement(acknowledgement)) => {
+            match api.fallbacks.of(&acknowledgement.session).filter(|passed| passed.stage == *stage) {
+                Some(passed) => Ok(passed.token),
+                None => Err(challenge(stage.clone(), Some(&acknowledgement.session), None)?),
+            }
+        }
+        _ => Err(challenge(stage.clone(), None, Some("This is not a stage of registration here."))?),
     }
 }
 
-/// What the client has to do, and why what it did was not it.
-fn challenge(stage: AuthType, problem: Option<&str>) -> ApiResult<ApiError> {
+/// What the client has to do, in its session or a new one, and why what it did was not it.
+fn challenge(stage: AuthType, session: Option<&str>, problem: Option<&str>) -> ApiResult<ApiError> {
     let mut info = UiaaInfo::new(vec![AuthFlow::new(vec![stage])]);
     info.params = serde_json::value::to_raw_value(&serde_json::Map::new()).ok();
-    info.session = Some(random_token(UIA_SESSION_BYTES)?);
+    let known = session.filter(|session| session.len() <= MAX_SESSION_BYTES);
+    info.session = Some(known.map_or_else(|| random_token(UIA_SESSION_BYTES), |session| Ok(session.to_owned()))?);
     info.auth_error = problem.map(|problem| Box::new(StandardErrorBody::new(ErrorKind::Forbidden, problem.to_owned())));
     Ok(ApiError::Authenticate(Box::new(info)))
 }

@@ -7,7 +7,7 @@ use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::limiter::address_key;
-use crate::state::Api;
+use crate::state::{Api, now_ms};
 
 /// Who asks guesses tokens, perhaps: asking is limited as registering is, whatever the answer.
 pub(crate) async fn registration_token(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
@@ -15,7 +15,11 @@ pub(crate) async fn registration_token(api: Api, caller: Caller, request: Reques
         return Err(MatrixError::forbidden("Nobody registers with a token on this server.").into());
     }
     api.limits.registrations.take(&address_key(caller.address))?;
-    let tokens = api.store.registration_tokens().await?;
-    let valid = |uses_left: Option<u32>| uses_left.is_none_or(|uses| uses > 0);
-    Ok(Response::new(tokens.iter().any(|token| token.token == request.token && valid(token.uses_left))))
+    Ok(Response::new(is_valid(&api, &request.token).await?))
+}
+
+/// Whether somebody can register with a token now.
+pub(in crate::endpoints) async fn is_valid(api: &Api, token: &str) -> ApiResult<bool> {
+    let (tokens, now) = (api.store.registration_tokens().await?, now_ms());
+    Ok(tokens.iter().any(|known| known.token == token && known.is_valid(now)))
 }

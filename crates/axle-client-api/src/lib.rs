@@ -88,7 +88,7 @@ pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_p
 pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
 pub use queries::{FileOut, Queries};
 pub use room_id::new_room_id;
-pub use servers::{MessageElsewhere, OtherServers};
+pub use servers::{Availability, MessageElsewhere, OtherServers, PresenceUpdate};
 pub use service::{
     CreateRoom, Knocked, Notifier, PushGateway, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService,
     SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer,
@@ -132,6 +132,13 @@ impl ClientApi {
     /// A user of another server, who is known to be in the room, types there, or does not any more.
     pub async fn typing_elsewhere(&self, room_id: &RoomId, user_id: &UserId, typing: bool) {
         typing::set_elsewhere(&self.0, room_id, user_id, typing).await;
+    }
+
+    /// Another server says whether users of its, which these are known to be, are there.
+    pub async fn presence_elsewhere(&self, updates: Vec<PresenceUpdate>) {
+        if let Err(error) = presence::note_elsewhere(&self.0, updates).await {
+            tracing::info!(?error, "it was not noted whether users of another server are there");
+        }
     }
 }
 

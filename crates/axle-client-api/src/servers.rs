@@ -1,5 +1,7 @@
 //! The door to other servers, for what is no event: keys of their users, and what they are told of ours.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
 use axle_store::{ClaimedKey, NewEdu, Receipt, UserKeys, WantedKey};
@@ -14,6 +16,30 @@ pub struct MessageElsewhere {
     pub device_id: String,
     /// `content`, an object.
     pub content: Box<RawValue>,
+}
+
+/// What a user can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// There.
+    Online,
+    /// There, but not doing anything.
+    Unavailable,
+    /// Not there.
+    Offline,
+}
+
+/// Whether a user is there, as servers tell each other.
+#[derive(Debug, Clone)]
+pub struct PresenceUpdate {
+    /// Who.
+    pub user_id: UserId,
+    /// What they are.
+    pub availability: Availability,
+    /// What they say about it.
+    pub status_msg: Option<String>,
+    /// For how long they have done nothing; `None`: that is not known.
+    pub inactive_for: Option<Duration>,
 }
 
 /// What the endpoints need of other servers. Every call that waits for one ends by itself.
@@ -45,4 +71,7 @@ pub trait OtherServers: Send + Sync + 'static {
 
     /// A local user has read a room up to an event.
     async fn read(&self, room_id: &RoomId, receipt: &Receipt);
+
+    /// Whether local users are there, to the servers that share rooms with them.
+    async fn presence(&self, updates: Vec<PresenceUpdate>);
 }

@@ -23,7 +23,7 @@ use crate::oauth;
 use crate::oauth::visits::Visits;
 use crate::openid::OpenIdTokens;
 use crate::password::PasswordPool;
-use crate::presence::Presence;
+use crate::presence::{Outbox, Presence};
 use crate::profile::RemoteProfiles;
 use crate::push::Pushing;
 use crate::remote_rooms::RemoteRooms;
@@ -108,6 +108,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
     pub(crate) presence: Presence,
+    /// Whose presence other servers are to be told.
+    pub(crate) outbox: Outbox,
     /// Events that wait to be sent.
     pub(crate) delays: Delays,
     pub(crate) unread: Counts,
@@ -161,6 +163,7 @@ impl Api {
             clock: Clock::default(),
             typing: Typing::default(),
             presence: Presence::default(),
+            outbox: Outbox::default(),
             delays: Delays::default(),
             unread: Counts::default(),
             told_messages: Told::default(),

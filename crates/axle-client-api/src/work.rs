@@ -1,11 +1,11 @@
 //! What the API does without being asked: it tells push gateways and application services, makes messages searchable,
-//! removes files of other servers, and sends delayed events.
+//! removes files of other servers, sends delayed events, and tells other servers who is there.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::Api;
-use crate::{appservice, delayed, media, push, search};
+use crate::{appservice, delayed, media, presence, push, search};
 
 /// What the API does beside answering requests.
 #[must_use = "to be run as long as requests are answered"]
@@ -28,6 +28,7 @@ impl Work {
                 appservice::serve(api.clone()),
                 media::keep_remote_media_small(&api),
                 delayed::send_in_time(&api),
+                presence::tell_servers(&api),
             )
         };
         tokio::select! {

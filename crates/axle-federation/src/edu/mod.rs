@@ -9,6 +9,7 @@
 
 mod device_list_update;
 mod direct_to_device;
+mod presence;
 mod receipt;
 mod signing_key_update;
 mod typing;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use device_list_update::{DeviceChange, DeviceListUpdate};
 pub use direct_to_device::{DirectToDevice, ToDeviceMessage};
+pub use presence::{Availability, MAX_PRESENCE_USERS, UserPresence, presence_to_json};
 pub use receipt::{MAX_RECEIPTS, ReadReceipt};
 pub use signing_key_update::SigningKeyUpdate;
 pub use typing::Typing;
@@ -32,6 +34,8 @@ pub enum Edu {
     Typing(Typing),
     /// `m.receipt`.
     Receipts(Vec<ReadReceipt>),
+    /// `m.presence`.
+    Presence(Vec<UserPresence>),
     /// `m.direct_to_device`.
     DirectToDevice(DirectToDevice),
     /// `m.device_list_update`.
@@ -63,6 +67,7 @@ impl Edu {
         match event_type.as_str()? {
             typing::TYPE => Typing::parse(envelope).map(Self::Typing),
             receipt::TYPE => receipt::parse(envelope).map(Self::Receipts),
+            presence::TYPE => presence::parse(envelope).map(Self::Presence),
             direct_to_device::TYPE => DirectToDevice::parse(envelope).map(Self::DirectToDevice),
             device_list_update::TYPE => DeviceListUpdate::parse(envelope).map(Self::DeviceListUpdate),
             signing_key_update::TYPE => SigningKeyUpdate::parse(envelope).map(Self::SigningKeyUpdate),
@@ -74,7 +79,7 @@ impl Edu {
     pub fn is_kept(&self) -> bool {
         match self {
             Self::DirectToDevice(_) | Self::DeviceListUpdate(_) | Self::SigningKeyUpdate(_) => true,
-            Self::Typing(_) | Self::Receipts(_) => false,
+            Self::Typing(_) | Self::Receipts(_) | Self::Presence(_) => false,
         }
     }
 }

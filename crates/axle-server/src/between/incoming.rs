@@ -13,7 +13,7 @@ use axle_store::{NewToDevice, ReceivedToDevice, WantedKey};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{Between, broken, ephemeral, updates};
+use super::{Between, broken, ephemeral, presence, updates};
 
 /// The way from other servers to our users. Cheap to clone.
 #[derive(Clone)]
@@ -75,16 +75,18 @@ impl Incoming {
 #[async_trait]
 impl UserService for Incoming {
     async fn edus(&self, origin: &ServerName, edus: Vec<Edu>) -> Result<(), MatrixError> {
-        let mut to_device = Vec::new();
+        let (mut to_device, mut present) = (Vec::new(), Vec::new());
         for edu in edus {
             match edu {
                 Edu::Typing(typing) => ephemeral::typing(self, typing).await?,
                 Edu::Receipts(receipts) => ephemeral::receipts(self, receipts).await?,
+                Edu::Presence(said) => present.extend(said),
                 Edu::DirectToDevice(message) => to_device.push(message),
                 Edu::DeviceListUpdate(update) => updates::device_list(&self.between, update).await?,
                 Edu::SigningKeyUpdate(update) => updates::signing_keys(&self.between, update).await?,
             }
         }
+        presence::take(self, present).await;
         self.take_to_device(origin, to_device).await
     }
 

@@ -6,6 +6,7 @@
 mod ephemeral;
 mod incoming;
 mod list;
+mod presence;
 mod remote_keys;
 mod told;
 mod updates;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use axle_client_api::{MessageElsewhere, OtherServers};
+use axle_client_api::{MessageElsewhere, OtherServers, PresenceUpdate};
 use axle_federation::client::Client;
 use axle_federation::edu::{DirectToDevice, ReadReceipt, ToDeviceMessage, Typing};
 use axle_federation::sender::{FleetingEdu, Sender};
@@ -34,6 +35,7 @@ pub(crate) struct Between {
     network: Option<(Client, Sender)>,
     /// Differs from one start of this server to the next.
     boot: String,
+    /// What was numbered so far.
     messages: AtomicU64,
     /// Held while others are told of devices, so that each change is told once.
     telling: tokio::sync::Mutex<()>,
@@ -58,6 +60,11 @@ impl Between {
             Ok(servers) => sender.send_fleeting(&servers, &FleetingEdu { subject, json: json.into() }),
             Err(error) => tracing::info!(%room_id, %error, "the servers of a room cannot be told"),
         }
+    }
+
+    /// A number that was not used since this server was started.
+    fn next_number(&self) -> u64 {
+        self.messages.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Wakes the syncs of everyone who is in a room with a user.
@@ -95,7 +102,7 @@ impl OtherServers for Between {
             let content = serde_json::from_str(message.content.get()).ok()?;
             let (target, device_id) = (message.user_id.clone(), message.device_id.clone());
             let destination = target.server_name();
-            let number = self.messages.fetch_add(1, Ordering::Relaxed);
+            let number = self.next_number();
             let message_id = format!("{}-{number}", self.boot);
             let message = ToDeviceMessage { target, device_id, content };
             let json = DirectToDevice::to_json(sender, event_type, &message_id, &message);
@@ -128,6 +135,12 @@ impl OtherServers for Between {
         let event_id = receipt.event_id.clone();
         let edu = ReadReceipt { room_id: room_id.clone(), user_id, event_id, thread, ts: receipt.ts };
         self.send_fleeting(room_id, subject, edu.to_json()).await;
+    }
+
+    async fn presence(&self, updates: Vec<PresenceUpdate>) {
+        if let Err(error) = presence::tell(self, updates).await {
+            tracing::info!(%error, "other servers were not told who is there");
+        }
     }
 }
 

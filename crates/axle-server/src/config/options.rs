@@ -292,8 +292,8 @@ pub const OPTIONS: &[OptionInfo] = &[
         "presence.enabled",
         Kind::Switch,
         "false",
-        "Tell users who of those they share rooms with is online. Each change wakes clients: on a server with many users \
-         in large rooms, turning it off saves work.",
+        "Tell users, and other servers, who of those they share rooms with is online. Each change wakes clients: on a \
+         server with many users in large rooms, turning it off saves work.",
     ),
     option(
         "appservices.registration_files",

@@ -112,6 +112,63 @@ async fn messages_to_devices_go_out_in_the_drafts_form() {
     assert_eq!(world.peer.edus.lock().unwrap().len(), 2);
 }
 
+fn presence(user: &str, presence: &str) -> Value {
+    let push = json!([{"user_id": user, "presence": presence, "last_active_ago": 7, "status_msg": "Tea"}]);
+    json!({"edu_type": "m.presence", "content": {"push": push}})
+}
+
+/// What a sync says of a user.
+fn present(sync: &Value, user: &str) -> Option<Value> {
+    let event = sync["presence"]["events"].as_array()?.iter().find(|event| event["sender"] == user)?;
+    Some(json!([event["content"]["presence"], event["content"]["status_msg"]]))
+}
+
+#[tokio::test]
+async fn who_is_there_on_another_server_is_shown_here() {
+    let world = World::new().await;
+    world.room_with_bob().await;
+    let since = world.alice.now().await;
+    let wrong = [presence("@nobody:a.test", "online"), presence("@carol:b.test", "online"), presence(BOB, "asleep")];
+    world.edus("1", json!(wrong)).await;
+    let sync = world.alice.sync(Some(&since), 0).await;
+    for user in [BOB, "@nobody:a.test", "@carol:b.test"] {
+        assert_eq!(present(&sync, user), None);
+    }
+    world.edus("2", json!([presence(BOB, "offline"), presence(BOB, "online")])).await;
+    assert_eq!(present(&world.alice.sync(Some(&since), 0).await, BOB), Some(json!(["online", "Tea"])), "the last");
+    let mut drafts_form = presence(BOB, "unavailable");
+    drafts_form["type"] = drafts_form["edu_type"].take();
+    drafts_form["sender"] = json!(BOB);
+    world.edus("3", json!([drafts_form])).await;
+    assert_eq!(present(&world.alice.sync(Some(&since), 0).await, BOB), Some(json!(["unavailable", "Tea"])));
+    let status = world.alice.get(&format!("presence/{BOB}/status")).await;
+    assert_eq!((&status["presence"], &status["status_msg"]), (&json!("unavailable"), &json!("Tea")));
+}
+
+#[tokio::test]
+async fn who_is_there_is_told_to_servers_that_share_a_room() {
+    let world = World::new().await;
+    world.room_with_bob().await;
+    let status = json!({"presence": "unavailable", "status_msg": "Tea"});
+    world.alice.put(&format!("presence/{}/status", world.alice.user_id), status).await;
+    let edu = world.peer.until_edu(|edu| edu["edu_type"] == "m.presence").await;
+    let said = &edu["content"]["push"];
+    assert_eq!(said.as_array().unwrap().len(), 1);
+    assert_eq!((&said[0]["user_id"], &said[0]["presence"]), (&json!(world.alice.user_id), &json!("unavailable")));
+    assert_eq!((&said[0]["status_msg"], &said[0]["currently_active"]), (&json!("Tea"), &json!(false)));
+    assert!(said[0]["last_active_ago"].is_u64());
+}
+
+#[tokio::test]
+async fn where_presence_is_off_other_servers_say_nothing_of_it() {
+    let world = World::with(|config| config.presence.enabled = false).await;
+    world.room_with_bob().await;
+    let since = world.alice.now().await;
+    world.edus("1", json!([presence(BOB, "online")])).await;
+    assert_eq!(present(&world.alice.sync(Some(&since), 0).await, BOB), None);
+    assert_eq!(world.alice.get(&format!("presence/{BOB}/status")).await, json!({"presence": "offline"}));
+}
+
 #[tokio::test]
 async fn what_a_server_must_not_say_is_ignored() {
     let world = World::new().await;

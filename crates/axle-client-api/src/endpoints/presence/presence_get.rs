@@ -16,9 +16,6 @@ pub(crate) async fn presence_get(api: Api, session: Session, request: Request) -
     if user_id != session.user_id && api.store.sharing_rooms(&session.user_id, asked).await?.is_empty() {
         return Err(MatrixError::forbidden("You share no room with this user.").into());
     }
-    if user_id.server_str() != api.config.server_name.as_str() {
-        return Err(MatrixError::not_found("Nothing is known of users of other servers.").into());
-    }
     let Some(person) = api.presence.of(&user_id) else { return Ok(Response::new(PresenceState::Offline)) };
     let mut response = Response::new(person.state.clone());
     response.currently_active = Some(person.is_active());

@@ -1,7 +1,7 @@
 //! A server that reaches no other one.
 
 use async_trait::async_trait;
-use axle_client_api::{MessageElsewhere, OtherServers};
+use axle_client_api::{MessageElsewhere, OtherServers, PresenceUpdate};
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
 use axle_store::{ClaimedKey, NewEdu, Receipt, UserKeys, WantedKey};
 
@@ -32,4 +32,6 @@ impl OtherServers for Alone {
     async fn typing(&self, _: &RoomId, _: &UserId, _: bool) {}
 
     async fn read(&self, _: &RoomId, _: &Receipt) {}
+
+    async fn presence(&self, _: Vec<PresenceUpdate>) {}
 }

@@ -181,6 +181,7 @@ fn kind(edu: &Edu) -> &'static str {
     match edu {
         Edu::Typing(_) => "typing",
         Edu::Receipts(_) => "receipts",
+        Edu::Presence(_) => "presence",
         Edu::DirectToDevice(_) => "to-device",
         Edu::DeviceListUpdate(_) => "device list",
         Edu::SigningKeyUpdate(_) => "signing keys",

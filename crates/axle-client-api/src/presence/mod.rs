@@ -1,15 +1,16 @@
 //! Who is there ("Presence" in Matrix's specification). It is kept in memory: a server that starts again knows of nobody.
 //!
 //! Each device of a user says for itself whether it is there, by syncing or in so many words; the user is what the
-//! liveliest of them is. What is kept here is of this server's users; what other servers tell of theirs would be noted in
-//! the same place, as of one device.
+//! liveliest of them is. What other servers tell of their users is noted in the same place, as of one device.
+
+mod elsewhere;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axle_protocol::UserId;
 use axle_protocol::auth::Membership;
+use axle_protocol::{RoomId, UserId};
 use ruma::presence::PresenceState;
 use tokio::time::{Instant, sleep_until};
 
@@ -17,6 +18,8 @@ use crate::error::ApiResult;
 use crate::fleeting::Clock;
 use crate::session::Session;
 use crate::state::Api;
+
+pub(crate) use elsewhere::{Outbox, note_elsewhere, tell_servers};
 
 /// After so long without a sync or a word from a device it counts as offline. A sync waits for less.
 const GONE_AFTER: Duration = Duration::from_secs(120);
@@ -57,6 +60,8 @@ pub(crate) struct Person {
     changed: i64,
     /// Whether somebody looks after the end of it.
     watched: bool,
+    /// Whether it is another server that says what they are: it looks itself whether they do anything.
+    is_elsewhere: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +70,8 @@ struct Device {
     said: PresenceState,
     /// When something was last heard of it.
     seen: Instant,
+    /// How long that counts.
+    lasts: Duration,
 }
 
 /// A device says whether its user is there, and what they say about it.
@@ -125,14 +132,22 @@ fn tell_later(api: &Api, user_id: &UserId) {
 }
 
 async fn tell(api: &Api, user_id: &UserId) -> ApiResult<()> {
-    api.notifier.wake(user_id);
+    if user_id.server_str() == api.config.server_name.as_str() {
+        api.notifier.wake(user_id);
+        api.outbox.put(user_id.clone());
+    }
+    for room_id in newest_rooms(api, user_id).await? {
+        api.rooms.wake_members(&room_id).await?;
+    }
+    Ok(())
+}
+
+/// The rooms of a user that are told of a change.
+async fn newest_rooms(api: &Api, user_id: &UserId) -> ApiResult<impl Iterator<Item = RoomId> + use<>> {
     let mut rooms = api.store.user_rooms(user_id).await?;
     rooms.retain(|room| room.membership == Membership::Join);
     rooms.sort_by_key(|room| std::cmp::Reverse(room.room_stream));
-    for room in rooms.iter().take(MAX_ROOMS_WOKEN) {
-        api.rooms.wake_members(&room.room_id).await?;
-    }
-    Ok(())
+    Ok(rooms.into_iter().take(MAX_ROOMS_WOKEN).map(|room| room.room_id))
 }
 
 /// What became of what a device said.
@@ -180,9 +195,9 @@ impl Presence {
         if let Some(text) = status_msg {
             person.status_msg = text;
         }
-        person.put_device(device_id, Device { said, seen: now }, now);
+        person.put_device(device_id, Device { said, seen: now, lasts: GONE_AFTER }, now);
         let changed = people.settle(clock, user_id, !same_text, now);
-        people.forget_some();
+        people.forget_some(MAX_PEOPLE);
         let watch = people.people.get_mut(user_id).is_some_and(Person::begin_watch);
         Noted { changed, watch }
     }
@@ -228,9 +243,9 @@ impl People {
         true
     }
 
-    /// Forgets who has been offline for longest, when there are too many.
-    fn forget_some(&mut self) {
-        while self.people.len() > MAX_PEOPLE {
+    /// Forgets who has been offline for longest, when there are more than so many.
+    fn forget_some(&mut self, most: usize) {
+        while self.people.len() > most {
             let is_gone = |user_id: &UserId| {
                 self.people.get(user_id).is_none_or(|person| person.state == PresenceState::Offline && !person.watched)
             };
@@ -251,6 +266,7 @@ impl Person {
             devices: HashMap::new(),
             changed: 0,
             watched: false,
+            is_elsewhere: false,
         }
     }
 
@@ -267,7 +283,7 @@ impl Person {
     /// What they are at a time.
     fn at(&self, now: Instant) -> PresenceState {
         let states: Vec<PresenceState> = self.devices.values().map(|device| device.of(now)).collect();
-        let is_idle = now.saturating_duration_since(self.active) >= IDLE_AFTER;
+        let is_idle = !self.is_elsewhere && now.saturating_duration_since(self.active) >= IDLE_AFTER;
         if states.contains(&PresenceState::Online) && !is_idle {
             PresenceState::Online
         } else if states.iter().any(|state| *state != PresenceState::Offline) {
@@ -280,7 +296,8 @@ impl Person {
     /// When they may be something else, if nothing is heard of them.
     fn next(&self, now: Instant) -> Option<Instant> {
         let ends = self.devices.values().filter(|device| device.of(now) != PresenceState::Offline).map(Device::ends);
-        let idle = (self.state == PresenceState::Online).then(|| self.active + IDLE_AFTER);
+        let may_idle = self.state == PresenceState::Online && !self.is_elsewhere;
+        let idle = may_idle.then(|| self.active + IDLE_AFTER);
         ends.chain(idle).min()
     }
 
@@ -306,7 +323,7 @@ impl Device {
     }
 
     fn ends(&self) -> Instant {
-        self.seen + GONE_AFTER
+        self.seen + self.lasts
     }
 }
 

@@ -94,6 +94,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get(format!("{rooms}/members")),
         get(format!("{rooms}/joined_members")),
         get(format!("{rooms}/messages?dir=b")),
+        get(format!("{rooms}/initialSync")),
         get(format!("{rooms}/event/{event}")),
         post(format!("{rooms}/receipt/m.read/{event}")),
         post(format!("{rooms}/read_markers")),

@@ -15,6 +15,7 @@ mod directory;
 mod every_endpoint;
 mod faults;
 mod ignored;
+mod initial_sync;
 mod key_backup;
 mod keys;
 mod login_token;

@@ -19,14 +19,13 @@ pub(super) const MAX_USERS_AT_ONCE: usize = 100;
 /// Tells the servers that share rooms with these users.
 pub(super) async fn tell(between: &Between, updates: Vec<PresenceUpdate>) -> Result<(), MatrixError> {
     let Some((_, sender)) = &between.network else { return Ok(()) };
-    let mut servers_of: HashMap<RoomId, Vec<ServerName>> = HashMap::new();
+    let mut servers_of: HashMap<RoomId, BTreeSet<ServerName>> = HashMap::new();
     let mut by_server: BTreeMap<ServerName, Vec<UserPresence>> = BTreeMap::new();
     for update in updates {
         let mut servers: BTreeSet<ServerName> = BTreeSet::new();
         for room_id in newest_rooms(between, &update.user_id).await? {
             if !servers_of.contains_key(&room_id) {
-                let found = between.rooms.other_servers(&room_id).await?;
-                servers_of.insert(room_id.clone(), found);
+                servers_of.insert(room_id.clone(), other_servers(between, &room_id).await?);
             }
             servers.extend(servers_of.get(&room_id).into_iter().flatten().cloned());
         }
@@ -56,6 +55,13 @@ pub(super) async fn take(incoming: &Incoming, said: Vec<UserPresence>) {
     if !last.is_empty() {
         incoming.clients.presence_elsewhere(last.into_values().map(incoming_update).collect()).await;
     }
+}
+
+/// The other servers of a room. The store is asked: no room is brought into memory because somebody comes or goes.
+async fn other_servers(between: &Between, room_id: &RoomId) -> Result<BTreeSet<ServerName>, MatrixError> {
+    let members = between.store.members(room_id, Membership::Join).await.map_err(broken)?;
+    let me = between.me.as_str();
+    Ok(members.iter().filter(|member| member.server_str() != me).map(UserId::server_name).collect())
 }
 
 async fn newest_rooms(between: &Between, user_id: &UserId) -> Result<Vec<RoomId>, MatrixError> {

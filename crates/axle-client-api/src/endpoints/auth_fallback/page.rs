@@ -14,14 +14,11 @@ else if (window.opener && window.opener.postMessage) { window.opener.postMessage
 ";
 
 /// Asks for what the stage needs.
-pub(super) fn ask(stage: &AuthType, session: &str, problem: Option<&str>) -> Response {
+pub(super) fn ask(stage: &AuthType, problem: Option<&str>) -> Response {
     let complaint = problem.map(|problem| format!("<p class=\"error\">{}</p>\n", escape(problem))).unwrap_or_default();
-    let (session, fields) = (escape(session), fields(stage));
-    // Without an address of its own, a form goes to that of its page, which has the session in it as well.
-    let body = format!(
-        "{complaint}<form method=\"post\">\n<input type=\"hidden\" name=\"session\" value=\"{session}\">\n{fields}\n\
-         <button>Go on</button>\n</form>"
-    );
+    let fields = fields(stage);
+    // Without an address of its own, a form goes to that of its page, which has the session in it.
+    let body = format!("{complaint}<form method=\"post\">\n{fields}\n<button>Go on</button>\n</form>");
     let status = if problem.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
     respond(status, "Register", "", &body)
 }

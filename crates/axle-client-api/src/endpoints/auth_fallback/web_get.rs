@@ -8,6 +8,6 @@ use crate::error::ApiResult;
 use crate::state::Api;
 
 pub(super) async fn web_get(api: Api, _: Caller, request: RawRequest) -> ApiResult<Response> {
-    let (stage, session) = asked(&api, &request)?;
-    Ok(page::ask(&stage, &session, None))
+    let (stage, _) = asked(&api, &request)?;
+    Ok(page::ask(&stage, None))
 }

@@ -21,7 +21,7 @@ pub(super) async fn web_post(api: Api, caller: Caller, request: RawRequest) -> A
         AuthType::RegistrationToken => {
             let token = form.get("token").unwrap_or_default();
             if !is_valid(&api, token).await? {
-                return Ok(page::ask(&stage, &session, Some("This registration token is not valid.")));
+                return Ok(page::ask(&stage, Some("This registration token is not valid.")));
             }
             Some(token.to_owned())
         }

@@ -12,6 +12,7 @@ use crate::event_filter::EventFilter;
 use crate::ids;
 use crate::ignored::Ignored;
 use crate::page::{self, Wanted};
+use crate::reading::Reach;
 use crate::render::{Format, View, render};
 use crate::session::Session;
 use crate::state::Api;
@@ -58,8 +59,10 @@ async fn newest(api: &Api, session: &Session, access: &Access, end: Option<i64>)
         ignored: &Ignored::of(api, &session.user_id).await?,
         // What is here is worth an answer when the hub cannot be asked for what was before.
         required: false,
+        reach: Reach::Hub,
     };
-    let mut page = page::read(api, access, &wanted).await?;
+    // Nothing is out of reach.
+    let mut page = page::read(api, access, &wanted).await?.unwrap_or_default();
     page.events.reverse();
     let events = render(api, session, &page.events, View::timeline(Format::Full, end)).await?;
     let mut chunk = PaginationChunk::new(events, Token::Position(from).to_string());

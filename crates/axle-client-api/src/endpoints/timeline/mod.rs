@@ -27,7 +27,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(at_once(event::event))
         .authed(context::context)
         .authed(messages::messages)
-        .authed(at_once(initial_sync::initial_sync))
+        .authed(initial_sync::initial_sync)
         .authed(at_once(relations::relations))
         .authed(at_once(relations_of_kind::relations_of_kind))
         .authed(at_once(relations_of_type::relations_of_type))

@@ -6,6 +6,7 @@ use axle_protocol::{RoomVersion, ServerName};
 use serde::Deserialize;
 
 use crate::appservice::ApplicationServices;
+use crate::previews::UrlPattern;
 use crate::support::Support;
 
 /// Settings of the client-server API.
@@ -35,6 +36,8 @@ pub struct ClientApiConfig {
     pub limits: RateLimits,
     /// Media.
     pub media: MediaConfig,
+    /// Previews of URLs; `None`: there are none.
+    pub url_previews: Option<UrlPreviewConfig>,
     /// Programs that act for many users.
     pub services: ApplicationServices,
     /// What other servers are told when they ask.
@@ -72,6 +75,7 @@ impl ClientApiConfig {
             presence: true,
             limits: RateLimits::default(),
             media: MediaConfig::default(),
+            url_previews: None,
             services: ApplicationServices::default(),
             told_to_servers: ToldToServers::default(),
         }
@@ -106,6 +110,13 @@ impl Default for MediaConfig {
             remote_retention: None,
         }
     }
+}
+
+/// Settings of previews of URLs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UrlPreviewConfig {
+    /// What nobody gets a preview of.
+    pub denied: Vec<UrlPattern>,
 }
 
 /// Who may register.

@@ -39,6 +39,7 @@ mod page;
 mod password;
 mod power;
 mod presence;
+mod previews;
 mod profile;
 mod published;
 mod push;
@@ -65,8 +66,10 @@ mod support;
 mod sync;
 mod thread;
 mod token;
+mod turns;
 mod typing;
 mod uia;
+mod under_way;
 mod unread;
 mod upgrade;
 mod visibility;
@@ -80,18 +83,19 @@ use tower_http::cors::{Any, CorsLayer};
 
 pub use accounts::{CreateUserError, create_user};
 pub use appservice::{ApplicationService, ApplicationServices, Namespace, Namespaces, make_service_users};
-pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration, ToldToServers};
+pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration, ToldToServers, UrlPreviewConfig};
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
 pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};
+pub use previews::{UrlPattern, UrlPatternError};
 pub use published::{PublishedDeviceKeys, PublishedKeys, published_keys};
 pub use queries::{FileOut, Queries};
 pub use room_id::new_room_id;
 pub use servers::{Availability, MessageElsewhere, OtherServers, PresenceUpdate};
 pub use service::{
     CreateRoom, Knocked, Notifier, PushGateway, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService,
-    SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer,
+    SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer, Web, WebAnswer,
 };
 pub use state::ApiState;
 pub use support::{Contact, Support};

@@ -167,12 +167,40 @@ pub trait RemoteServers: Send + Sync + 'static {
     async fn media(&self, server: &ServerName, media_id: &str, wait: Duration) -> Result<RemoteFile, MatrixError>;
 }
 
-/// Makes thumbnails. What it is given to look into comes from anybody.
+/// Makes thumbnails, and measures pictures. What it is given to look into comes from anybody.
 #[async_trait]
 pub trait Thumbnailer: Send + Sync + 'static {
     /// A thumbnail of the picture in a file, as a PNG or JPEG of at most [`axle_media::MAX_THUMBNAIL_BYTES`]. It is called
     /// for so many at once as the memory of a server allows.
     async fn make(&self, picture: File, size: ThumbnailSize) -> Result<Vec<u8>, ThumbnailError>;
+
+    /// Width and height of the picture in a file, in pixels.
+    async fn measure(&self, picture: File) -> Result<(u32, u32), ThumbnailError>;
+}
+
+/// An answer of a server of the web, read as far as it was wanted.
+#[derive(Debug, Clone)]
+pub struct WebAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its `Location`.
+    pub location: Option<String>,
+    /// Its `Content-Type`.
+    pub content_type: Option<String>,
+    /// Its `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// The beginning of its body.
+    pub body: Bytes,
+    /// Whether that is all of it.
+    pub is_whole: bool,
+}
+
+/// Asks servers of the web. The URLs come from users, and from pages that these lead to.
+#[async_trait]
+pub trait Web: Send + Sync + 'static {
+    /// Asks for a URL of `https` or `http`, at an address that may be connected to; follows no redirects. Of the body,
+    /// `max_bytes` are read at most. It times out by itself. An error is what an operator wants to read.
+    async fn get(&self, url: &str, accept: &'static str, max_bytes: usize) -> Result<WebAnswer, String>;
 }
 
 /// Tells push gateways. Their URLs come from users.

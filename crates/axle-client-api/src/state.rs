@@ -24,13 +24,14 @@ use crate::oauth::visits::Visits;
 use crate::openid::OpenIdTokens;
 use crate::password::PasswordPool;
 use crate::presence::{Outbox, Presence};
+use crate::previews::Previews;
 use crate::profile::RemoteProfiles;
 use crate::push::Pushing;
 use crate::remote_rooms::RemoteRooms;
 use crate::search::Index;
 use crate::seen::Sightings;
 use crate::servers::OtherServers;
-use crate::service::{Notifier, PushGateway, RemoteServers, RoomService, ServiceClient, Thumbnailer};
+use crate::service::{Notifier, PushGateway, RemoteServers, RoomService, ServiceClient, Thumbnailer, Web};
 use crate::sync::extensions::to_device::Told;
 use crate::sync::sliding::{Bumps, Connections};
 use crate::typing::Typing;
@@ -56,6 +57,8 @@ pub struct ApiState {
     pub notifier: Arc<dyn Notifier>,
     /// What tells push gateways.
     pub gateway: Arc<dyn PushGateway>,
+    /// What asks for pages to make previews of.
+    pub web: Arc<dyn Web>,
     /// What asks application services.
     pub services: Arc<dyn ServiceClient>,
     /// Settings.
@@ -98,6 +101,8 @@ pub(crate) struct Inner {
     pub(crate) remote_rooms: RemoteRooms,
     /// Media of other servers that are on their way.
     pub(crate) fetching: Fetching,
+    /// Previews that are being made.
+    pub(crate) previews: Previews,
     /// Bytes that were fetched since it was last looked for files to remove.
     fetched: AtomicU64,
     /// Wakes who looks for them.
@@ -157,6 +162,7 @@ impl Api {
             remote_profiles: RemoteProfiles::default(),
             remote_rooms: RemoteRooms::default(),
             fetching: Fetching::default(),
+            previews: Previews::default(),
             fetched: AtomicU64::new(0),
             sweep: Notify::new(),
             uploaded: Notify::new(),

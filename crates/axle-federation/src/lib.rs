@@ -24,7 +24,7 @@ pub use service::{
     TransactionOutcome,
 };
 pub use users::{ClaimedKeys, DeviceList, ListedDevice, QueriedKeys, UserService, WantedKeys};
-pub use web::{WebAnswer, WebClient, WebError};
+pub use web::{WebAnswer, WebClient, WebError, WebPart};
 
 /// How we introduce ourselves.
 pub(crate) const USER_AGENT: &str = concat!("Axle/", env!("CARGO_PKG_VERSION"));

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, LOCATION, USER_AGENT};
 use http::request::Builder;
 use http::uri::Scheme;
 use http::{HeaderMap, Request, StatusCode, Uri, response};
@@ -36,6 +36,15 @@ pub struct WebAnswer {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+}
+
+/// An answer, read as far as it was wanted.
+#[derive(Debug)]
+pub struct WebPart {
+    /// Its status, its headers, and the beginning of its body.
+    pub answer: WebAnswer,
+    /// Whether that is all of it.
+    pub is_whole: bool,
 }
 
 /// Why there is no answer.
@@ -82,6 +91,21 @@ impl WebClient {
         let exchange = async { ask(&self.dns, &self.tls, url, request, json).await?.read(max_answer).await };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(WebError::Timeout(limit)))
     }
+
+    /// Asks for a URL of `https` or `http`, as it is, not compressed; follows no redirects. Reads `max_bytes` of the body at
+    /// most. `limit` is for all of it.
+    pub async fn get(
+        &self,
+        url: &Uri,
+        accept: &'static str,
+        max_bytes: usize,
+        limit: Duration,
+    ) -> Result<WebPart, WebError> {
+        let request = Request::get(path(url)).header(ACCEPT, accept).header(ACCEPT_ENCODING, "identity");
+        let exchange =
+            async { ask(&self.dns, &self.tls, url, request, Bytes::new()).await?.read_part(max_bytes).await };
+        tokio::time::timeout(limit, exchange).await.unwrap_or(Err(WebError::Timeout(limit)))
+    }
 }
 
 /// An answer whose body is still to be read. The connection ends with it.
@@ -97,6 +121,23 @@ impl OpenAnswer {
         let body = Limited::new(self.body, max_bytes).collect().await;
         let body = body.map_err(|error| WebError::Answer(format!("reading the answer: {error}")))?;
         Ok(WebAnswer { status: self.head.status, headers: self.head.headers, body: body.to_bytes() })
+    }
+
+    /// Reads it to its end, or until there are so many bytes.
+    async fn read_part(mut self, max_bytes: usize) -> Result<WebPart, WebError> {
+        let mut body = BytesMut::new();
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(piece) = frame?.into_data() {
+                body.extend_from_slice(&piece);
+            }
+            if body.len() > max_bytes {
+                break;
+            }
+        }
+        let is_whole = body.len() <= max_bytes;
+        body.truncate(max_bytes);
+        let answer = WebAnswer { status: self.head.status, headers: self.head.headers, body: body.freeze() };
+        Ok(WebPart { answer, is_whole })
     }
 }
 

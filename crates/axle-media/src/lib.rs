@@ -5,7 +5,7 @@
 //! is and how it is called is not known here. Memory is bounded in both directions: [`NewFile`] takes pieces,
 //! [`FileReader`] gives pieces.
 //!
-//! [`make_thumbnail`] makes a small picture of a large one, and belongs into a process of its own.
+//! [`make_thumbnail`] makes a small picture of a large one, [`measure_picture`] says how large one is; both belong into a process of its own.
 
 mod error;
 mod folder;
@@ -19,7 +19,7 @@ pub use new_file::{NewFile, StoredFile};
 pub use reader::FileReader;
 pub use thumbnail::{
     MAX_PICTURE_BYTES, MAX_THUMBNAIL_BYTES, ThumbnailError, ThumbnailMethod, ThumbnailSize, make_thumbnail,
-    thumbnail_type,
+    measure_picture, picture_type, thumbnail_type,
 };
 
 /// The SHA-256 of a file's content: its name.

@@ -9,7 +9,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::error::ImageError;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder as _, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 /// A larger file is not looked into, in bytes.
 pub const MAX_PICTURE_BYTES: u64 = 32 << 20;
@@ -110,11 +110,7 @@ impl FromStr for ThumbnailSize {
 /// that the largest picture takes.
 pub fn make_thumbnail(picture: impl Read, size: ThumbnailSize) -> Result<Vec<u8>, ThumbnailError> {
     let (image, orientation) = decode(read(picture)?)?;
-    let is_turned = matches!(
-        orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    );
-    let turn = |(width, height): (u32, u32)| if is_turned { (height, width) } else { (width, height) };
+    let turn = |size: (u32, u32)| turned(size, orientation);
     // Turned when it is small.
     let (scaled, middle) = size.of(turn((image.width(), image.height())));
     let (scaled, middle) = (turn(scaled), turn(middle));
@@ -127,6 +123,22 @@ pub fn make_thumbnail(picture: impl Read, size: ThumbnailSize) -> Result<Vec<u8>
     }
     image.apply_orientation(orientation);
     encode(image)
+}
+
+/// Width and height of a picture that a thumbnail could be made of, in pixels, the way up that the file says. Reads only
+/// what comes before the picture itself. Blocks.
+pub fn measure_picture(picture: impl Read) -> Result<(u32, u32), ThumbnailError> {
+    let (decoder, orientation) = open(read(picture)?)?;
+    Ok(turned(decoder.dimensions(), orientation))
+}
+
+/// The type of a picture that a thumbnail could be made of, by how it begins; `None`: it is none.
+pub fn picture_type(picture: &[u8]) -> Option<&'static str> {
+    match picture {
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => thumbnail_type(picture),
+    }
 }
 
 /// The type of a thumbnail, by how it begins; `None`: it is none.
@@ -160,7 +172,23 @@ fn read(picture: impl Read) -> Result<Vec<u8>, ThumbnailError> {
     }
 }
 
+/// Width and height the way up that the file says.
+fn turned((width, height): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            (height, width)
+        }
+        _ => (width, height),
+    }
+}
+
 fn decode(bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), ThumbnailError> {
+    let (decoder, orientation) = open(bytes)?;
+    Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
+}
+
+/// What decodes a picture that is not too large, and how it is to be turned.
+fn open(bytes: Vec<u8>) -> Result<(impl ImageDecoder, Orientation), ThumbnailError> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|error| ThumbnailError::Failed(error.to_string()))?;
     let mut limits = Limits::no_limits();
@@ -178,7 +206,7 @@ fn decode(bytes: Vec<u8>) -> Result<(DynamicImage, Orientation), ThumbnailError>
     }
     // What cannot be read of the metadata is no reason to show nothing.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, orientation))
+    Ok((decoder, orientation))
 }
 
 fn refused(error: ImageError) -> ThumbnailError {

@@ -19,6 +19,7 @@ mod server;
 pub mod services;
 mod system;
 pub mod thumbnails;
+mod web;
 
 pub use network::NetworkError;
 pub use server::{Server, StartError};

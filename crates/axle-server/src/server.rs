@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axle_client_api::{
     ApiState, ApplicationServices, ClientApi, ClientApiConfig, MediaConfig, OtherServers as _, RateLimits,
-    Registration, RemoteServers, Support, ToldToServers, make_service_users,
+    Registration, RemoteServers, Support, ToldToServers, UrlPreviewConfig, make_service_users,
 };
 use axle_federation::tls::TlsError;
 use axle_media::{MediaError, MediaFolder};
@@ -31,6 +31,7 @@ use crate::rooms::Rooms;
 use crate::services::{self, HttpServices, RegistrationError};
 use crate::system::System;
 use crate::thumbnails::ThumbnailProcesses;
+use crate::web::PreviewWeb;
 
 /// A running server.
 pub struct Server {
@@ -248,6 +249,7 @@ impl Foundations<'_> {
             remote: self.network.map_or_else(|| Arc::new(Nobody) as Arc<dyn RemoteServers>, Network::remote),
             notifier: self.rooms.wakes(),
             gateway: Arc::new(WebGateway::new(config)),
+            web: Arc::new(PreviewWeb::new(config)),
             services: Arc::new(service_client),
             config: client_config(config, services),
         })
@@ -315,6 +317,8 @@ fn client_config(config: &Config, services: ApplicationServices) -> ClientApiCon
         remote_cache_bytes: config.media.remote_cache_bytes,
         remote_retention: config.media.remote_retention(),
     };
+    let previews = &config.url_previews;
+    client.url_previews = previews.enabled.then(|| UrlPreviewConfig { denied: previews.denied.clone() });
     client.told_to_servers = ToldToServers {
         profiles: config.federation.allow_profile_lookup,
         public_rooms: config.federation.allow_public_rooms,

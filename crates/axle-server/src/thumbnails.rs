@@ -1,7 +1,8 @@
 //! Thumbnails, each made in a process of its own: a decoder that runs amok on a hostile picture takes nothing with it.
 //!
-//! The process is this program once more, with [`COMMAND`] and the size as arguments. It gets the picture on standard
-//! input and answers on standard output. It limits itself, in memory and time, before it reads.
+//! The process is this program once more, with [`COMMAND`] and the size as arguments, or [`MEASURE`] to learn how large the
+//! picture is. It gets the picture on standard input and answers on standard output. It limits itself, in memory and time,
+//! before it reads.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,6 +19,8 @@ use tokio::time::timeout;
 
 /// The subcommand of this program that makes a thumbnail.
 pub const COMMAND: &str = "thumbnail";
+/// What stands for the size if the picture is only to be measured; the answer is its width and height, as `320x200`.
+pub const MEASURE: &str = "measure";
 /// What that ends with if there is no picture to be read.
 pub const EXIT_NO_PICTURE: u8 = 3;
 /// And if the picture is too large.
@@ -52,10 +55,20 @@ impl ThumbnailProcesses {
         Self { program: program.to_owned() }
     }
 
-    async fn run(&self, picture: File, size: ThumbnailSize) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+    /// What the process answers.
+    async fn ask(&self, picture: File, argument: &str) -> Result<Vec<u8>, ThumbnailError> {
+        let failed = ThumbnailError::Failed;
+        let ran = timeout(TIMEOUT, self.run(picture, argument)).await;
+        let ran = ran.map_err(|_| failed(format!("it took more than {} seconds", TIMEOUT.as_secs())))?;
+        let (status, answer) = ran.map_err(|error| failed(format!("{}: {error}", self.program.display())))?;
+        outcome(status)?;
+        Ok(answer)
+    }
+
+    async fn run(&self, picture: File, argument: &str) -> std::io::Result<(ExitStatus, Vec<u8>)> {
         let mut child = Command::new(&self.program)
             .arg(COMMAND)
-            .arg(size.to_string())
+            .arg(argument)
             .env_clear()
             // Else the allocator takes a gibibyte of addresses at once, which is more than the process may have.
             .env("MIMALLOC_ARENA_RESERVE", "0")
@@ -64,26 +77,29 @@ impl ThumbnailProcesses {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let mut thumbnail = Vec::new();
+        let mut answer = Vec::new();
         if let Some(output) = child.stdout.take() {
-            output.take(MAX_THUMBNAIL_BYTES + 1).read_to_end(&mut thumbnail).await?;
+            output.take(MAX_THUMBNAIL_BYTES + 1).read_to_end(&mut answer).await?;
         }
-        Ok((child.wait().await?, thumbnail))
+        Ok((child.wait().await?, answer))
     }
 }
 
 #[async_trait]
 impl Thumbnailer for ThumbnailProcesses {
     async fn make(&self, picture: File, size: ThumbnailSize) -> Result<Vec<u8>, ThumbnailError> {
-        let failed = ThumbnailError::Failed;
-        let ran = timeout(TIMEOUT, self.run(picture, size)).await;
-        let ran = ran.map_err(|_| failed(format!("it took more than {} seconds", TIMEOUT.as_secs())))?;
-        let (status, thumbnail) = ran.map_err(|error| failed(format!("{}: {error}", self.program.display())))?;
-        outcome(status)?;
+        let thumbnail = self.ask(picture, &size.to_string()).await?;
         match u64::try_from(thumbnail.len()) {
             Ok(bytes) if bytes <= MAX_THUMBNAIL_BYTES => Ok(thumbnail),
             _ => Err(ThumbnailError::NoPicture),
         }
+    }
+
+    async fn measure(&self, picture: File) -> Result<(u32, u32), ThumbnailError> {
+        let answer = self.ask(picture, MEASURE).await?;
+        let size = str::from_utf8(&answer).ok().and_then(|text| text.split_once('x'));
+        let size = size.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+        size.ok_or_else(|| ThumbnailError::Failed("the process did not say how large the picture is".into()))
     }
 }
 
@@ -102,7 +118,7 @@ fn outcome(status: ExitStatus) -> Result<(), ThumbnailError> {
     let is_broken = status.signal().is_some_and(|signal| BREAKING_SIGNALS.contains(&signal));
     if is_broken || status.code() == Some(EXIT_PANIC) {
         // It would do so again.
-        tracing::warn!(%status, "a picture broke the process that was to make a thumbnail of it");
+        tracing::warn!(%status, "a picture broke the process that was to read it");
         return Err(ThumbnailError::NoPicture);
     }
     Err(ThumbnailError::Failed(format!("the process ended with {status}")))

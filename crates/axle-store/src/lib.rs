@@ -38,6 +38,7 @@ mod room_lists;
 mod search;
 mod snapshot;
 mod to_device;
+mod url_previews;
 mod user_directory;
 
 pub mod memory;
@@ -92,6 +93,7 @@ pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
 pub use snapshot::{ReadingWork, Snapshots, read_at_once};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
+pub use url_previews::{MAX_URL_PREVIEWS, UrlPreview, UrlPreviews};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
@@ -119,6 +121,7 @@ pub trait Store:
     + HubFaults
     + Media
     + RemoteMedia
+    + UrlPreviews
     + Receipts
     + Pushers
     + MessageSearch
@@ -158,6 +161,7 @@ impl<T> Store for T where
         + HubFaults
         + Media
         + RemoteMedia
+        + UrlPreviews
         + Receipts
         + Pushers
         + MessageSearch

@@ -6,7 +6,7 @@ use axle_protocol::MatrixError;
 use axle_store::{MediaContent, MediaState};
 use tokio::time::{Instant, timeout_at};
 
-use super::unknown;
+use super::{remote, unknown};
 use crate::error::ApiResult;
 use crate::state::{Api, now_ms};
 
@@ -22,7 +22,11 @@ pub(crate) async fn find(api: &Api, media_id: &str, wait_ms: Option<u64>) -> Api
     loop {
         // Before the store is read, so that no upload falls between.
         let uploaded = api.uploaded.notified();
-        let item = api.store.media(media_id).await?.ok_or_else(unknown)?;
+        let Some(item) = api.store.media(media_id).await? else {
+            // Pictures of previews are kept like files of other servers.
+            let kept = remote::kept(api, &api.config.server_name, media_id).await?;
+            return Ok(kept.ok_or_else(unknown)?);
+        };
         match item.state {
             MediaState::Uploaded(content) => return Ok(content),
             MediaState::Reserved(until) if until <= now_ms() => return Err(unknown().into()),

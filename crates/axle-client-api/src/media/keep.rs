@@ -46,7 +46,7 @@ where
 }
 
 /// Removes a file, unless somebody has it.
-pub(super) async fn remove_unused(api: &Api, hash: &ContentHash) {
+pub(crate) async fn remove_unused(api: &Api, hash: &ContentHash) {
     let _alone = api.keeping.write().await;
     let removed = match api.store.is_content_kept(hash).await {
         Ok(false) => api.media.remove(hash).await.map_err(|error| error.to_string()),

@@ -22,7 +22,7 @@ use crate::state::Api;
 
 pub(crate) use find::find;
 pub(crate) use headers::{content_type, disposition_of};
-pub(crate) use keep::keep;
+pub(crate) use keep::{keep, remove_unused};
 pub(crate) use receive::receive;
 pub(crate) use remote::Fetching;
 pub(crate) use serve::{Audience, open, serve};

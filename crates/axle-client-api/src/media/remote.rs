@@ -1,15 +1,10 @@
 //! Media of other servers: fetched when somebody first asks for them, and kept for a while.
 
-use std::collections::HashMap;
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axle_protocol::{MatrixError, ServerName};
 use axle_store::MediaContent;
-use lru::LruCache;
 use ruma::http_headers::ContentDisposition;
-use tokio::sync::{Semaphore, watch};
 
 use super::find::wait;
 use super::keep::remove_unused;
@@ -19,15 +14,14 @@ use super::unknown;
 use crate::error::{ApiError, ApiResult};
 use crate::service::RemoteFile;
 use crate::state::{Api, now_ms};
+use crate::turns::Turns;
+use crate::under_way::UnderWay;
 
 /// Files that are fetched at once; more wait. Likewise those of one server.
 const MAX_AT_ONCE: usize = 64;
 const MAX_AT_ONCE_OF_SERVER: usize = 8;
-/// Files that are fetched or wait for that; more are refused, for so many milliseconds.
+/// Files that are fetched or wait for that; more are refused.
 const MAX_UNDER_WAY: usize = 1_000;
-const RETRY_AFTER_MS: u64 = 1_000;
-/// Servers whose files are counted.
-const MAX_SERVERS: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 /// A file that takes longer is given up, however it moves.
 const MAX_TIME: Duration = Duration::from_secs(600);
 /// When a file was last asked for is noted once in so many milliseconds: a day.
@@ -35,23 +29,16 @@ const NOTE_ACCESS_EVERY_MS: i64 = 24 * 3600 * 1000;
 
 /// A server and an id of its media.
 type Address = (ServerName, String);
-/// What comes of a fetch.
-type Outcome = Option<Result<MediaContent, MatrixError>>;
 
 /// Files of other servers that are on their way.
 pub(crate) struct Fetching {
-    under_way: Mutex<HashMap<Address, watch::Receiver<Outcome>>>,
-    all: Semaphore,
-    by_server: Mutex<LruCache<ServerName, Arc<Semaphore>>>,
+    under_way: UnderWay<Address, Result<MediaContent, MatrixError>>,
+    turns: Turns<ServerName>,
 }
 
 impl Default for Fetching {
     fn default() -> Self {
-        Self {
-            under_way: Mutex::default(),
-            all: Semaphore::new(MAX_AT_ONCE),
-            by_server: Mutex::new(LruCache::new(MAX_SERVERS)),
-        }
+        Self { under_way: UnderWay::new(MAX_UNDER_WAY), turns: Turns::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_SERVER) }
     }
 }
 
@@ -70,16 +57,16 @@ pub(crate) async fn find(
     if !may_fetch {
         return Err(unknown().into());
     }
-    let mut outcome = begin(api, (server.clone(), media_id.to_owned()), wait(wait_ms))?;
-    let fetched = outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
-    match fetched {
-        Ok(Some(fetched)) => Ok(fetched?),
-        _ => Err(MatrixError::unknown("The file could not be fetched.").into()),
-    }
+    let address = (server.clone(), media_id.to_owned());
+    let fetch = || {
+        let (api, address) = (api.clone(), address.clone());
+        async move { fetch_in_time(&api, &address, wait(wait_ms)).await }
+    };
+    Ok(api.fetching.under_way.share(&api.background, address.clone(), fetch).await??)
 }
 
 /// What is here of another server's.
-async fn kept(api: &Api, server: &ServerName, media_id: &str) -> ApiResult<Option<MediaContent>> {
+pub(super) async fn kept(api: &Api, server: &ServerName, media_id: &str) -> ApiResult<Option<MediaContent>> {
     let Some(known) = api.store.remote_media(server, media_id).await? else { return Ok(None) };
     let now = now_ms();
     if known.accessed_ts.saturating_add(NOTE_ACCESS_EVERY_MS) <= now {
@@ -88,51 +75,15 @@ async fn kept(api: &Api, server: &ServerName, media_id: &str) -> ApiResult<Optio
     Ok(Some(known.content))
 }
 
-/// Fetches a file, unless that is under way. It goes on when the client goes away: others may wait for the same.
-fn begin(api: &Api, address: Address, wait: Duration) -> Result<watch::Receiver<Outcome>, MatrixError> {
-    let mut under_way = api.fetching.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(outcome) = under_way.get(&address) {
-        return Ok(outcome.clone());
-    }
-    if under_way.len() >= MAX_UNDER_WAY {
-        return Err(MatrixError::limit_exceeded(RETRY_AFTER_MS));
-    }
-    let (tell, outcome) = watch::channel(None);
-    under_way.insert(address.clone(), outcome.clone());
-    let (background, api) = (&api.background, api.clone());
-    background.spawn(async move {
-        let entry = UnderWay { api: &api, address: &address };
-        let fetched = tokio::time::timeout(MAX_TIME, fetch(&api, &address, wait)).await;
-        let too_slow = |_| Err(MatrixError::gateway_timeout("The other server is too slow.").into());
-        let fetched = fetched.unwrap_or_else(too_slow);
-        // Whoever comes now finds it in the store.
-        drop(entry);
-        tell.send_replace(Some(fetched.map_err(ApiError::into_matrix_error)));
-    });
-    Ok(outcome)
-}
-
-/// Takes a fetch off the list when it ends, however it ends.
-struct UnderWay<'a> {
-    api: &'a Api,
-    address: &'a Address,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.api.fetching.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(self.address);
-    }
+async fn fetch_in_time(api: &Api, address: &Address, wait: Duration) -> Result<MediaContent, MatrixError> {
+    let fetched = tokio::time::timeout(MAX_TIME, fetch(api, address, wait)).await;
+    let fetched = fetched.map_err(|_| MatrixError::gateway_timeout("The other server is too slow."))?;
+    fetched.map_err(ApiError::into_matrix_error)
 }
 
 async fn fetch(api: &Api, address: &Address, wait: Duration) -> ApiResult<MediaContent> {
     let (server, media_id) = address;
-    let stopping = |_| MatrixError::unknown("The server is stopping.");
-    let of_server = {
-        let mut by_server = api.fetching.by_server.lock().unwrap_or_else(PoisonError::into_inner);
-        by_server.get_or_insert(server.clone(), || Arc::new(Semaphore::new(MAX_AT_ONCE_OF_SERVER))).clone()
-    };
-    let _of_server = of_server.acquire().await.map_err(stopping)?;
-    let _of_all = api.fetching.all.acquire().await.map_err(stopping)?;
+    let _turn = api.fetching.turns.take(server).await?;
     // Another fetch may have ended between the look into the store and the entry in the list.
     if let Some(known) = api.store.remote_media(server, media_id).await? {
         return Ok(known.content);

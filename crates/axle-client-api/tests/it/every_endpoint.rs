@@ -145,6 +145,8 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get("/_matrix/client/v1/media/download/example.org/x".into()),
         get("/_matrix/client/v1/media/download/example.org/x/name.png".into()),
         get("/_matrix/client/v1/media/thumbnail/example.org/x?width=9&height=9".into()),
+        get("/_matrix/client/v1/media/preview_url?url=http://example.org".into()),
+        get("/_matrix/media/v3/preview_url?url=http://example.org".into()),
         get("/_matrix/media/v3/config".into()),
         post("/_matrix/media/v3/upload".into()),
         post("/_matrix/media/v1/create".into()),
@@ -249,7 +251,6 @@ async fn what_is_not_there_is_not_recognised() {
         "/_matrix/client/v3/sync/x",
         "/_matrix/media/",
         "/_matrix/media/v3/nosuch",
-        "/_matrix/client/v1/media/preview_url?url=http://example.org",
     ] {
         let answer = server.anonymous(Method::GET, path, None).await;
         answer.fails(404, "M_UNRECOGNIZED");

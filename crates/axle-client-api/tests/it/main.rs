@@ -25,6 +25,7 @@ mod notifications;
 mod oauth;
 mod openid;
 mod presence;
+mod previews;
 mod profiles;
 mod push;
 mod push_rules;

@@ -1,6 +1,6 @@
-//! Which addresses a federation target may have.
+//! Which addresses may be connected to.
 //!
-//! A server name is chosen by whoever writes it: without this, anyone could make us send requests into our own network.
+//! A server name, or a URL, is chosen by whoever writes it: without this, anyone could make us send requests into our own network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;

@@ -19,6 +19,7 @@ use axle_client_api::Contact;
 use axle_protocol::{RoomVersion, ServerName};
 use serde::{Deserialize, Serialize};
 
+pub use axle_client_api::UrlPattern;
 pub use axle_federation::resolve::Network;
 pub use error::ConfigError;
 pub use load::{Inputs, Loaded, Sources, load};
@@ -46,6 +47,8 @@ pub struct Config {
     pub rooms: RoomsConfig,
     /// Media.
     pub media: MediaConfig,
+    /// Previews of URLs.
+    pub url_previews: UrlPreviewsConfig,
     /// Push gateways.
     pub push: PushConfig,
     /// Who is there.
@@ -177,6 +180,18 @@ pub struct MediaConfig {
     pub remote_retention_days: u32,
 }
 
+/// `[url_previews]`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UrlPreviewsConfig {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Private networks in which there are pages.
+    pub allowed_networks: Vec<Network>,
+    /// What nobody gets a preview of.
+    pub denied: Vec<UrlPattern>,
+}
+
 /// `[presence]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -302,6 +317,7 @@ impl Default for Config {
             registration: RegistrationConfig::default(),
             rooms: RoomsConfig::default(),
             media: MediaConfig::default(),
+            url_previews: UrlPreviewsConfig::default(),
             push: PushConfig::default(),
             presence: PresenceConfig::default(),
             appservices: AppservicesConfig::default(),

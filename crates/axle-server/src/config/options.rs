@@ -282,6 +282,28 @@ pub const OPTIONS: &[OptionInfo] = &[
          long as there is room for it.",
     ),
     option(
+        "url_previews.enabled",
+        Kind::Switch,
+        "true",
+        "Show users what a link in a message leads to: this server asks for the page, tells its title and description, and \
+         keeps its picture. Off unless you turn it on, because users, and whoever writes to them, then choose what this \
+         server asks for and learn its address. Of your own servers, those at public addresses that trust this machine \
+         belong into `url_previews.denied`.",
+    ),
+    option(
+        "url_previews.allowed_networks",
+        Kind::List,
+        r#"["10.7.0.0/16"]"#,
+        "Pages are asked for at public addresses only, and in these networks. That holds for each address that a name leads \
+         to, after redirects and for pictures, too.",
+    ),
+    option(
+        "url_previews.denied",
+        Kind::List,
+        r#"["intranet.example.org", "example.org/private"]"#,
+        "What nobody gets a preview of: hosts with all that are below them, or only the paths of a host that begin so.",
+    ),
+    option(
         "push.allowed_networks",
         Kind::List,
         r#"["10.7.0.0/16"]"#,

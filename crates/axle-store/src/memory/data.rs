@@ -16,7 +16,7 @@ use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault,
     InboundResponse, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile,
     Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent,
-    StoredKey, ToDevice, Tokens, User,
+    StoredKey, ToDevice, Tokens, UrlPreview, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -83,6 +83,8 @@ pub(super) struct Data {
     /// Service, network, room.
     pub(super) network_rooms: BTreeSet<(String, String, RoomId)>,
     pub(super) remote_media: BTreeMap<(ServerName, String), RemoteMediaItem>,
+    /// By URL, the oldest first.
+    pub(super) url_previews: VecDeque<(String, UrlPreview)>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
     /// In the order in which they were set.

@@ -39,6 +39,7 @@ mod search;
 mod snapshot;
 mod state;
 mod to_device;
+mod url_previews;
 mod user_directory;
 
 use std::collections::VecDeque;

@@ -46,6 +46,7 @@ mod snapshot;
 mod state;
 mod thumbnail;
 mod to_device;
+mod url_previews;
 mod user_directory;
 mod user_rooms;
 mod writer;

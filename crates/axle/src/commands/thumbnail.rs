@@ -2,9 +2,10 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::str::FromStr;
 
-use axle_media::{ThumbnailError, ThumbnailSize, make_thumbnail};
-use axle_server::thumbnails::{EXIT_FAILED, EXIT_NO_PICTURE, EXIT_TOO_LARGE};
+use axle_media::{ThumbnailError, ThumbnailSize, make_thumbnail, measure_picture};
+use axle_server::thumbnails::{EXIT_FAILED, EXIT_NO_PICTURE, EXIT_TOO_LARGE, MEASURE};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Outcome;
@@ -18,16 +19,36 @@ const MAX_OPEN_FILES: u64 = 3;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Width, height and method, as in 96x96-crop.
-    size: ThumbnailSize,
+    /// Width, height and method, as in 96x96-crop, or "measure".
+    wanted: Wanted,
+}
+
+/// What is wanted of a picture.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Thumbnail(ThumbnailSize),
+    Measures,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == MEASURE { Ok(Self::Measures) } else { text.parse().map(Self::Thumbnail) }
+    }
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
     if confine().is_err() {
         return Ok(ExitCode::from(EXIT_FAILED));
     }
-    let code = match make_thumbnail(std::io::stdin().lock(), args.size) {
-        Ok(thumbnail) => match std::io::stdout().lock().write_all(&thumbnail) {
+    let picture = std::io::stdin().lock();
+    let answer = match args.wanted {
+        Wanted::Thumbnail(size) => make_thumbnail(picture, size),
+        Wanted::Measures => measure_picture(picture).map(|(width, height)| format!("{width}x{height}").into_bytes()),
+    };
+    let code = match answer {
+        Ok(answer) => match std::io::stdout().lock().write_all(&answer) {
             Ok(()) => return Ok(ExitCode::SUCCESS),
             Err(_) => EXIT_FAILED,
         },

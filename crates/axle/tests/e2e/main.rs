@@ -14,5 +14,6 @@ mod kill;
 mod media;
 mod moderation;
 mod operations;
+mod previews;
 mod support;
 mod verify;

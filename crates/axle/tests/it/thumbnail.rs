@@ -7,7 +7,7 @@ use std::process::Command;
 
 use axle_client_api::Thumbnailer as _;
 use axle_media::ThumbnailError::{NoPicture, TooLarge};
-use axle_media::{ThumbnailError, thumbnail_type};
+use axle_media::{ThumbnailError, picture_type, thumbnail_type};
 use axle_server::thumbnails::ThumbnailProcesses;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
@@ -46,6 +46,19 @@ async fn the_most_pixels_fit_into_the_memory_that_it_may_have() {
     let picture = encoded(image::GrayAlphaImage::new(7200, 7200), ImageFormat::Png);
     let made = image::load_from_memory(&make(AXLE, &picture, "800x600-scale").await.unwrap()).unwrap();
     assert_eq!((made.width(), made.height()), (600, 600));
+}
+
+#[tokio::test]
+async fn a_picture_is_measured() {
+    let measure = async |picture: &[u8]| ThumbnailProcesses::of(Path::new(AXLE)).measure(file(picture)).await;
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::WebP] {
+        let picture = encoded(RgbImage::new(1000, 700), format);
+        assert_eq!(picture_type(&picture), Some(format.to_mime_type()));
+        assert_eq!(measure(&picture).await, Ok((1000, 700)), "{format:?}");
+    }
+    assert_eq!(measure(b"not a picture").await, Err(NoPicture));
+    let vast = encoded(image::GrayImage::new(40_000, 1), ImageFormat::Png);
+    assert_eq!(measure(&vast).await, Err(TooLarge));
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
-//! Media: uploads, downloads and thumbnails.
+//! Media: uploads, downloads, thumbnails and previews of URLs.
 
 mod config;
 mod create;
 mod download;
+mod preview_url;
 mod thumbnail;
 mod upload;
 mod upload_to;
@@ -16,6 +17,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
         .authed_at(&config::PATHS, config::config)
         .authed(create::create)
+        .authed_at(&preview_url::PATHS, preview_url::preview_url)
         .authed_raw(Method::POST, &upload::PATHS, upload::upload)
         .authed_raw(Method::PUT, &upload_to::PATHS, upload_to::upload_to)
         .authed_raw(Method::GET, &download::AUTHENTICATED_PATHS, download::authenticated)

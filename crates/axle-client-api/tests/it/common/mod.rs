@@ -9,6 +9,7 @@ pub mod rooms;
 pub mod services;
 pub mod sliding;
 pub mod thumbnails;
+pub mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ use remote::TestRemote;
 use rooms::TestRooms;
 use services::HttpServices;
 use thumbnails::Thumbnails;
+use web::TestWeb;
 
 /// How many events were sent, over all tests.
 static SENT: AtomicU64 = AtomicU64::new(0);
@@ -46,6 +48,7 @@ pub struct TestServer {
     pub thumbnails: Arc<Thumbnails>,
     pub gateway: Arc<Gateway>,
     pub remote: Arc<TestRemote>,
+    pub web: Arc<TestWeb>,
     pub http: reqwest::Client,
     /// Where the content of media is kept.
     pub media: PathBuf,
@@ -133,6 +136,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     let media_folder = tempfile::tempdir().unwrap();
     let media = media_folder.path().join("media");
     let gateway = Arc::new(Gateway::default());
+    let web = Arc::new(TestWeb::default());
     let api = ClientApi::new(ApiState {
         store: Arc::clone(&store),
         media: MediaFolder::open(&media).unwrap(),
@@ -141,6 +145,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         remote: Arc::clone(&remote) as _,
         notifier: Arc::clone(&rooms) as _,
         gateway: Arc::clone(&gateway) as _,
+        web: Arc::clone(&web) as _,
         servers: Arc::new(alone::Alone),
         services: Arc::new(HttpServices::new()),
         config,
@@ -169,6 +174,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         _task: Task(task),
         work,
         remote,
+        web,
         _media: media_folder,
         _folder: None,
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use axle_client_api::Thumbnailer;
-use axle_media::{ThumbnailError, ThumbnailSize, make_thumbnail};
+use axle_media::{ThumbnailError, ThumbnailSize, make_thumbnail, measure_picture};
 
 /// Makes them in this process, and counts.
 #[derive(Default)]
@@ -23,5 +23,9 @@ impl Thumbnailer for Thumbnails {
     async fn make(&self, picture: File, size: ThumbnailSize) -> Result<Vec<u8>, ThumbnailError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         tokio::task::spawn_blocking(move || make_thumbnail(picture, size)).await.unwrap()
+    }
+
+    async fn measure(&self, picture: File) -> Result<(u32, u32), ThumbnailError> {
+        tokio::task::spawn_blocking(move || measure_picture(picture)).await.unwrap()
     }
 }

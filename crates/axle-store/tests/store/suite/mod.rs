@@ -36,6 +36,7 @@ pub(crate) mod search;
 pub(crate) mod state;
 pub(crate) mod sync;
 pub(crate) mod to_device;
+pub(crate) mod url_previews;
 pub(crate) mod user_directory;
 
 /// Makes a test of each function for the stores that `$open` (an async function) makes: an `Arc<dyn Store>`, and
@@ -109,6 +110,7 @@ macro_rules! full_suite {
             login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
             application_services: progress_is_kept, what_happened_in_order, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do;
+            url_previews: the_newest_are_kept;
             remote_media: fetched, content_that_others_have;
             operator: rooms, blocks;
             concurrency: many_tasks_many_rooms, racing_for_one_head;

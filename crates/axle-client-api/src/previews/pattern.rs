@@ -41,13 +41,11 @@ impl FromStr for UrlPattern {
         // As a URL, so that host and path are written as those of URLs are.
         let url = Url::parse(&format!("http://{text}")).map_err(|_| error())?;
         let host = url.host().ok_or_else(error)?.to_owned();
-        let is_plain = url.port().is_none() && url.username().is_empty() && url.password().is_none();
-        match is_plain
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && !text.starts_with('/')
-            && !text.contains("://")
-        {
+        // The port that is usual is not in a URL any more.
+        let authority = text.split('/').next().unwrap_or_default();
+        let has_port = authority.rsplit(']').next().is_some_and(|after| after.contains(':'));
+        let is_plain = !has_port && url.username().is_empty() && url.password().is_none();
+        match is_plain && url.query().is_none() && url.fragment().is_none() && !text.starts_with('/') {
             true => Ok(Self { host, path: url.path().to_owned() }),
             false => Err(error()),
         }

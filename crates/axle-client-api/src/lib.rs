@@ -94,8 +94,8 @@ pub use queries::{FileOut, Queries};
 pub use room_id::new_room_id;
 pub use servers::{Availability, MessageElsewhere, OtherServers, PresenceUpdate};
 pub use service::{
-    CreateRoom, Knocked, Notifier, PushGateway, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery, RoomService,
-    SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer, Web, WebAnswer,
+    CreateRoom, Knocked, NoRemoteFile, Notifier, PushGateway, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery,
+    RoomService, SendEvent, ServiceAnswer, ServiceCall, ServiceCallError, ServiceClient, Thumbnailer, Web, WebAnswer,
 };
 pub use state::ApiState;
 pub use support::{Contact, Support};

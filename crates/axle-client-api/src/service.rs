@@ -140,6 +140,21 @@ pub struct RemoteFile {
     pub content: BoxStream<'static, Result<Bytes, MatrixError>>,
 }
 
+/// Why a file of another server cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoRemoteFile {
+    /// The answer to who asked for it.
+    pub error: MatrixError,
+    /// Whether the server does not answer at all, so that it need not be asked for others either.
+    pub is_server_gone: bool,
+}
+
+impl From<MatrixError> for NoRemoteFile {
+    fn from(error: MatrixError) -> Self {
+        Self { error, is_server_gone: false }
+    }
+}
+
 /// What the endpoints ask other servers. Each call authenticates, bounds and times out by itself, a file's content apart.
 /// What is answered is not checked. Errors are ready to be answered to clients: 404 `M_NOT_FOUND` and 403 `M_FORBIDDEN`
 /// are the other server's; 502 and 504 say that it failed or did not answer.
@@ -164,7 +179,7 @@ pub trait RemoteServers: Send + Sync + 'static {
     ) -> Result<Map<String, Value>, MatrixError>;
 
     /// A file. The other server may wait so long for one that it does not have yet; 504 `M_NOT_YET_UPLOADED` then.
-    async fn media(&self, server: &ServerName, media_id: &str, wait: Duration) -> Result<RemoteFile, MatrixError>;
+    async fn media(&self, server: &ServerName, media_id: &str, wait: Duration) -> Result<RemoteFile, NoRemoteFile>;
 }
 
 /// Makes thumbnails, and measures pictures. What it is given to look into comes from anybody.

@@ -1,5 +1,6 @@
 //! Media of other servers: fetched when somebody first asks for them, and kept for a while.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use axle_protocol::{MatrixError, ServerName};
@@ -11,8 +12,9 @@ use super::keep::remove_unused;
 use super::pieces::{Pieces, Stopped};
 use super::receive::{MAX_CONTENT_TYPE_BYTES, MAX_FILE_NAME_BYTES};
 use super::unknown;
+use crate::cache::Cache;
 use crate::error::{ApiError, ApiResult};
-use crate::service::RemoteFile;
+use crate::service::{NoRemoteFile, RemoteFile};
 use crate::state::{Api, now_ms};
 use crate::turns::Turns;
 use crate::under_way::UnderWay;
@@ -24,6 +26,10 @@ const MAX_AT_ONCE_OF_SERVER: usize = 8;
 const MAX_UNDER_WAY: usize = 1_000;
 /// A file that takes longer is given up, however it moves.
 const MAX_TIME: Duration = Duration::from_secs(600);
+/// What could not be had is not asked for again for so long, nor is a server that did not answer.
+const FAILURE_REMEMBERED: Duration = Duration::from_secs(120);
+/// Files, and servers, of which that is remembered.
+const MAX_FAILURES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// When a file was last asked for is noted once in so many milliseconds: a day.
 const NOTE_ACCESS_EVERY_MS: i64 = 24 * 3600 * 1000;
 
@@ -34,11 +40,39 @@ type Address = (ServerName, String);
 pub(crate) struct Fetching {
     under_way: UnderWay<Address, Result<MediaContent, MatrixError>>,
     turns: Turns<ServerName>,
+    /// What could not be had.
+    failed: Cache<Address, MatrixError>,
+    /// Servers that did not answer.
+    gone: Cache<ServerName, MatrixError>,
 }
 
 impl Default for Fetching {
     fn default() -> Self {
-        Self { under_way: UnderWay::new(MAX_UNDER_WAY), turns: Turns::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_SERVER) }
+        Self {
+            under_way: UnderWay::new(MAX_UNDER_WAY),
+            turns: Turns::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_SERVER),
+            failed: Cache::new(MAX_FAILURES),
+            gone: Cache::new(MAX_FAILURES),
+        }
+    }
+}
+
+impl Fetching {
+    /// Fails if this was tried in vain a short while ago.
+    fn check(&self, address: &Address) -> Result<(), MatrixError> {
+        match self.gone.get(&address.0).or_else(|| self.failed.get(address)) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers why a file could not be had, if that may be so for a while.
+    fn remember(&self, address: &Address, error: &MatrixError) {
+        // It may be uploaded at any moment, this server may be told to wait, and its own failures are no one else's.
+        let may_change = matches!(error.errcode.as_str(), "M_NOT_YET_UPLOADED" | "M_LIMIT_EXCEEDED");
+        if matches!(error.status, 403 | 404 | 502 | 504) && !may_change {
+            self.failed.put(address.clone(), error.clone(), FAILURE_REMEMBERED);
+        }
     }
 }
 
@@ -58,6 +92,7 @@ pub(crate) async fn find(
         return Err(unknown().into());
     }
     let address = (server.clone(), media_id.to_owned());
+    api.fetching.check(&address)?;
     let fetch = || {
         let (api, address) = (api.clone(), address.clone());
         async move { fetch_in_time(&api, &address, wait(wait_ms)).await }
@@ -77,8 +112,9 @@ pub(super) async fn kept(api: &Api, server: &ServerName, media_id: &str) -> ApiR
 
 async fn fetch_in_time(api: &Api, address: &Address, wait: Duration) -> Result<MediaContent, MatrixError> {
     let fetched = tokio::time::timeout(MAX_TIME, fetch(api, address, wait)).await;
-    let fetched = fetched.map_err(|_| MatrixError::gateway_timeout("The other server is too slow."))?;
-    fetched.map_err(ApiError::into_matrix_error)
+    let too_slow = |_| Err(MatrixError::gateway_timeout("The other server is too slow.").into());
+    let fetched = fetched.unwrap_or_else(too_slow).map_err(ApiError::into_matrix_error);
+    fetched.inspect_err(|error| api.fetching.remember(address, error))
 }
 
 async fn fetch(api: &Api, address: &Address, wait: Duration) -> ApiResult<MediaContent> {
@@ -88,7 +124,14 @@ async fn fetch(api: &Api, address: &Address, wait: Duration) -> ApiResult<MediaC
     if let Some(known) = api.store.remote_media(server, media_id).await? {
         return Ok(known.content);
     }
-    let file = api.remote.media(server, media_id, wait).await?;
+    // Others may have waited in vain meanwhile.
+    api.fetching.check(address)?;
+    let file = api.remote.media(server, media_id, wait).await.map_err(|NoRemoteFile { error, is_server_gone }| {
+        if is_server_gone {
+            api.fetching.gone.put(server.clone(), error.clone(), FAILURE_REMEMBERED);
+        }
+        error
+    })?;
     receive(api, address, file).await
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axle_client_api::{RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
+use axle_client_api::{NoRemoteFile, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
 use axle_federation::{MembershipChange, RoomTemplate};
 use axle_protocol::signing::KeySource;
 use axle_protocol::{
@@ -134,7 +134,7 @@ impl RemoteServers for Nobody {
         Err(not_here())
     }
 
-    async fn media(&self, _: &ServerName, _: &str, _: Duration) -> Result<RemoteFile, MatrixError> {
-        Err(not_here())
+    async fn media(&self, _: &ServerName, _: &str, _: Duration) -> Result<RemoteFile, NoRemoteFile> {
+        Err(not_here().into())
     }
 }

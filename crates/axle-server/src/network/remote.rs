@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axle_client_api::{RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
+use axle_client_api::{NoRemoteFile, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
 use axle_federation::PublicRoomsQuery;
 use axle_federation::client::{Client, ClientError};
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
@@ -64,9 +64,12 @@ impl RemoteServers for FederationRemote {
         asked.map_err(|error| for_client(server, error))
     }
 
-    async fn media(&self, server: &ServerName, media_id: &str, wait: Duration) -> Result<RemoteFile, MatrixError> {
+    async fn media(&self, server: &ServerName, media_id: &str, wait: Duration) -> Result<RemoteFile, NoRemoteFile> {
         let asked = self.towards(server).await?.media(server, media_id, wait).await;
-        let mut file = asked.map_err(|error| for_client(server, error))?;
+        let mut file = asked.map_err(|error| {
+            let is_server_gone = matches!(error, ClientError::Resolve(_) | ClientError::Connect(_));
+            NoRemoteFile { error: for_client(server, error), is_server_gone }
+        })?;
         let (content_type, disposition) = (file.content_type.take(), file.disposition.take());
         let content = try_unfold((file, server.clone()), async |(mut file, server)| match file.next().await {
             Ok(piece) => Ok(piece.map(|piece| (piece, (file, server)))),

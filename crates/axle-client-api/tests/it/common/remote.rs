@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axle_client_api::{RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
+use axle_client_api::{NoRemoteFile, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -14,6 +14,9 @@ use tokio::sync::Semaphore;
 
 /// The pieces of a file, and what it says of itself.
 type File = (Vec<Result<Bytes, MatrixError>>, Option<String>);
+
+/// A server that does not answer at all when it fails.
+pub const GONE: &str = "gone.org";
 
 /// Answers by question: `profile @a:b`, `alias #a:b`, `rooms b`, `hierarchy b !a:b`, `media b id`.
 pub struct TestRemote {
@@ -106,9 +109,10 @@ impl RemoteServers for TestRemote {
         self.ask(format!("hierarchy {server} {room_id}"))
     }
 
-    async fn media(&self, server: &ServerName, media_id: &str, _wait: Duration) -> Result<RemoteFile, MatrixError> {
+    async fn media(&self, server: &ServerName, media_id: &str, _wait: Duration) -> Result<RemoteFile, NoRemoteFile> {
         let question = format!("media {server} {media_id}");
-        self.ask(question.clone())?;
+        let is_server_gone = server.as_str() == GONE;
+        self.ask(question.clone()).map_err(|error| NoRemoteFile { error, is_server_gone })?;
         self.gate.acquire().await.unwrap().forget();
         let (pieces, disposition) = self.files.lock().unwrap()[&question].clone();
         let content = match disposition.as_deref() {

@@ -90,22 +90,50 @@ async fn nothing_is_left_of_what_fails() {
     let media = MediaConfig { max_remote_bytes: 2000, ..MediaConfig::default() };
     let server = server_with(ClientApiConfig { media, ..config() }).await;
     let alice = server.person("alice").await;
-    let too_large = |answer: &Download| (answer.status, errcode(answer)) == (502, "M_TOO_LARGE".into());
-    server.remote.file(CAT, pieces(&[0; 2001]), None);
-    assert!(too_large(&get(&alice, FILE).await));
+    let question = |id: &str| format!("media other.org {id}");
+    let fails = async |id: &str, status: u16, code: &str| {
+        let answer = get(&alice, &format!("/_matrix/client/v1/media/download/other.org/{id}")).await;
+        assert_eq!((answer.status, errcode(&answer)), (status, code.to_owned()), "{id}");
+    };
+    server.remote.file(&question("large"), pieces(&[0; 2001]), None);
+    fails("large", 502, "M_TOO_LARGE").await;
     let broken = MatrixError::bad_gateway("other.org: the connection broke");
-    server.remote.file(CAT, vec![Ok(Bytes::from_static(b"me")), Err(broken)], None);
-    assert_eq!(get(&alice, FILE).await.status, 502);
+    server.remote.file(&question("broken"), vec![Ok(Bytes::from_static(b"me")), Err(broken)], None);
+    fails("broken", 502, "M_UNKNOWN").await;
+    fails("none", 404, "M_NOT_FOUND").await;
     let not_yet = MatrixError::new(504, "M_NOT_YET_UPLOADED", "other.org: not yet");
     server.remote.fail(CAT, not_yet);
-    let answer = get(&alice, FILE).await;
-    assert_eq!((answer.status, errcode(&answer)), (504, "M_NOT_YET_UPLOADED".into()));
-    server.remote.fail(CAT, MatrixError::not_found("other.org: none"));
-    let answer = get(&alice, FILE).await;
-    assert_eq!((answer.status, errcode(&answer)), (404, "M_NOT_FOUND".into()));
+    fails("cat", 504, "M_NOT_YET_UPLOADED").await;
     assert!(files(&server.media).is_empty());
+    // What is not there yet may come at any moment.
     server.remote.file(CAT, pieces(&[0; 2000]), None);
     assert_eq!(get(&alice, FILE).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_failed_is_not_asked_for_at_every_view() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let ask = async |person: &Person, path: &str, id: &str| {
+        get(person, &format!("/_matrix/client/v1/media/{path}/{id}?width=9&height=9")).await.status
+    };
+    server.remote.fail("media other.org cat", MatrixError::bad_gateway("other.org: no picture today"));
+    for person in [&alice, &bob] {
+        assert_eq!(ask(person, "download", "other.org/cat").await, 502);
+        assert_eq!(ask(person, "thumbnail", "other.org/cat").await, 502);
+        assert_eq!(ask(person, "download", "other.org/none").await, 404);
+    }
+    assert_eq!(server.remote.asked(), [CAT, "media other.org none"]);
+    server.remote.file("media other.org dog", pieces(b"wow"), None);
+    assert_eq!(ask(&alice, "download", "other.org/dog").await, 200, "that is no reason to ask for nothing else");
+    server.remote.asked();
+
+    // A server that does not answer is asked for nothing else.
+    server.remote.fail("media gone.org cat", MatrixError::bad_gateway("gone.org: nobody listens"));
+    for id in ["cat", "dog", "cat"] {
+        assert_eq!(ask(&alice, "download", &format!("gone.org/{id}")).await, 502, "{id}");
+    }
+    assert_eq!(server.remote.asked(), ["media gone.org cat"]);
 }
 
 #[tokio::test]

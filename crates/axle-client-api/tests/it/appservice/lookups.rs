@@ -73,8 +73,13 @@ async fn other_networks_are_looked_up_with_all_services() {
                 said.insert("instances".into(), json!([instance]));
                 Some((200, said.into()))
             }
-            "GET /_matrix/app/v1/thirdparty/user/irc" | "GET /_matrix/app/v1/thirdparty/location" => {
-                Some((200, json!([{"found": network, "asked": got.query}])))
+            "GET /_matrix/app/v1/thirdparty/user/irc" => {
+                let fields = json!({"asked": got.query});
+                Some((200, json!([{"userid": "@irc_bob:example.org", "protocol": network, "fields": fields}])))
+            }
+            "GET /_matrix/app/v1/thirdparty/location" => {
+                let fields = json!({"asked": got.query});
+                Some((200, json!([{"alias": "#irc_tea:example.org", "protocol": network, "fields": fields}])))
             }
             _ => Some((404, json!({}))),
         }
@@ -94,9 +99,11 @@ async fn other_networks_are_looked_up_with_all_services() {
     assert_eq!(one.got().len(), asked, "clients ask all the time");
 
     let users = get(&format!("user/irc?nick=bob&access_token={}", alice.token)).await.ok();
-    assert_eq!(users, json!([{"found": "libera", "asked": "nick=bob"}, {"found": "oftc", "asked": "nick=bob"}]));
+    let found =
+        |network: &str| json!({"userid": "@irc_bob:example.org", "protocol": network, "fields": {"asked": "nick=bob"}});
+    assert_eq!(users, json!([found("libera"), found("oftc")]));
     let locations = get("location?alias=%23irc_tea:example.org").await.ok();
-    assert_eq!(locations[1]["asked"], "alias=%23irc_tea%3Aexample.org");
+    assert_eq!(locations[1]["fields"]["asked"], "alias=%23irc_tea%3Aexample.org");
     assert_eq!(get("location/irc").await.ok(), json!([]));
     get("location").await.fails(400, "M_MISSING_PARAM");
     get("user").await.fails(400, "M_MISSING_PARAM");

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub)]
 
 pub mod alone;
+pub mod answers;
 pub mod gateway;
 pub mod remote;
 pub mod rooms;
@@ -383,7 +384,7 @@ async fn request(
     path: &str,
     body: Option<&Value>,
 ) -> Answer {
-    let mut request = http.request(method, format!("{base}{path}"));
+    let mut request = http.request(method.clone(), format!("{base}{path}"));
     if let Some(token) = token {
         request = request.bearer_auth(token);
     }
@@ -393,6 +394,7 @@ async fn request(
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let bytes = response.bytes().await.unwrap();
+    answers::check(&method, path, status, &headers, &bytes);
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     Answer { status, headers, body }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::common::{Answer, Person, TestServer, config, server, server_on, server_with};
+use crate::common::{Answer, Person, TestServer, answers, config, server, server_on, server_with};
 
 pub(crate) use thumbnails::photo;
 
@@ -29,13 +29,15 @@ fn with_media(media: MediaConfig) -> ClientApiConfig {
 
 /// Sends bytes, with a type if it is not empty.
 async fn send(who: &Person, method: Method, path: &str, content_type: &str, content: &[u8]) -> Answer {
-    let mut request = who.http.request(method, format!("{}{path}", who.base)).bearer_auth(&who.token);
+    let mut request = who.http.request(method.clone(), format!("{}{path}", who.base)).bearer_auth(&who.token);
     if !content_type.is_empty() {
         request = request.header("content-type", content_type);
     }
     let response = request.body(content.to_vec()).send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
-    Answer { status, headers, body: response.json().await.unwrap_or(Value::Null) }
+    let bytes = response.bytes().await.unwrap();
+    answers::check(&method, path, status, &headers, &bytes);
+    Answer { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
 }
 
 /// Uploads something; its server and id, as paths of downloads have them.

@@ -1,7 +1,7 @@
 //! Making accounts: for people who register, and for operators.
 
 use axle_protocol::{MatrixError, ServerName, UserId};
-use axle_store::{Accounts, Store, StoreError, User};
+use axle_store::{Accounts, Standing, Store, StoreError, User};
 
 use crate::password::{PasswordError, hash_password};
 use crate::state::now_ms;
@@ -34,7 +34,14 @@ pub async fn create_user(
 ) -> Result<UserId, CreateUserError> {
     let user_id = local_user(server_name, localpart).map_err(CreateUserError::InvalidName)?;
     let password_hash = password.map(hash_password).transpose()?;
-    let user = User { user_id: user_id.clone(), password_hash, admin, deactivated: false, created_ts: now_ms() };
+    let user = User {
+        user_id: user_id.clone(),
+        password_hash,
+        admin,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts: now_ms(),
+    };
     match Accounts::create_user(store, user, None).await {
         Ok(_) => Ok(user_id),
         Err(StoreError::Exists(_)) => Err(CreateUserError::Taken(user_id)),

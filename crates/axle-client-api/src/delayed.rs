@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::error::{ApiError, ApiResult};
 use crate::service::SendEvent;
-use crate::session::{Session, random_token};
+use crate::session::{self, Session, random_token};
 use crate::state::{Api, now_ms};
 use crate::visibility::Access;
 
@@ -132,6 +132,10 @@ async fn try_to_send(api: &Api, event: DelayedEvent) -> ApiResult<()> {
 
 /// Sends an event once, however often it is tried: its id is that of a transaction.
 async fn send(api: &Api, event: &DelayedEvent) -> ApiResult<EventId> {
+    let standing = api.store.user(&event.user_id).await?.map(|user| user.standing).unwrap_or_default();
+    if standing.suspended || standing.locked {
+        return Err(session::suspended().into());
+    }
     Access::of(api, &event.user_id, &event.room_id).await?.require_joined()?;
     let content = serde_json::from_str(&event.content).map_err(|error| {
         tracing::error!(%error, "a delayed event cannot be read");

@@ -127,6 +127,24 @@ impl Endpoints {
         self.authed_at(&stable_paths::<R>(), handler)
     }
 
+    /// The same for people whose account is locked, too.
+    pub(crate) fn authed_if_locked<R, H, F, A>(self, handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.at(&stable_paths::<R>(), R::METHOD, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let (api, session) = identify(api, &request).await?;
+                let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
+                handler(api, session, request).await.map(respond)
+            }
+        })
+    }
+
     /// The same on these paths.
     pub(crate) fn authed_at<R, H, F, A>(self, paths: &[&str], handler: H) -> Self
     where
@@ -283,8 +301,19 @@ async fn method_not_allowed() -> ApiError {
     MatrixError::method_not_allowed("This endpoint does not know this method.").into()
 }
 
-/// Who makes a request that needs a session, and the API with the limits that hold for them.
+/// Who makes a request that needs a session, and the API with the limits that hold for them. 401 `M_USER_LOCKED` if their
+/// account is locked.
 fn admit(api: Api, request: &Request<Body>) -> impl Future<Output = ApiResult<(Api, Session)>> + Send + use<> {
+    let identified = identify(api, request);
+    async move {
+        let (api, session) = identified.await?;
+        session.require_unlocked()?;
+        Ok((api, session))
+    }
+}
+
+/// The same of anybody who is logged in.
+fn identify(api: Api, request: &Request<Body>) -> impl Future<Output = ApiResult<(Api, Session)>> + Send + use<> {
     // What is borrowed from a body that arrives cannot be kept meanwhile.
     let (token, address, uri) = (session::token(request), address(request), request.uri().clone());
     async move {

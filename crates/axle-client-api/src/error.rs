@@ -27,6 +27,8 @@ pub(crate) enum ApiError {
     OAuth(StatusCode, &'static str, String),
     /// The access token has ended; the session has not.
     Expired,
+    /// The account is locked; the session stays.
+    Locked,
     /// The client has to authenticate in stages first.
     Authenticate(Box<UiaaInfo>),
 }
@@ -36,7 +38,7 @@ impl ApiError {
     pub(crate) fn into_matrix_error(self) -> MatrixError {
         match self {
             Self::Matrix(error) | Self::Detailed(error, _) => error,
-            Self::Expired | Self::Authenticate(_) | Self::OAuth(..) => {
+            Self::Expired | Self::Locked | Self::Authenticate(_) | Self::OAuth(..) => {
                 MatrixError::forbidden("This needs somebody who is logged in.")
             }
         }
@@ -93,6 +95,11 @@ impl IntoResponse for ApiError {
             Self::Expired => {
                 let error = "The access token has ended. Refresh it, or log in again with the same device.";
                 let body = json!({"errcode": "M_UNKNOWN_TOKEN", "error": error, "soft_logout": true});
+                (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response()
+            }
+            Self::Locked => {
+                let error = "This account is locked. Whoever runs the server can unlock it.";
+                let body = json!({"errcode": "M_USER_LOCKED", "error": error, "soft_logout": true});
                 (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response()
             }
             Self::Authenticate(info) => respond(UiaaResponse::AuthResponse(*info)),

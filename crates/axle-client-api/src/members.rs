@@ -29,6 +29,7 @@ pub(crate) struct Change<'a> {
 
 /// Makes it.
 pub(crate) async fn change(api: &Api, session: &Session, change: Change<'_>) -> ApiResult<()> {
+    session.require_active()?;
     let room_id = ids::room(change.room_id)?;
     let target = ids::user(change.target)?;
     api.limits.changes.take(session.user_id.as_str())?;

@@ -115,6 +115,7 @@ fn stored_value(json: &str) -> ApiResult<Value> {
 
 /// Refuses who would change somebody else's profile.
 pub(crate) fn require_own(session: &Session, user_id: &str) -> Result<(), MatrixError> {
+    session.require_active()?;
     if session.user_id.as_str() == user_id {
         return Ok(());
     }

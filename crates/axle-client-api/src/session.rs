@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axle_protocol::event::Hash;
 use axle_protocol::{MatrixError, UserId, base64};
-use axle_store::{Device, Tokens};
+use axle_store::{Device, Standing, Tokens, User};
 use axum::body::Body;
 use http::Request;
 use ruma::api::auth_scheme::{AccessToken, AuthScheme};
@@ -33,6 +33,7 @@ pub(crate) struct Session {
     pub(crate) user_id: UserId,
     pub(crate) device_id: String,
     proof: Proof,
+    standing: Standing,
 }
 
 /// By what a session is known.
@@ -46,8 +47,24 @@ enum Proof {
 
 impl Session {
     /// A session of a user that an application service acts as. Without a device it has an id that no device has.
-    pub(crate) fn of_service(user_id: UserId, device_id: Option<String>, service: ServiceIndex) -> Self {
-        Self { user_id, device_id: device_id.unwrap_or_default(), proof: Proof::Service(service) }
+    pub(crate) fn of_service(user: User, device_id: Option<String>, service: ServiceIndex) -> Self {
+        let User { user_id, standing, .. } = user;
+        Self { user_id, device_id: device_id.unwrap_or_default(), proof: Proof::Service(service), standing }
+    }
+
+    /// Refuses whose account is locked ("Account locking"). 401 `M_USER_LOCKED`.
+    pub(crate) fn require_unlocked(&self) -> ApiResult<()> {
+        require_unlocked(self.standing)
+    }
+
+    /// Refuses who may only read and leave ("Account suspension"). 403 `M_USER_SUSPENDED`.
+    pub(crate) fn require_active(&self) -> Result<(), MatrixError> {
+        if self.standing.suspended { Err(suspended()) } else { Ok(()) }
+    }
+
+    /// Whether they may only read and leave.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.standing.suspended
     }
 
     /// The application service that acts as the user, if one does.
@@ -134,18 +151,23 @@ pub(crate) fn token(request: &Request<Body>) -> Result<String, MatrixError> {
 
 /// Finds out who makes a request, and notes from where.
 pub(crate) async fn authenticate(api: &Api, token: String, address: Option<IpAddr>) -> ApiResult<Session> {
-    let device = of_token(api, token_hash(&token)).await?;
+    let (device, standing) = of_token(api, token_hash(&token)).await?;
     api.seen.note(&api.store, &device, address);
     let proof = Proof::Token(device.tokens.access_hash);
-    Ok(Session { user_id: device.user_id, device_id: device.device_id, proof })
+    Ok(Session { user_id: device.user_id, device_id: device.device_id, proof, standing })
 }
 
-/// Whether a session that was kept waiting is still logged in.
+/// Whether a session that was kept waiting is still logged in, and its account not locked.
 pub(crate) async fn check(api: &Api, session: &Session) -> ApiResult<()> {
     match session.proof {
-        Proof::Token(hash) => of_token(api, hash).await.map(|_| ()),
+        Proof::Token(hash) => require_unlocked(of_token(api, hash).await?.1),
         Proof::Service(_) => Ok(()),
     }
+}
+
+/// Refuses a locked account.
+pub(crate) fn require_unlocked(standing: Standing) -> ApiResult<()> {
+    if standing.locked { Err(ApiError::Locked) } else { Ok(()) }
 }
 
 /// Logs a device in: a new one, or the one with this id under a new token.
@@ -195,6 +217,11 @@ pub(crate) fn deactivated() -> MatrixError {
     MatrixError::new(403, "M_USER_DEACTIVATED", "This account is deactivated.")
 }
 
+/// The answer to who may only read and leave.
+pub(crate) fn suspended() -> MatrixError {
+    MatrixError::new(403, "M_USER_SUSPENDED", "This account is suspended: it can read and leave, and nothing else.")
+}
+
 /// Random bytes as text.
 pub(crate) fn random_token(bytes: usize) -> Result<String, MatrixError> {
     Ok(base64::encode_url(random(bytes)?))
@@ -210,13 +237,13 @@ pub(crate) fn token_hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-async fn of_token(api: &Api, token_hash: Hash) -> ApiResult<Device> {
-    let device = api.store.device_by_token(&token_hash).await?;
-    let device = device.ok_or_else(|| MatrixError::unknown_token("The access token is not valid."))?;
+async fn of_token(api: &Api, token_hash: Hash) -> ApiResult<(Device, Standing)> {
+    let known = api.store.device_by_token(&token_hash).await?;
+    let (device, standing) = known.ok_or_else(|| MatrixError::unknown_token("The access token is not valid."))?;
     if device.tokens.expires_ts.is_some_and(|end| end <= now_ms()) {
         return Err(ApiError::Expired);
     }
-    Ok(device)
+    Ok((device, standing))
 }
 
 fn random_device_id() -> Result<String, MatrixError> {

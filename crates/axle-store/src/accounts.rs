@@ -19,6 +19,17 @@ pub struct User {
     pub deactivated: bool,
     /// Milliseconds since the Unix epoch.
     pub created_ts: i64,
+    /// What administrators have done to it.
+    pub standing: Standing,
+}
+
+/// What administrators have done to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Nobody can use it until it is unlocked.
+    pub locked: bool,
+    /// It can read and leave, and not act.
+    pub suspended: bool,
 }
 
 /// Lets people register.

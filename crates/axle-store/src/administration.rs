@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axle_protocol::UserId;
 
-use crate::{Profile, StoreError, User};
+use crate::{Profile, Standing, StoreError, User};
 
 /// Which accounts are wanted, and in what order.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,8 @@ pub struct AccountQuery {
     pub deactivated: Option<bool>,
     /// Only administrators, or only others.
     pub admin: Option<bool>,
+    /// Only those that are locked, or are not.
+    pub locked: Option<bool>,
     /// By what they are ordered; equal ones by their ids.
     pub order: AccountOrder,
     /// Whether the greatest come first.
@@ -57,6 +59,9 @@ pub trait Administration {
 
     /// Makes an account an administrator, or a plain one; `false`: there is no such account.
     async fn set_admin(&self, user_id: &UserId, admin: bool) -> Result<bool, StoreError>;
+
+    /// Locks or suspends an account, or ends that; `false`: there is no such account.
+    async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError>;
 
     /// Removes a registration token; `false`: there is none.
     async fn remove_registration_token(&self, token: &str) -> Result<bool, StoreError>;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use axle_protocol::UserId;
 use axle_protocol::event::Hash;
 
-use crate::StoreError;
+use crate::{Standing, StoreError};
 
 /// A logged-in device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +57,9 @@ pub trait Devices {
     /// account is deactivated. [`StoreError::Exists`]: another device has the access token.
     async fn put_device(&self, device: Device) -> Result<bool, StoreError>;
 
-    /// The device that an access token belongs to. New tokens that are used for the first time end those before them.
-    async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<Device>, StoreError>;
+    /// The device that an access token belongs to, and what administrators have done to its account. New tokens that are
+    /// used for the first time end those before them.
+    async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<(Device, Standing)>, StoreError>;
 
     /// Gives the device that a refresh token belongs to its next tokens. Those before are good until these are used,
     /// so that a client that never learns of these can ask again. `false`: the refresh token is not good.

@@ -26,6 +26,7 @@ mod keys;
 mod log;
 mod login_tokens;
 mod media;
+mod media_administration;
 mod oauth;
 mod operator;
 mod profiles;
@@ -45,7 +46,7 @@ pub mod memory;
 pub mod sqlite;
 
 pub use account_data::{AccountData, Expected, MAX_ACCOUNT_DATA_PER_USER, PutAccountData, UserData};
-pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, RegistrationToken, User};
+pub use accounts::{Accounts, ClientTxn, ClientTxnKey, ClientTxnState, RegistrationToken, Standing, User};
 pub use administration::{AccountOrder, AccountQuery, Administration, FoundAccounts};
 pub use application_services::{ApplicationServices, ServiceProgress};
 pub use dehydrated::{DehydratedDevice, DehydratedDevices};
@@ -75,6 +76,7 @@ pub use log::{
 };
 pub use login_tokens::{LoginToken, LoginTokens, MAX_LOGIN_TOKENS_PER_DEVICE};
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
+pub use media_administration::{FoundMedia, MediaAdministration, RemovedMedia, UploadedMedia};
 pub use oauth::{
     DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,
     PolledAuthorization, TakenCode, TokenOwner,
@@ -121,6 +123,7 @@ pub trait Store:
     + HubFaults
     + Media
     + RemoteMedia
+    + MediaAdministration
     + UrlPreviews
     + Receipts
     + Pushers
@@ -161,6 +164,7 @@ impl<T> Store for T where
         + HubFaults
         + Media
         + RemoteMedia
+        + MediaAdministration
         + UrlPreviews
         + Receipts
         + Pushers

@@ -32,18 +32,18 @@ pub(crate) async fn session(api: &Api, index: ServiceIndex, uri: &Uri) -> ApiRes
         None => Some(service.sender.clone()),
     };
     let user_id = user_id.ok_or_else(|| MatrixError::forbidden("This user is none of the application service's."))?;
-    match api.store.user(&user_id).await? {
+    let user = match api.store.user(&user_id).await? {
         Some(user) if user.deactivated => return Err(session::deactivated().into()),
-        Some(_) => {}
+        Some(user) => user,
         None => return Err(MatrixError::forbidden("The application service has not registered this user.").into()),
-    }
+    };
     let device_id = device_id.or(unstable_device_id);
     if let Some(device_id) = &device_id
         && !api.store.devices(&user_id).await?.iter().any(|device| device.device_id == *device_id)
     {
         return Err(MatrixError::new(400, "M_UNKNOWN_DEVICE", "This user has no such device.").into());
     }
-    Ok(Session::of_service(user_id, device_id, index))
+    Ok(Session::of_service(user, device_id, index))
 }
 
 /// A user of this server.

@@ -13,7 +13,7 @@ mod transaction;
 use std::sync::Arc;
 
 use axle_protocol::{MatrixError, UserId};
-use axle_store::{Store, StoreError, User};
+use axle_store::{Standing, Store, StoreError, User};
 use sha2::{Digest as _, Sha256};
 
 use crate::state::now_ms;
@@ -103,7 +103,14 @@ pub async fn make_service_users(store: &dyn Store, services: &ApplicationService
 
 /// An account that nobody logs in to by a password.
 pub(crate) fn new_user(user_id: UserId) -> User {
-    User { user_id, password_hash: None, admin: false, deactivated: false, created_ts: now_ms() }
+    User {
+        user_id,
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts: now_ms(),
+    }
 }
 
 /// Something belongs to an application service alone, or is none of this one's.

@@ -14,7 +14,8 @@ use crate::state::Api;
 /// Matrix allows room versions of so many characters, and clients refuse a list with a longer one in it.
 const MAX_LISTED_BYTES: usize = 32;
 
-pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<JsonResponse<Response>> {
+pub(crate) async fn capabilities(api: Api, session: Session, _: Request) -> ApiResult<JsonResponse<Response>> {
+    let is_admin = api.store.user(&session.user_id).await?.is_some_and(|user| user.admin);
     let default = api.config.default_room_version;
     let listed = |version: &RoomVersion| *version == default || version.as_str().len() <= MAX_LISTED_BYTES;
     let available = RoomVersion::ALL.into_iter().filter(listed);
@@ -27,6 +28,7 @@ pub(crate) async fn capabilities(api: Api, _: Session, _: Request) -> ApiResult<
             profile_fields: Enabled { enabled: true },
             set_displayname: Enabled { enabled: true },
             set_avatar_url: Enabled { enabled: true },
+            account_moderation: is_admin.then_some(Moderation { lock: true, suspend: true }),
             room_versions: RoomVersions { default: default.as_str(), available },
         },
     }))
@@ -52,6 +54,9 @@ struct Capabilities {
     set_displayname: Enabled,
     #[serde(rename = "m.set_avatar_url")]
     set_avatar_url: Enabled,
+    /// For administrators.
+    #[serde(rename = "m.account_moderation", skip_serializing_if = "Option::is_none")]
+    account_moderation: Option<Moderation>,
     #[serde(rename = "m.room_versions")]
     room_versions: RoomVersions,
 }
@@ -59,6 +64,12 @@ struct Capabilities {
 #[derive(Serialize)]
 struct Enabled {
     enabled: bool,
+}
+
+#[derive(Serialize)]
+struct Moderation {
+    lock: bool,
+    suspend: bool,
 }
 
 #[derive(Serialize)]

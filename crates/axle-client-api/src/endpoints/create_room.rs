@@ -50,6 +50,7 @@ pub(crate) struct Request {
 }
 
 pub(crate) async fn create_room(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    session.require_active()?;
     check(&request)?;
     let room_version = room_version(&api, &request)?;
     let invites = request.invite.iter().map(ids::user).collect::<Result<Vec<_>, _>>()?;

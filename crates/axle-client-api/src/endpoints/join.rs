@@ -25,6 +25,7 @@ pub(super) async fn join_room(
     via: &[ServerName],
     reason: Option<String>,
 ) -> ApiResult<()> {
+    session.require_active()?;
     api.limits.changes.take(session.user_id.as_str())?;
     if Access::of(api, &session.user_id, room_id).await?.joined() {
         return Ok(());

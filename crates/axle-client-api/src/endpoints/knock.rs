@@ -11,6 +11,7 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn knock(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    session.require_active()?;
     let mut via = ids::servers(&request.via)?;
     api.limits.changes.take(session.user_id.as_str())?;
     let resolved = aliases::resolve(&api, request.room_id_or_alias.as_str()).await?;

@@ -25,6 +25,7 @@ mod knock;
 mod leave;
 mod media;
 mod members;
+mod moderation;
 mod oauth;
 mod presence;
 mod profile;
@@ -66,7 +67,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
-    let endpoints = synapse::routes(appservice::routes(endpoints));
+    let endpoints = moderation::routes(synapse::routes(appservice::routes(endpoints)));
     let endpoints = delayed::routes(oauth::routes(sliding::routes(endpoints)));
     media::routes(endpoints).into_router()
 }

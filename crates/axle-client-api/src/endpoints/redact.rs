@@ -1,5 +1,6 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
 
+use axle_protocol::EventId;
 use ruma::api::client::redact::redact_event::v3::{Request, Response};
 use serde_json::Map;
 
@@ -7,6 +8,7 @@ use crate::endpoints::send::txn;
 use crate::error::ApiResult;
 use crate::event_content::add_reason;
 use crate::ids;
+use crate::render;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
@@ -18,6 +20,10 @@ pub(crate) async fn redact(api: Api, session: Session, request: Request) -> ApiR
     let txn = txn(&session, format!("redact {room_id} {event_id}"), request.txn_id.as_str())?;
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    // Who is suspended may take back what they said themselves.
+    if session.is_suspended() && !is_own(&api, &session, &event_id).await? {
+        session.require_active()?;
+    }
     let mut content = Map::from_iter([("redacts".to_owned(), event_id.as_str().into())]);
     add_reason(&mut content, request.reason);
     let event = SendEvent {
@@ -29,4 +35,9 @@ pub(crate) async fn redact(api: Api, session: Session, request: Request) -> ApiR
         txn: Some(txn),
     };
     Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+}
+
+async fn is_own(api: &Api, session: &Session, event_id: &EventId) -> ApiResult<bool> {
+    let event = api.store.event(event_id).await?;
+    Ok(event.as_ref().and_then(render::sender).is_some_and(|sender| sender == session.user_id.as_str()))
 }

@@ -29,6 +29,7 @@ pub(crate) async fn state_put(
     session: Session,
     request: MayWait<Request>,
 ) -> ApiResult<JsonResponse<SentOrWaiting>> {
+    session.require_active()?;
     let delay_ms = request.delay_ms()?;
     let request = request.request;
     let room_id = ids::room(&request.room_id)?;

@@ -7,7 +7,7 @@ use axle_protocol::{MatrixError, ServerName};
 use axle_store::MediaContent;
 use ruma::http_headers::ContentDisposition;
 
-use super::find::wait;
+use super::find::{not_quarantined, wait};
 use super::keep::remove_unused;
 use super::pieces::{Pieces, Stopped};
 use super::receive::{MAX_CONTENT_TYPE_BYTES, MAX_FILE_NAME_BYTES};
@@ -86,7 +86,7 @@ pub(crate) async fn find(
     may_fetch: bool,
 ) -> ApiResult<MediaContent> {
     if let Some(content) = kept(api, server, media_id).await? {
-        return Ok(content);
+        return not_quarantined(api, content).await;
     }
     if !may_fetch {
         return Err(unknown().into());
@@ -97,7 +97,8 @@ pub(crate) async fn find(
         let (api, address) = (api.clone(), address.clone());
         async move { fetch_in_time(&api, &address, wait(wait_ms)).await }
     };
-    Ok(api.fetching.under_way.share(&api.background, address.clone(), fetch).await??)
+    let fetched = api.fetching.under_way.share(&api.background, address.clone(), fetch).await??;
+    not_quarantined(api, fetched).await
 }
 
 /// What is here of another server's.

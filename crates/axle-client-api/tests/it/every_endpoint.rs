@@ -21,6 +21,10 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
     let put = |path: String| (Method::PUT, path);
     vec![
         get("/_matrix/client/v3/account/whoami".into()),
+        get("/_matrix/client/v1/admin/lock/@alice:example.org".into()),
+        put("/_matrix/client/v1/admin/lock/@alice:example.org".into()),
+        get("/_matrix/client/v1/admin/suspend/@alice:example.org".into()),
+        put("/_matrix/client/v1/admin/suspend/@alice:example.org".into()),
         get("/_matrix/client/v3/capabilities".into()),
         get("/_matrix/client/v3/devices".into()),
         get("/_matrix/client/v3/devices/X".into()),

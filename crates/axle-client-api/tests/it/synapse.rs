@@ -48,6 +48,17 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/rooms/ROOM/state"),
         (Method::GET, "v1/rooms/ROOM/block"),
         (Method::PUT, "v1/rooms/ROOM/block"),
+        (Method::PUT, "v1/suspend/@bob:example.org"),
+        (Method::GET, "v1/users/@bob:example.org/media"),
+        (Method::DELETE, "v1/users/@bob:example.org/media"),
+        (Method::GET, "v1/room/ROOM/media"),
+        (Method::POST, "v1/room/ROOM/media/quarantine"),
+        (Method::POST, "v1/user/@bob:example.org/media/quarantine"),
+        (Method::POST, "v1/media/quarantine/example.org/x"),
+        (Method::POST, "v1/media/unquarantine/example.org/x"),
+        (Method::DELETE, "v1/media/example.org/x"),
+        (Method::POST, "v1/media/delete?before_ts=1800000000000"),
+        (Method::POST, "v1/purge_media_cache?before_ts=1800000000000"),
         (Method::GET, "v1/registration_tokens"),
         (Method::POST, "v1/registration_tokens/new"),
         (Method::GET, "v1/registration_tokens/x"),
@@ -121,7 +132,7 @@ async fn accounts_are_made_changed_and_ended() {
     session.get("/_matrix/client/v3/account/whoami").await.fails(401, "M_UNKNOWN_TOKEN");
     login("another horse").await.fails(403, "M_FORBIDDEN");
     login("a third horse").await.ok();
-    for impossible in [json!({"locked": true}), json!({"user_type": "bot"}), json!({"threepids": [{}]})] {
+    for impossible in [json!({"user_type": "bot"}), json!({"threepids": [{}]})] {
         root.put(&bob, impossible).await.fails(400, "M_UNKNOWN");
     }
     let answer = root.post(&format!("{ADMIN}/v1/deactivate/@bob:example.org"), json!({"erase": true})).await.ok();
@@ -273,6 +284,7 @@ async fn registration_tokens_are_kept() {
         password_hash: Some(axle_client_api::hash_password("correct horse").unwrap()),
         admin: true,
         deactivated: false,
+        standing: axle_store::Standing::default(),
         created_ts: 0,
     };
     server.store.create_user(user, None).await.unwrap();

@@ -55,7 +55,14 @@ pub(crate) async fn rooms(account: &str, peers: Arc<dyn Peers>) -> (Rooms, Arc<d
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let account = user(account);
     let server = account.server_name();
-    let new = User { user_id: account, password_hash: None, admin: false, deactivated: false, created_ts: 0 };
+    let new = User {
+        user_id: account,
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        standing: axle_store::Standing::default(),
+        created_ts: 0,
+    };
     store.create_user(new, None).await.unwrap();
     let rooms = Rooms::new(RoomsConfig {
         me: Identity { key: key(server.as_str()), name: server },

@@ -146,6 +146,7 @@ impl Net {
                 password_hash: None,
                 admin: false,
                 deactivated: false,
+                standing: axle_store::Standing::default(),
                 created_ts: 0,
             };
             let _ = store.create_user(user, None).await;

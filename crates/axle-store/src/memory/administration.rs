@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use axle_protocol::UserId;
 
 use super::MemoryStore;
-use crate::{AccountOrder, AccountQuery, Administration, FoundAccounts, Profile, StoreError, User};
+use crate::{AccountOrder, AccountQuery, Administration, FoundAccounts, Profile, Standing, StoreError, User};
 
 #[async_trait]
 impl Administration for MemoryStore {
@@ -30,6 +30,11 @@ impl Administration for MemoryStore {
         self.write(move |data| Ok(data.users.get_mut(&user_id).map(|user| user.admin = admin).is_some())).await
     }
 
+    async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |data| Ok(data.users.get_mut(&user_id).map(|user| user.standing = standing).is_some())).await
+    }
+
     async fn remove_registration_token(&self, token: &str) -> Result<bool, StoreError> {
         let token = token.to_owned();
         self.write(move |data| Ok(data.tokens.remove(&token).is_some())).await
@@ -45,6 +50,7 @@ fn is_wanted(query: &AccountQuery, user: &User, profile: &Profile) -> bool {
     query.contains.as_ref().is_none_or(contains)
         && query.deactivated.is_none_or(|deactivated| user.deactivated == deactivated)
         && query.admin.is_none_or(|admin| user.admin == admin)
+        && query.locked.is_none_or(|locked| user.standing.locked == locked)
 }
 
 fn compare(order: AccountOrder, one: &(User, Profile), other: &(User, Profile)) -> Ordering {

@@ -83,6 +83,8 @@ pub(super) struct Data {
     /// Service, network, room.
     pub(super) network_rooms: BTreeSet<(String, String, RoomId)>,
     pub(super) remote_media: BTreeMap<(ServerName, String), RemoteMediaItem>,
+    /// Content that nobody gets, and who has seen to that.
+    pub(super) quarantined: HashMap<Hash, UserId>,
     /// By URL, the oldest first.
     pub(super) url_previews: VecDeque<(String, UrlPreview)>,
     pub(super) blocked_servers: BTreeSet<ServerName>,

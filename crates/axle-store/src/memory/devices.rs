@@ -6,7 +6,7 @@ use axle_protocol::event::Hash;
 
 use super::MemoryStore;
 use super::data::Data;
-use crate::{Device, Devices, LastSeen, StoreError, Tokens};
+use crate::{Device, Devices, LastSeen, Standing, StoreError, Tokens};
 
 #[async_trait]
 impl Devices for MemoryStore {
@@ -14,7 +14,7 @@ impl Devices for MemoryStore {
         self.write(move |data| data.put_device(device)).await
     }
 
-    async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<Device>, StoreError> {
+    async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<(Device, Standing)>, StoreError> {
         let hash = *access_hash;
         if self.lock().data.next_tokens.values().any(|next| next.access_hash == hash) {
             self.write(move |data| {
@@ -23,7 +23,10 @@ impl Devices for MemoryStore {
             })
             .await?;
         }
-        Ok(self.lock().data.devices.values().find(|device| device.tokens.access_hash == hash).cloned())
+        let locked = self.lock();
+        let device = locked.data.devices.values().find(|device| device.tokens.access_hash == hash);
+        let standing = |device: &Device| locked.data.users.get(&device.user_id).map(|user| user.standing);
+        Ok(device.map(|device| (device.clone(), standing(device).unwrap_or_default())))
     }
 
     async fn refresh_tokens(&self, refresh_hash: &Hash, next: Tokens) -> Result<bool, StoreError> {

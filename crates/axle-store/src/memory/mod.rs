@@ -26,6 +26,7 @@ mod keys;
 mod log;
 mod login_tokens;
 mod media;
+mod media_administration;
 mod oauth;
 mod operator;
 mod profiles;

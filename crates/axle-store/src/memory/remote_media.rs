@@ -95,7 +95,7 @@ pub(super) fn is_uploaded_or_fetched(data: &Data, hash: &Hash) -> bool {
         || data.remote_media.values().any(|item| item.content.hash == *hash)
 }
 
-fn remove_thumbnails(data: &mut Data, of: &Hash) -> Vec<Hash> {
+pub(super) fn remove_thumbnails(data: &mut Data, of: &Hash) -> Vec<Hash> {
     let mut hashes = Vec::new();
     data.thumbnails.retain(|(shown, _), thumbnail| {
         if shown != of {

@@ -11,7 +11,7 @@ use super::SqliteStore;
 use super::devices;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
-use crate::{Accounts, ClientTxnKey, ClientTxnState, RegistrationToken, StoreError, User};
+use crate::{Accounts, ClientTxnKey, ClientTxnState, RegistrationToken, Standing, StoreError, User};
 
 /// How long the outcome of a client's transaction is kept. Clients repeat one within minutes.
 const TXN_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -34,7 +34,8 @@ impl Accounts for SqliteStore {
         let user_id = user_id.clone();
         self.read(move |conn| {
             let mut find = conn.prepare_cached(
-                "SELECT user_id, password_hash, admin, deactivated, created_ts FROM user WHERE user_id = ?1",
+                "SELECT user_id, password_hash, admin, deactivated, created_ts, locked, suspended
+                 FROM user WHERE user_id = ?1",
             )?;
             one(&mut find, [user_id.as_str()], user)
         })
@@ -43,7 +44,8 @@ impl Accounts for SqliteStore {
 
     async fn users(&self) -> Result<Vec<User>, StoreError> {
         self.read(|conn| {
-            let sql = "SELECT user_id, password_hash, admin, deactivated, created_ts FROM user ORDER BY user_id";
+            let sql = "SELECT user_id, password_hash, admin, deactivated, created_ts, locked, suspended
+                       FROM user ORDER BY user_id";
             all(&mut conn.prepare_cached(sql)?, [], user)
         })
         .await
@@ -175,9 +177,18 @@ fn create_user(tx: &Tx<'_>, user: &User, token: Option<&str>) -> Result<bool, St
     }
     tx.conn
         .prepare_cached(
-            "INSERT INTO user (user_id, password_hash, admin, deactivated, created_ts) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO user (user_id, password_hash, admin, deactivated, created_ts, locked, suspended)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![user.user_id.as_str(), user.password_hash, user.admin, user.deactivated, user.created_ts])?;
+        .execute(params![
+            user.user_id.as_str(),
+            user.password_hash,
+            user.admin,
+            user.deactivated,
+            user.created_ts,
+            user.standing.locked,
+            user.standing.suspended
+        ])?;
     Ok(true)
 }
 
@@ -188,7 +199,15 @@ pub(super) fn user(row: &Row<'_>) -> Result<User, StoreError> {
         admin: row.get(2)?,
         deactivated: row.get(3)?,
         created_ts: row.get(4)?,
+        standing: Standing { locked: row.get(5)?, suspended: row.get(6)? },
     })
+}
+
+/// What administrators have done to an account.
+pub(super) fn standing(conn: &Connection, user_id: &UserId) -> Result<Standing, StoreError> {
+    let mut find = conn.prepare_cached("SELECT locked, suspended FROM user WHERE user_id = ?1")?;
+    let found = one(&mut find, [user_id.as_str()], |row| Ok(Standing { locked: row.get(0)?, suspended: row.get(1)? }));
+    Ok(found?.unwrap_or_default())
 }
 
 fn set_password(tx: &Tx<'_>, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError> {

@@ -7,12 +7,12 @@ use rusqlite::{Connection, params};
 use super::error::damaged;
 use super::rows::{all, integer};
 use super::{SqliteStore, accounts};
-use crate::{AccountOrder, AccountQuery, Administration, FoundAccounts, Profile, StoreError};
+use crate::{AccountOrder, AccountQuery, Administration, FoundAccounts, Profile, Standing, StoreError};
 
 /// Which accounts are wanted, of `user` as `u` and `profile` as `p`.
 const WANTED: &str = "FROM user u LEFT JOIN profile p ON p.user_id = u.user_id
     WHERE (?1 IS NULL OR instr(lower(u.user_id), ?1) > 0 OR instr(lower(coalesce(p.displayname, '')), ?1) > 0)
-        AND (?2 IS NULL OR u.deactivated = ?2) AND (?3 IS NULL OR u.admin = ?3)";
+        AND (?2 IS NULL OR u.deactivated = ?2) AND (?3 IS NULL OR u.admin = ?3) AND (?4 IS NULL OR u.locked = ?4)";
 
 #[async_trait]
 impl Administration for SqliteStore {
@@ -25,6 +25,16 @@ impl Administration for SqliteStore {
         self.write(move |tx| {
             let sql = "UPDATE user SET admin = ?2 WHERE user_id = ?1";
             Ok(tx.conn.prepare_cached(sql)?.execute(params![user_id.as_str(), admin])? == 1)
+        })
+        .await
+    }
+
+    async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError> {
+        let user_id = user_id.clone();
+        self.write(move |tx| {
+            let sql = "UPDATE user SET locked = ?2, suspended = ?3 WHERE user_id = ?1";
+            let changed = params![user_id.as_str(), standing.locked, standing.suspended];
+            Ok(tx.conn.prepare_cached(sql)?.execute(changed)? == 1)
         })
         .await
     }
@@ -49,15 +59,17 @@ fn find(conn: &Connection, query: &AccountQuery) -> Result<FoundAccounts, StoreE
     };
     let direction = if query.backward { "DESC" } else { "ASC" };
     let sql = format!(
-        "SELECT u.user_id, u.password_hash, u.admin, u.deactivated, u.created_ts, p.displayname, p.avatar_url
-         {WANTED} ORDER BY {order} {direction}, u.user_id {direction} LIMIT ?4 OFFSET ?5"
+        "SELECT u.user_id, u.password_hash, u.admin, u.deactivated, u.created_ts, u.locked, u.suspended,
+             p.displayname, p.avatar_url
+         {WANTED} ORDER BY {order} {direction}, u.user_id {direction} LIMIT ?5 OFFSET ?6"
     );
     let contains = query.contains.as_ref().map(|part| part.to_ascii_lowercase());
-    let page = params![contains, query.deactivated, query.admin, count(query.limit), count(query.offset)];
+    let AccountQuery { deactivated, admin, locked, .. } = *query;
+    let page = params![contains, deactivated, admin, locked, count(query.limit), count(query.offset)];
     let accounts = all(&mut conn.prepare_cached(&sql)?, page, |row| {
-        Ok((accounts::user(row)?, Profile { displayname: row.get(5)?, avatar_url: row.get(6)? }))
+        Ok((accounts::user(row)?, Profile { displayname: row.get(7)?, avatar_url: row.get(8)? }))
     })?;
-    let total = integer(conn, &format!("SELECT count(*) {WANTED}"), params![contains, query.deactivated, query.admin])?;
+    let total = integer(conn, &format!("SELECT count(*) {WANTED}"), params![contains, deactivated, admin, locked])?;
     Ok(FoundAccounts { accounts, total: total_of(total)? })
 }
 

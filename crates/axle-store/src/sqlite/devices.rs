@@ -7,8 +7,8 @@ use rusqlite::{Connection, ErrorCode, Row, params};
 
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
-use super::{SqliteStore, device_keys};
-use crate::{Device, Devices, LastSeen, StoreError, Tokens};
+use super::{SqliteStore, accounts, device_keys};
+use crate::{Device, Devices, LastSeen, Standing, StoreError, Tokens};
 
 /// What [`device`] reads.
 const COLUMNS: &str =
@@ -23,7 +23,7 @@ impl Devices for SqliteStore {
         self.write(move |tx| put(tx, &device)).await
     }
 
-    async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<Device>, StoreError> {
+    async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<(Device, Standing)>, StoreError> {
         let hash = *access_hash;
         let changes = match self.inner.shared.sessions.get(&hash) {
             Ok(device) => return Ok(Some(device)),
@@ -163,9 +163,11 @@ pub(super) fn put(tx: &mut Tx<'_>, device: &Device) -> Result<bool, StoreError> 
     }
 }
 
-fn by_token(conn: &Connection, hash: &Hash) -> Result<Option<Device>, StoreError> {
+fn by_token(conn: &Connection, hash: &Hash) -> Result<Option<(Device, Standing)>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM device WHERE token_hash = ?1");
-    one(&mut conn.prepare_cached(&sql)?, [hash], device)
+    let Some(device) = one(&mut conn.prepare_cached(&sql)?, [hash], device)? else { return Ok(None) };
+    let standing = accounts::standing(conn, &device.user_id)?;
+    Ok(Some((device, standing)))
 }
 
 /// Makes the next tokens of the device for which they have this hash the current ones.

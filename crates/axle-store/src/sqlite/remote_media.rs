@@ -134,7 +134,7 @@ pub(super) fn is_uploaded_or_fetched(conn: &Connection, hash: &Hash) -> Result<b
 }
 
 /// Forgets the thumbnails of some content; theirs.
-fn remove_thumbnails(conn: &Connection, of: &Hash) -> Result<Vec<Hash>, StoreError> {
+pub(super) fn remove_thumbnails(conn: &Connection, of: &Hash) -> Result<Vec<Hash>, StoreError> {
     let mut delete = conn.prepare_cached("DELETE FROM media_thumbnail WHERE of_hash = ?1 RETURNING hash")?;
     let hashes = rows::all(&mut delete, [of], |row| match row.get_ref(0)? {
         // There was none.

@@ -51,6 +51,9 @@ pub(crate) async fn login(api: Api, caller: Caller, request: Request) -> ApiResu
         "m.login.application_service" => by_service(&api, caller, user(&api, &request)?).await?,
         _ => return Err(MatrixError::new(400, "M_UNKNOWN", "This way to log in is not offered.").into()),
     };
+    if let Some(user) = api.store.user(&user_id).await? {
+        session::require_unlocked(user.standing)?;
+    }
     let login = Login {
         device_id: request.device_id,
         name: request.initial_device_display_name,

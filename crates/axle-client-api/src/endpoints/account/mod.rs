@@ -30,6 +30,8 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(login_token::login_token)
         .authed(logout::logout)
         .authed(logout_all::logout_all)
+        .authed_if_locked(logout::logout)
+        .authed_if_locked(logout_all::logout_all)
         .authed(whoami::whoami)
         .authed(password::password)
         .authed(deactivate::deactivate)

@@ -1,7 +1,7 @@
 //! `POST /_matrix/client/v3/register`
 
 use axle_protocol::{MatrixError, UserId};
-use axle_store::{StoreError, User};
+use axle_store::{Standing, StoreError, User};
 use ruma::api::client::account::register::v3::{Request, Response};
 use ruma::api::client::account::register::{LoginType, RegistrationKind};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
@@ -50,6 +50,7 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
         password_hash: Some(api.passwords.hash(password).await?),
         admin: false,
         deactivated: false,
+        standing: Standing::default(),
         created_ts: now_ms(),
     };
     create(&api, caller, user, (stage, token), request).await

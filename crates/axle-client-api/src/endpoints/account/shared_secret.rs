@@ -4,7 +4,7 @@
 //! a nonce, and signs it and what it wants with HMAC-SHA1.
 
 use axle_protocol::MatrixError;
-use axle_store::{Profile, StoreError, User};
+use axle_store::{Profile, Standing, StoreError, User};
 use axum::response::Response;
 use http::Method;
 use ring::hmac;
@@ -82,6 +82,7 @@ async fn register(api: Api, caller: Caller, request: RawRequest) -> ApiResult<Re
         password_hash: Some(api.passwords.hash(request.password).await?),
         admin: request.admin,
         deactivated: false,
+        standing: Standing::default(),
         created_ts: now_ms(),
     };
     match api.store.create_user(user, None).await {

@@ -12,6 +12,7 @@ use crate::state::Api;
 use crate::visibility::Access;
 
 pub(crate) async fn alias_delete(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    session.require_active()?;
     let alias = request.room_alias.as_str();
     api.limits.changes.take(session.user_id.as_str())?;
     let known = api.store.alias(alias).await?.ok_or_else(aliases::unknown)?;

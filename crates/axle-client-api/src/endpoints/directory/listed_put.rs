@@ -34,6 +34,7 @@ enum Listed {
 
 /// Who may change what a room is called may put it on the list.
 pub(crate) async fn listed_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    session.require_active()?;
     let room_id = ids::room(&request.room_id)?;
     api.limits.changes.take(session.user_id.as_str())?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;

@@ -24,6 +24,7 @@ pub(crate) struct Request {
 }
 
 pub(crate) async fn upgrade(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    session.require_active()?;
     let room_id = ids::room(&request.room_id)?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
     let version = RoomVersion::parse(&request.new_version).ok_or_else(|| {

@@ -4,11 +4,15 @@
 //! not passed over.
 
 mod deactivate;
+mod media_delete;
+mod media_purge;
+mod quarantine;
 mod registration_tokens;
 mod reset_password;
 mod room_block;
 mod room_delete;
 mod room_get;
+mod room_media;
 mod room_members;
 mod room_state;
 mod rooms_list;
@@ -16,6 +20,7 @@ mod server_version;
 mod user_admin;
 mod user_devices;
 mod user_get;
+mod user_media;
 mod user_put;
 mod user_rooms;
 mod users_list;
@@ -49,7 +54,8 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     let endpoints = whois::routes(deactivate::routes(reset_password::routes(endpoints)));
     let endpoints = room_members::routes(room_get::routes(rooms_list::routes(endpoints)));
     let endpoints = room_delete::routes(room_block::routes(room_state::routes(endpoints)));
-    registration_tokens::routes(endpoints)
+    let endpoints = room_media::routes(quarantine::routes(registration_tokens::routes(endpoints)));
+    user_media::routes(media_purge::routes(media_delete::routes(endpoints)))
 }
 
 /// An endpoint for administrators.
@@ -68,7 +74,7 @@ where
 }
 
 /// Refuses everybody who does not administer this server.
-async fn require_admin(api: &Api, session: &Session) -> ApiResult<()> {
+pub(super) async fn require_admin(api: &Api, session: &Session) -> ApiResult<()> {
     match is_admin(api, session).await? {
         true => Ok(()),
         false => Err(MatrixError::forbidden("You do not administer this server.").into()),

@@ -1,7 +1,7 @@
 //! `PUT /_synapse/admin/v2/users/{userId}`
 
 use axle_protocol::{MatrixError, UserId};
-use axle_store::{StoreError, User};
+use axle_store::{Standing, StoreError, User};
 use axum::response::{IntoResponse as _, Response};
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -33,8 +33,7 @@ struct Changes {
     avatar_url: Option<Option<String>>,
     admin: Option<bool>,
     deactivated: Option<bool>,
-    #[serde(default)]
-    locked: bool,
+    locked: Option<bool>,
     user_type: Option<String>,
     #[serde(default)]
     threepids: Vec<Value>,
@@ -66,7 +65,6 @@ impl Changes {
     /// Refuses what cannot be had here.
     fn check(&self) -> Result<(), MatrixError> {
         let unknown = [
-            (self.locked, "Accounts cannot be locked here."),
             (self.user_type.is_some(), "There are no kinds of users here."),
             (!self.threepids.is_empty(), "Accounts have no mail addresses and telephone numbers here."),
             (!self.external_ids.is_empty(), "Accounts have no ids of other services here."),
@@ -90,6 +88,7 @@ async fn create(api: &Api, user_id: &UserId, changes: &Changes) -> ApiResult<()>
         Err(StoreError::Exists(_)) => return Err(in_use(user_id).into()),
         Err(error) => return Err(error.into()),
     }
+    lock(api, user_id, Standing::default(), changes).await?;
     show(api, user_id, changes).await?;
     if changes.deactivated == Some(true) {
         departure::end(api, user_id).await?;
@@ -115,7 +114,17 @@ async fn change(api: &Api, user: &User, changes: &Changes) -> ApiResult<()> {
     if let Some(admin) = changes.admin.filter(|admin| *admin != user.admin) {
         api.store.set_admin(user_id, admin).await?;
     }
+    lock(api, user_id, user.standing, changes).await?;
     show(api, user_id, changes).await
+}
+
+/// Locks the account, or unlocks it.
+async fn lock(api: &Api, user_id: &UserId, standing: Standing, changes: &Changes) -> ApiResult<()> {
+    if let Some(locked) = changes.locked.filter(|locked| *locked != standing.locked) {
+        api.store.set_standing(user_id, Standing { locked, ..standing }).await?;
+        api.notifier.wake(user_id);
+    }
+    Ok(())
 }
 
 /// Changes what the account shows of itself.

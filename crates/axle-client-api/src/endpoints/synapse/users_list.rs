@@ -27,6 +27,8 @@ struct Asked {
     user_id: Option<String>,
     deactivated: Option<bool>,
     admins: Option<bool>,
+    /// Those that are locked, too; otherwise they are left out.
+    locked: Option<bool>,
     order_by: Option<String>,
     dir: Option<String>,
 }
@@ -75,6 +77,7 @@ async fn list(api: &Api, asked: Asked, deactivated: Option<bool>) -> ApiResult<R
         contains: asked.name.or(asked.user_id).map(|part| part.trim_start_matches('@').to_owned()),
         deactivated,
         admin: asked.admins,
+        locked: if asked.locked == Some(true) { None } else { Some(false) },
         order: order(asked.order_by.as_deref())?,
         backward: is_backward(asked.dir.as_deref())?,
         offset,
@@ -115,7 +118,7 @@ fn listed((user, profile): (User, Profile)) -> Listed {
         is_guest: false,
         erased: false,
         shadow_banned: false,
-        locked: false,
+        locked: user.standing.locked,
         user_type: None,
     }
 }

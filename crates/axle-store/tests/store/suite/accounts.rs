@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axle_store::{
-    AccountData, Append, ClientTxn, ClientTxnKey, Expected, Profile, ProfileField, RegistrationToken, Store,
+    AccountData, Append, ClientTxn, ClientTxnKey, Expected, Profile, ProfileField, RegistrationToken, Standing, Store,
     StoreError, User,
 };
 
@@ -13,6 +13,7 @@ fn account(name: &str) -> User {
         password_hash: Some("$argon2id$x".into()),
         admin: name == "admin",
         deactivated: false,
+        standing: Standing::default(),
         created_ts: 5,
     }
 }

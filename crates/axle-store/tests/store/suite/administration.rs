@@ -1,11 +1,18 @@
 use std::sync::Arc;
 
-use axle_store::{AccountOrder, AccountQuery, Profile, RegistrationToken, Store, User};
+use axle_store::{AccountOrder, AccountQuery, Profile, RegistrationToken, Standing, Store, User};
 
 use super::fixtures::*;
 
 async fn make(store: &Arc<dyn Store>, name: &str, created_ts: i64, displayname: Option<&str>) {
-    let user = User { user_id: user(name), password_hash: None, admin: false, deactivated: false, created_ts };
+    let user = User {
+        user_id: user(name),
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts,
+    };
     store.create_user(user, None).await.unwrap();
     if let Some(displayname) = displayname {
         let profile = Profile { displayname: Some(displayname.into()), avatar_url: None };
@@ -54,8 +61,14 @@ pub(crate) async fn what_administrators_do(store: Arc<dyn Store>) {
     assert!(store.user(&user("alice")).await.unwrap().unwrap().admin);
     let token = RegistrationToken { token: "t".into(), uses_left: Some(2), completed: 0, expires_ts: Some(i64::MAX) };
     store.put_registration_token(token.clone()).await.unwrap();
-    let user =
-        |name: &str| User { user_id: user(name), password_hash: None, admin: false, deactivated: false, created_ts: 1 };
+    let user = |name: &str| User {
+        user_id: user(name),
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts: 1,
+    };
     assert!(store.create_user(user("bob"), Some("t")).await.unwrap());
     let used = RegistrationToken { uses_left: Some(1), completed: 1, ..token };
     assert_eq!(store.registration_tokens().await.unwrap(), std::slice::from_ref(&used));
@@ -65,4 +78,26 @@ pub(crate) async fn what_administrators_do(store: Arc<dyn Store>) {
         store.remove_registration_token("t").await.unwrap() && !store.remove_registration_token("t").await.unwrap()
     );
     assert!(store.registration_tokens().await.unwrap().is_empty());
+}
+
+pub(crate) async fn locked_and_suspended(store: Arc<dyn Store>) {
+    let alice = User {
+        user_id: user("a"),
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        created_ts: 1,
+        standing: Standing::default(),
+    };
+    store.create_user(alice, None).await.unwrap();
+    store.put_device(device("a", "ONE", 1)).await.unwrap();
+    for (locked, suspended) in [(true, false), (true, true), (false, true), (false, false)] {
+        let standing = Standing { locked, suspended };
+        assert!(store.set_standing(&user("a"), standing).await.unwrap());
+        assert_eq!(store.user(&user("a")).await.unwrap().unwrap().standing, standing);
+        assert_eq!(store.device_by_token(&[1; 32]).await.unwrap().unwrap().1, standing);
+        let query = AccountQuery { locked: Some(true), limit: 9, ..AccountQuery::default() };
+        assert_eq!(store.find_accounts(query).await.unwrap().total, u64::from(locked));
+    }
+    assert!(!store.set_standing(&user("nobody"), Standing::default()).await.unwrap());
 }

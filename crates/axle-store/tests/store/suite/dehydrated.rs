@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axle_store::{ClientTxnKey, DehydratedDevice, KeyUpload, NewToDevice, Store, StoreError, User};
+use axle_store::{ClientTxnKey, DehydratedDevice, KeyUpload, NewToDevice, Standing, Store, StoreError, User};
 
 use super::fixtures::*;
 
@@ -62,7 +62,14 @@ pub(crate) async fn one_a_user(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn none_of_an_account_that_ended(store: Arc<dyn Store>) {
-    let alice = User { user_id: user("a"), password_hash: None, admin: false, deactivated: false, created_ts: 1 };
+    let alice = User {
+        user_id: user("a"),
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts: 1,
+    };
     store.create_user(alice, None).await.unwrap();
     assert!(put(&store, "ONE", 1, "one").await.unwrap());
     assert!(store.deactivate_user(&user("a")).await.unwrap());

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axle_store::{
     ClientTxnKey, DelayedEvent, DelayedOutcome, FinishedDelayedEvent, MAX_DELAYED_EVENTS_PER_USER,
-    MAX_FINISHED_DELAYED_EVENTS_PER_USER, PutDelayedEvent, Store, User,
+    MAX_FINISHED_DELAYED_EVENTS_PER_USER, PutDelayedEvent, Standing, Store, User,
 };
 
 use super::fixtures::*;
@@ -83,7 +83,14 @@ pub(crate) async fn transactions_and_limits(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn none_of_an_account_that_ended(store: Arc<dyn Store>) {
-    let alice = User { user_id: user("a"), password_hash: None, admin: false, deactivated: false, created_ts: 1 };
+    let alice = User {
+        user_id: user("a"),
+        password_hash: None,
+        admin: false,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts: 1,
+    };
     store.create_user(alice, None).await.unwrap();
     put(&store, delayed("a", "one", 2)).await;
     put(&store, delayed("b", "two", 2)).await;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axle_store::{Device, KeyUpload, LastSeen, Store, StoreError, Tokens};
+use axle_store::{Device, KeyUpload, LastSeen, Standing, Store, StoreError, Tokens};
 
 use super::fixtures::*;
 
@@ -8,11 +8,11 @@ pub(crate) async fn logged_in_and_out(store: Arc<dyn Store>) {
     for device in [device("a", "TWO", 2), device("a", "ONE", 1), device("b", "ONE", 3)] {
         assert!(store.put_device(device).await.unwrap());
     }
-    assert_eq!(store.device_by_token(&[2; 32]).await.unwrap(), Some(device("a", "TWO", 2)));
+    assert_eq!(store.device_by_token(&[2; 32]).await.unwrap(), Some((device("a", "TWO", 2), Standing::default())));
     assert_eq!(store.devices(&user("a")).await.unwrap(), [device("a", "ONE", 1), device("a", "TWO", 2)]);
     store.put_device(Device { display_name: None, ..device("a", "ONE", 4) }).await.unwrap();
     assert_eq!(store.device_by_token(&[1; 32]).await.unwrap(), None, "replaced");
-    assert_eq!(store.device_by_token(&[4; 32]).await.unwrap(), Some(device("a", "ONE", 4)));
+    assert_eq!(store.device_by_token(&[4; 32]).await.unwrap(), Some((device("a", "ONE", 4), Standing::default())));
     let taken = store.put_device(device("c", "ONE", 4)).await;
     assert!(matches!(taken, Err(StoreError::Exists(_))), "{taken:?}");
     store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
@@ -56,7 +56,7 @@ pub(crate) async fn tokens_follow_each_other(store: Arc<dyn Store>) {
         expires_ts: Some(access.into()),
         refresh_hash: Some([access + 100; 32]),
     };
-    let known = async |access: u8| store.device_by_token(&[access; 32]).await.unwrap().map(|device| device.tokens);
+    let known = async |access: u8| store.device_by_token(&[access; 32]).await.unwrap().map(|(device, _)| device.tokens);
     store.put_device(Device { tokens: tokens(1), ..device("a", "ONE", 1) }).await.unwrap();
     assert!(!store.refresh_tokens(&[99; 32], tokens(2)).await.unwrap());
     // The answer was lost: the client asks again with what it has.

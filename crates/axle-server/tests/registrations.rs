@@ -77,8 +77,10 @@ fn what_bridges_write_is_read() {
     assert!(!telegram.reserves_user(&"@irc_1:example.org".parse().unwrap()));
     assert!(telegram.namespaces.aliases[0].matches("#telegram_x:example.org") && telegram.namespaces.rooms.is_empty());
     assert_eq!(irc.url.as_deref(), Some("http://127.0.0.1:9898"));
-    assert!(!irc.receive_ephemeral);
+    assert!(!irc.receive_ephemeral && !irc.encrypts);
     assert!(!format!("{services:?}").contains("8KxMMAz"));
+    let encrypting = registrations(&[&format!("{HEISENBRIDGE}\norg.matrix.msc3202: true\n")]).unwrap();
+    assert!(encrypting.iter().all(|service| service.encrypts));
 }
 
 #[test]

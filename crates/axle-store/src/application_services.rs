@@ -1,9 +1,9 @@
 //! Application services: how far each has been told of what happened, and what happened, whatever the room.
 
 use async_trait::async_trait;
-use axle_protocol::RoomId;
+use axle_protocol::{RoomId, UserId};
 
-use crate::{OutOfRoom, Receipt, StoreError, StoredEvent};
+use crate::{OutOfRoom, Receipt, StoreError, StoredEvent, ToDevice};
 
 /// How far an application service has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,24 @@ pub trait ApplicationServices {
         until: i64,
         limit: usize,
     ) -> Result<Vec<(RoomId, Receipt)>, StoreError>;
+
+    /// Messages that wait for devices of local users with `after < stream <= until`, in order, with whose and which device
+    /// they are for; about `limit`: those at the place of the last one are all there.
+    async fn to_device_in_stream(
+        &self,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(UserId, String, ToDevice)>, StoreError>;
+
+    /// Users whose published keys changed last with `after < stream <= until`, in order, with the place of that; at most
+    /// `limit`.
+    async fn key_changes_in_stream(
+        &self,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(UserId, i64)>, StoreError>;
 
     /// Puts a room on the list of a network of a service, or takes it off.
     async fn set_listed_on_network(

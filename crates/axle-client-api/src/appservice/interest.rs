@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
-use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
+use axle_protocol::{RoomId, UserId};
 use axle_store::{EventStatus, StoredEvent};
 use lru::LruCache;
 use serde::Deserialize;
@@ -19,6 +19,8 @@ use crate::state::Api;
 
 /// Rooms of which it is remembered who of a service's users is in them.
 const MAX_ROOMS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+/// Rooms of a user that are looked at to see whether they concern a service.
+const MAX_ROOMS_OF_USER: usize = 500;
 /// The type of the events that say who is in a room.
 const MEMBER: &str = "m.room.member";
 
@@ -97,6 +99,25 @@ impl Interests {
             None => !members_now(api, service, room_id).await?.is_empty(),
         };
         Ok(is_inside || concerns_by_name(api, service, room_id).await?)
+    }
+
+    /// Whether a service is to be told that a user's keys changed: one of its own, or one in a room that concerns it.
+    pub(super) async fn concerns_user(
+        &mut self,
+        api: &Api,
+        service: &ApplicationService,
+        user_id: &UserId,
+    ) -> ApiResult<bool> {
+        if service.has_user(user_id.as_str()) {
+            return Ok(true);
+        }
+        let rooms = api.store.user_rooms(user_id).await?.into_iter();
+        for room in rooms.filter(|room| room.membership == Membership::Join).take(MAX_ROOMS_OF_USER) {
+            if self.concerns_room(api, service, &room.room_id).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Who of the service's users was in the room just before an event.

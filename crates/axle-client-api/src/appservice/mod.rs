@@ -2,6 +2,7 @@
 //! ("Application Service API" in Matrix's specification). Most of them are bridges to other networks.
 
 mod call;
+mod encryption;
 mod interest;
 mod masquerade;
 mod query;

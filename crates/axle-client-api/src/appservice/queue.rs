@@ -13,7 +13,9 @@ use futures_util::future::join_all;
 use http::Method;
 use tokio::sync::Notify;
 
+use super::encryption::Place;
 use super::interest::Interests;
+use super::transaction::Transaction;
 use super::{ApplicationService, ApplicationServices, ServiceIndex, call, transaction};
 use crate::error::ApiError;
 use crate::service::ServiceAnswer;
@@ -75,16 +77,33 @@ struct Queue {
     progress: Option<ServiceProgress>,
     /// The last place that the store knows to be told.
     stored: i64,
-    /// The transaction that is not known to have arrived, and where it ends; `None`: it is to be made from the store.
-    body: Option<(Bytes, i64)>,
+    /// The transaction that is not known to have arrived; `None`: it is to be made from the store.
+    sending: Option<Sending>,
     /// The last change of who types that the service has been told of.
     fleeting: i64,
+}
+
+/// A transaction on its way.
+#[derive(Clone)]
+struct Sending {
+    body: Bytes,
+    /// Where it ends.
+    until: i64,
+    /// Devices whose messages it has, and that nobody else reads.
+    devices: Vec<Place>,
+}
+
+impl Sending {
+    fn of(transaction: &Transaction, service: &ApplicationService) -> Result<Self, Problem> {
+        let body = transaction.body(service).map_err(Problem::Read)?.into();
+        Ok(Self { body, until: transaction.until, devices: transaction.own_devices() })
+    }
 }
 
 impl Queue {
     fn new(api: Api, service: ApplicationService) -> Self {
         let fleeting = api.clock.now();
-        Self { api, service, interests: Interests::new(), progress: None, stored: 0, body: None, fleeting }
+        Self { api, service, interests: Interests::new(), progress: None, stored: 0, sending: None, fleeting }
     }
 
     async fn run(mut self, retry: Arc<Notify>) {
@@ -136,11 +155,11 @@ impl Queue {
 
     /// Sends the transaction that is not known to have arrived.
     async fn send(&mut self, progress: ServiceProgress, until: i64) -> Result<bool, Problem> {
-        let (body, until) = match &self.body {
+        let Sending { body, until, devices } = match &self.sending {
             Some(sending) => sending.clone(),
             None => {
                 let sending = self.read_again(progress, until).await?;
-                self.body.insert(sending).clone()
+                self.sending.insert(sending).clone()
             }
         };
         let txn = progress.txn.to_string();
@@ -154,16 +173,19 @@ impl Queue {
             Err(error) => return Err(Problem::Service(error.to_string())),
         }
         self.store(ServiceProgress { delivered: until, until: None, ..progress }).await?;
-        self.body = None;
+        self.sending = None;
+        for (user_id, device_id) in devices {
+            self.api.store.remove_to_device(&user_id, &device_id, until).await?;
+        }
         Ok(true)
     }
 
     /// The transaction that was on its way when the process ended.
-    async fn read_again(&mut self, progress: ServiceProgress, until: i64) -> Result<(Bytes, i64), Problem> {
+    async fn read_again(&mut self, progress: ServiceProgress, until: i64) -> Result<Sending, Problem> {
         self.interests.forget();
         let read = transaction::read(&self.api, &self.service, &mut self.interests, progress.delivered, until);
         let again = read.await.map_err(Problem::Read)?;
-        Ok((again.body(&self.service).map_err(Problem::Read)?.into(), again.until))
+        Sending::of(&again, &self.service)
     }
 
     /// Makes the next transaction, if there is something to tell.
@@ -186,11 +208,11 @@ impl Queue {
             self.progress = Some(passed);
             return Ok(next.until < until);
         }
-        let body = next.body(&self.service).map_err(Problem::Read)?;
+        let sending = Sending::of(&next, &self.service)?;
         // By the clock, so that no id is used again after an older copy of the store was restored.
         let txn = progress.txn.saturating_add(1).max(now_ms());
         self.store(ServiceProgress { txn, until: Some(next.until), ..progress }).await?;
-        (self.body, self.fleeting) = (Some((body.into(), next.until)), fleeting);
+        (self.sending, self.fleeting) = (Some(sending), fleeting);
         Ok(true)
     }
 

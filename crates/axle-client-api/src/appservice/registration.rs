@@ -27,6 +27,8 @@ pub struct ApplicationService {
     pub rate_limited: bool,
     /// Whether it hears of who types and who has read what.
     pub receive_ephemeral: bool,
+    /// Whether it encrypts, and gets messages for the devices of its users, and whose keys changed.
+    pub encrypts: bool,
     /// The networks that it knows the users and rooms of.
     pub protocols: Vec<String>,
 }

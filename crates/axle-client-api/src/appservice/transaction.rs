@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::ApplicationService;
+use super::encryption::{Encryption, Found, Place};
 use super::interest::Interests;
 use crate::elsewhere::event_elsewhere;
 use crate::error::{ApiError, ApiResult};
@@ -14,7 +15,7 @@ use crate::render;
 use crate::state::Api;
 use crate::sync::extensions::{receipts, typing};
 
-/// Events, invites and receipts that are looked at for one transaction, of each at most so many.
+/// Events, invites, receipts, messages and changes of keys that are looked at for one transaction, of each about so many.
 const MAX_EXAMINED: usize = 100;
 /// Rooms that one transaction tells of that somebody types there.
 const MAX_TYPING_ROOMS: usize = 100;
@@ -24,12 +25,18 @@ pub(super) struct Transaction {
     pub(super) until: i64,
     events: Vec<Box<RawValue>>,
     ephemeral: Vec<Box<RawValue>>,
+    encryption: Encryption,
 }
 
 impl Transaction {
     /// Whether there is nothing to tell.
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.ephemeral.is_empty()
+        self.events.is_empty() && self.ephemeral.is_empty() && self.encryption.is_empty()
+    }
+
+    /// Devices whose messages it has, and that nobody else reads.
+    pub(super) fn own_devices(&self) -> Vec<Place> {
+        self.encryption.own.iter().cloned().collect()
     }
 
     /// As it is sent.
@@ -42,9 +49,12 @@ impl Transaction {
             /// The name of the same from before the specification had it; services look for either.
             #[serde(rename = "de.sorunome.msc2409.ephemeral", skip_serializing_if = "Option::is_none")]
             unstable_ephemeral: Option<&'a [Box<RawValue>]>,
+            #[serde(flatten)]
+            encryption: Option<&'a Encryption>,
         }
         let ephemeral = service.receive_ephemeral.then_some(&*self.ephemeral);
-        let body = Body { events: &self.events, ephemeral, unstable_ephemeral: ephemeral };
+        let encryption = (service.encrypts && !self.encryption.is_empty()).then_some(&self.encryption);
+        let body = Body { events: &self.events, ephemeral, unstable_ephemeral: ephemeral, encryption };
         serde_json::to_vec(&body).map_err(unwritable)
     }
 }
@@ -64,13 +74,17 @@ pub(super) async fn read(
         true => api.store.receipts_in_stream(after, until, MAX_EXAMINED).await?,
         false => Vec::new(),
     };
+    let found = match service.encrypts {
+        true => Found::read(api, after, until, MAX_EXAMINED).await?,
+        false => Found::default(),
+    };
     // What was not read to its end sets the end of all.
     let ends = [
         end(&events, |event| event.stream),
         end(&outside, |entry| entry.stream),
         end(&read, |(_, receipt)| receipt.stream),
     ];
-    let until = ends.into_iter().flatten().fold(until, i64::min);
+    let until = ends.into_iter().chain(found.ends(MAX_EXAMINED)).flatten().fold(until, i64::min);
     events.retain(|event| event.stream <= until);
     outside.retain(|entry| entry.stream <= until);
     read.retain(|(_, receipt)| receipt.stream <= until);
@@ -93,7 +107,8 @@ pub(super) async fn read(
             ephemeral.extend(receipts::of_room(&receipts, &room_id)?);
         }
     }
-    Ok(Transaction { until, events: render::for_service(api, &told).await?, ephemeral })
+    let encryption = found.told(api, service, interests, until).await?;
+    Ok(Transaction { until, events: render::for_service(api, &told).await?, ephemeral, encryption })
 }
 
 /// Adds who types in which rooms, where that changed after a moment of this server's memory.

@@ -27,6 +27,9 @@ struct File {
     /// Its name from before the specification had it.
     #[serde(rename = "de.sorunome.msc2409.push_ephemeral")]
     push_ephemeral: Option<bool>,
+    /// As bridges that encrypt write it.
+    #[serde(rename = "org.matrix.msc3202")]
+    encrypts: Option<bool>,
     protocols: Option<Vec<String>>,
 }
 
@@ -75,6 +78,7 @@ pub(super) fn parse(text: &str, server_name: &ServerName) -> Result<Parsed, Stri
         namespaces,
         rate_limited: file.rate_limited.unwrap_or(true),
         receive_ephemeral: file.receive_ephemeral.or(file.push_ephemeral).unwrap_or(false),
+        encrypts: file.encrypts.unwrap_or(false),
         protocols: file.protocols.unwrap_or_default(),
     };
     Ok(Parsed { service, reserved })

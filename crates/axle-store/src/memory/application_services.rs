@@ -1,10 +1,10 @@
 //! Application services: how far each has been told, and what happened, whatever the room.
 
 use async_trait::async_trait;
-use axle_protocol::RoomId;
+use axle_protocol::{RoomId, UserId};
 
 use super::MemoryStore;
-use crate::{ApplicationServices, OutOfRoom, Receipt, ReceiptType, ServiceProgress, StoreError, StoredEvent};
+use crate::{ApplicationServices, OutOfRoom, Receipt, ReceiptType, ServiceProgress, StoreError, StoredEvent, ToDevice};
 
 #[async_trait]
 impl ApplicationServices for MemoryStore {
@@ -57,6 +57,40 @@ impl ApplicationServices for MemoryStore {
             found.extend(told.map(|receipt| (room_id.clone(), receipt.clone())));
         }
         found.sort_by_key(|(_, receipt)| receipt.stream);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn to_device_in_stream(
+        &self,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(UserId, String, ToDevice)>, StoreError> {
+        let locked = self.lock();
+        let mut found: Vec<(UserId, String, ToDevice)> = Vec::new();
+        for ((user_id, device_id), queue) in &locked.data.to_device {
+            let ready = queue.iter().filter(|message| after < message.stream && message.stream <= until);
+            found.extend(ready.map(|message| (user_id.clone(), device_id.clone(), message.clone())));
+        }
+        found.sort_by(|(one, device, message), (other, other_device, later)| {
+            (message.stream, one, device).cmp(&(later.stream, other, other_device))
+        });
+        if let Some(last) = limit.checked_sub(1).and_then(|last| found.get(last)).map(|(_, _, last)| last.stream) {
+            found.retain(|(_, _, message)| message.stream <= last);
+        }
+        Ok(found)
+    }
+
+    async fn key_changes_in_stream(
+        &self,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(UserId, i64)>, StoreError> {
+        let locked = self.lock();
+        let mut found = locked.data.e2ee.public_changes(after, until);
+        found.sort_by_key(|(_, stream)| *stream);
         found.truncate(limit);
         Ok(found)
     }

@@ -27,6 +27,17 @@ pub(super) struct KeyData {
     changes: BTreeMap<(UserId, Option<UserId>), i64>,
 }
 
+impl KeyData {
+    /// Users with a change that everyone may see in a part of the stream, and its place.
+    pub(super) fn public_changes(&self, after: i64, until: i64) -> Vec<(UserId, i64)> {
+        let public = self
+            .changes
+            .iter()
+            .filter(|((_, reader), stream)| reader.is_none() && after < **stream && **stream <= until);
+        public.map(|((user_id, _), stream)| (user_id.clone(), *stream)).collect()
+    }
+}
+
 #[async_trait]
 impl DeviceKeys for MemoryStore {
     async fn upload_keys(&self, upload: KeyUpload) -> Result<bool, StoreError> {

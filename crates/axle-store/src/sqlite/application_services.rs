@@ -1,12 +1,12 @@
 //! Application services: how far each has been told, and what happened, whatever the room.
 
 use async_trait::async_trait;
-use axle_protocol::RoomId;
+use axle_protocol::{RoomId, UserId};
 use rusqlite::{Connection, params};
 
 use super::rows::{self, EVENT_COLUMNS, all, one};
 use super::{SqliteStore, append, log, out_of_room, receipts};
-use crate::{ApplicationServices, OutOfRoom, Receipt, ServiceProgress, StoreError, StoredEvent};
+use crate::{ApplicationServices, OutOfRoom, Receipt, ServiceProgress, StoreError, StoredEvent, ToDevice};
 
 #[async_trait]
 impl ApplicationServices for SqliteStore {
@@ -52,6 +52,45 @@ impl ApplicationServices for SqliteStore {
         limit: usize,
     ) -> Result<Vec<(RoomId, Receipt)>, StoreError> {
         self.read(move |conn| receipts::in_stream(conn, after, until, limit)).await
+    }
+
+    async fn to_device_in_stream(
+        &self,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(UserId, String, ToDevice)>, StoreError> {
+        let before_last = i64::try_from(limit.saturating_sub(1)).unwrap_or(i64::MAX);
+        self.read(move |conn| {
+            // One message for all devices of a user is at one place.
+            let mut find = conn.prepare_cached(
+                "SELECT user_id, device_id, stream, json FROM to_device
+                 WHERE stream > ?1 AND stream <= min(?2, coalesce(
+                     (SELECT stream FROM to_device WHERE stream > ?1 ORDER BY stream LIMIT 1 OFFSET ?3), ?2))
+                 ORDER BY stream, user_id, device_id",
+            )?;
+            all(&mut find, [after, until, before_last], |row| {
+                Ok((rows::id(row, 0)?, row.get(1)?, ToDevice { stream: row.get(2)?, json: row.get(3)? }))
+            })
+        })
+        .await
+    }
+
+    async fn key_changes_in_stream(
+        &self,
+        after: i64,
+        until: i64,
+        limit: usize,
+    ) -> Result<Vec<(UserId, i64)>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(move |conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT user_id, stream FROM key_change WHERE reader = '' AND stream > ?1 AND stream <= ?2
+                 ORDER BY stream LIMIT ?3",
+            )?;
+            all(&mut find, [after, until, limit], |row| Ok((rows::id(row, 0)?, row.get(1)?)))
+        })
+        .await
     }
 
     async fn set_listed_on_network(

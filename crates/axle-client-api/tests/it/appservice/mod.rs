@@ -1,5 +1,6 @@
 //! Application services.
 
+mod encryption;
 mod lookups;
 mod masquerade;
 mod transactions;

@@ -165,6 +165,7 @@ pub fn registration(url: Option<String>) -> ApplicationService {
         namespaces: Namespaces { users: exclusive("@irc_"), aliases: exclusive("#irc_"), rooms: Vec::new() },
         rate_limited: false,
         receive_ephemeral: true,
+        encrypts: true,
         protocols: vec!["irc".into()],
     }
 }

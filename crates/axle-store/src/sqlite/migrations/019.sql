@@ -1,4 +1,4 @@
--- Schema 18: previews of URLs; what administrators do to accounts and media.
+-- Schema 18: previews of URLs; what administrators do to accounts and media; messages for application services.
 
 -- What came of asking for a URL. Their pictures are in remote_media, as media of this server.
 CREATE TABLE url_preview (
@@ -18,3 +18,6 @@ CREATE TABLE quarantined_content (
     by_user TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What waits for devices, for application services that take it for their users.
+CREATE INDEX to_device_in_stream ON to_device (stream);

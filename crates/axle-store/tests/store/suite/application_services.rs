@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use axle_protocol::RoomVersion;
 use axle_protocol::auth::Membership;
-use axle_store::{EventStatus, OutOfRoom, Receipt, ReceiptType, ServiceProgress, Store};
+use axle_store::{
+    ClientTxnKey, EventStatus, KeyUpload, NewToDevice, OutOfRoom, Receipt, ReceiptType, ServiceProgress, Store,
+};
 
 use super::fixtures::*;
 
@@ -81,4 +83,59 @@ pub(crate) async fn rooms_of_networks(store: Arc<dyn Store>) {
     assert_eq!(list("irc", "libera", Some("a"), 9).await, ["!b:hub.example"]);
     assert_eq!(list("irc", "oftc", None, 9).await, ["!a:hub.example"]);
     assert!(list("other", "libera", None, 9).await.is_empty());
+}
+
+pub(crate) async fn what_encryption_needs(store: Arc<dyn Store>) {
+    for (name, id, token) in [("a", "ONE", 1), ("a", "TWO", 2), ("b", "ONE", 3)] {
+        store.put_device(device(name, id, token)).await.unwrap();
+    }
+    let start = store.max_stream().await.unwrap();
+    let send = async |to: &str, text: &str| {
+        let message = NewToDevice { user_id: user(to), device_id: None, json: text.into() };
+        let key = ClientTxnKey {
+            user_id: user("c"),
+            device_id: "D".into(),
+            scope: "sendToDevice".into(),
+            txn_id: text.into(),
+        };
+        assert!(store.send_to_device(key, vec![message], Vec::new()).await.unwrap());
+    };
+    for (to, text) in [("a", "first"), ("b", "second"), ("a", "third")] {
+        send(to, text).await;
+    }
+    let read = async |after, limit| {
+        let found = store.to_device_in_stream(after, i64::MAX, limit).await.unwrap();
+        found.into_iter().map(|(user, device, message)| (format!("{user} {device} {}", message.json), message.stream))
+    };
+    let texts = async |after, limit| read(after, limit).await.map(|(text, _)| text).collect::<Vec<_>>();
+    let [a, b] = ["a", "b"].map(user);
+    let first = [format!("{a} ONE first"), format!("{a} TWO first")];
+    assert_eq!(texts(start, 1).await, first, "both are at one place");
+    assert_eq!(texts(start, 2).await, first);
+    assert_eq!(texts(start, 3).await.len(), 3);
+    assert_eq!(texts(start, 9).await.len(), 5);
+    let after = read(start, 1).await.next().unwrap().1;
+    assert_eq!(texts(after, 1).await, [format!("{b} ONE second")]);
+    store.remove_to_device(&b, "ONE", i64::MAX).await.unwrap();
+    assert_eq!(texts(after, 9).await, [format!("{a} ONE third"), format!("{a} TWO third")]);
+
+    let publish = async |name: &str, keys: &str| {
+        let upload = KeyUpload {
+            user_id: user(name),
+            device_id: "ONE".into(),
+            device_keys: Some(keys.into()),
+            one_time_keys: Vec::new(),
+            fallback_keys: Vec::new(),
+        };
+        assert!(store.upload_keys(upload).await.unwrap());
+    };
+    publish("a", "{}").await;
+    publish("b", "{}").await;
+    publish("a", "{\"new\":1}").await;
+    let changes = store.key_changes_in_stream(start, i64::MAX, 9).await.unwrap();
+    let users: Vec<_> = changes.iter().map(|(user_id, _)| user_id.clone()).collect();
+    assert_eq!(users, [b.clone(), a], "the last change counts");
+    let one = store.key_changes_in_stream(start, changes[0].1, 9).await.unwrap();
+    assert_eq!(one, [(b, changes[0].1)]);
+    assert_eq!(store.key_changes_in_stream(start, i64::MAX, 1).await.unwrap().len(), 1);
 }

@@ -35,6 +35,8 @@ const FRESH_MS: i64 = 3600 * 1000;
 /// Previews that are made at once; more wait. Likewise those from one host.
 const MAX_AT_ONCE: usize = 8;
 const MAX_AT_ONCE_OF_HOST: usize = 2;
+/// Those that one user has begun; more of theirs wait.
+const MAX_AT_ONCE_OF_USER: usize = 4;
 /// Previews that are made or wait for that; more are refused.
 const MAX_UNDER_WAY: usize = 200;
 /// A preview that takes longer, from when it is its turn, is given up.
@@ -44,11 +46,17 @@ const MAX_TIME: Duration = Duration::from_secs(60);
 pub(crate) struct Previews {
     under_way: UnderWay<String, Result<UrlPreview, MatrixError>>,
     turns: Turns<String>,
+    /// So that nobody has all the turns.
+    user_turns: Turns<UserId>,
 }
 
 impl Default for Previews {
     fn default() -> Self {
-        Self { under_way: UnderWay::new(MAX_UNDER_WAY), turns: Turns::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_HOST) }
+        Self {
+            under_way: UnderWay::new(MAX_UNDER_WAY),
+            turns: Turns::new(MAX_AT_ONCE, MAX_AT_ONCE_OF_HOST),
+            user_turns: Turns::new(MAX_UNDER_WAY, MAX_AT_ONCE_OF_USER),
+        }
     }
 }
 
@@ -67,9 +75,13 @@ pub(crate) async fn preview(api: &Api, user_id: &UserId, url: &str) -> ApiResult
         Some(known) => known,
         None => {
             api.limits.changes.take(user_id.as_str())?;
+            let turn = api.previews.user_turns.take(user_id).await?;
             let make = || {
                 let (api, url) = (api.clone(), url.clone());
-                async move { make(&api, &url).await.map_err(ApiError::into_matrix_error) }
+                async move {
+                    let _turn = turn;
+                    make(&api, &url).await.map_err(ApiError::into_matrix_error)
+                }
             };
             api.previews.under_way.share(&api.background, url.to_string(), make).await??
         }
@@ -149,7 +161,7 @@ async fn describe(api: &Api, url: &Url, before: Option<&str>) -> ApiResult<(Map<
     let found = fetch::fetch(api, url, fetch::PAGES, page::MAX_BYTES).await?;
     if found.is_picture() {
         let picture = match found.is_whole {
-            true => picture::keep(api, &found.body, before).await?,
+            true => picture::keep(api, found.body, before).await?,
             false => picture::fetch(api, &found.url, before).await?,
         };
         let name = found.url.path_segments().and_then(|mut segments| segments.next_back().map(str::to_owned));

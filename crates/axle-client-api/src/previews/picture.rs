@@ -5,6 +5,7 @@
 use axle_media::{StoredFile, picture_type};
 use axle_protocol::MatrixError;
 use axle_store::{MediaContent, RemoteMediaAge};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -30,11 +31,18 @@ pub(super) async fn fetch(api: &Api, url: &Url, before: Option<&str>) -> ApiResu
     if !found.is_whole {
         return Ok(None);
     }
-    keep(api, &found.body, before).await
+    keep(api, found.body, before).await
 }
 
-/// Keeps a picture; likewise.
-pub(super) async fn keep(api: &Api, bytes: &[u8], before: Option<&str>) -> ApiResult<Option<Picture>> {
+/// Keeps a picture; likewise. It goes on if the preview is given up meanwhile: a file that the store does not know would
+/// stay on the disk.
+pub(super) async fn keep(api: &Api, bytes: Bytes, before: Option<&str>) -> ApiResult<Option<Picture>> {
+    let (api, before) = (api.clone(), before.map(str::to_owned));
+    let kept = tokio::spawn(async move { keep_now(&api, &bytes, before.as_deref()).await }).await;
+    kept.map_err(|error| MatrixError::unknown(format!("the picture cannot be kept: {error}")))?
+}
+
+async fn keep_now(api: &Api, bytes: &[u8], before: Option<&str>) -> ApiResult<Option<Picture>> {
     // What it says of itself is of no interest: clients are told what it is.
     let Some(content_type) = picture_type(bytes) else { return Ok(None) };
     let server = &api.config.server_name;

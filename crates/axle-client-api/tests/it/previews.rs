@@ -188,6 +188,37 @@ async fn pictures_are_those_that_can_be_read() {
 }
 
 #[tokio::test]
+async fn nobody_takes_all_the_turns() {
+    let (server, alice) = with_previews().await;
+    let bob = server.person("bob").await;
+    server.web.gate.forget_permits(usize::MAX);
+    let hers = (0..20).map(|n| {
+        let alice = alice.clone();
+        tokio::spawn(async move { preview(&alice, &format!("https://slow{n}.example/")).await.status })
+    });
+    let hers: Vec<_> = hers.collect();
+    let mut asked = Vec::new();
+    let until = async |asked: &mut Vec<String>, count: usize| {
+        while asked.len() < count {
+            asked.extend(server.web.asked());
+            tokio::task::yield_now().await;
+        }
+    };
+    until(&mut asked, 4).await;
+    let his = {
+        let bob = bob.clone();
+        tokio::spawn(async move { preview(&bob, PAGE).await.status })
+    };
+    until(&mut asked, 5).await;
+    assert_eq!(asked[4], PAGE, "{asked:?}");
+    server.web.gate.add_permits(21);
+    assert_eq!(his.await.unwrap(), 502);
+    for status in hers {
+        assert_eq!(status.await.unwrap(), 502);
+    }
+}
+
+#[tokio::test]
 async fn without_the_operators_leave_there_are_none() {
     let server = server().await;
     let alice = server.person("alice").await;

@@ -33,6 +33,7 @@ impl Administration for SqliteStore {
         let user_id = user_id.clone();
         self.write(move |tx| {
             let sql = "UPDATE user SET locked = ?2, suspended = ?3 WHERE user_id = ?1";
+            tx.effects.device_users.push(user_id.clone());
             let changed = params![user_id.as_str(), standing.locked, standing.suspended];
             Ok(tx.conn.prepare_cached(sql)?.execute(changed)? == 1)
         })

@@ -26,7 +26,7 @@ impl Devices for SqliteStore {
     async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<(Device, Standing)>, StoreError> {
         let hash = *access_hash;
         let changes = match self.inner.shared.sessions.get(&hash) {
-            Ok(device) => return Ok(Some(device)),
+            Ok(found) => return Ok(Some(found)),
             Err(changes) => changes,
         };
         let found = self.read(move |conn| {
@@ -38,8 +38,8 @@ impl Devices for SqliteStore {
         let (current, is_next) = found.await?;
         if !is_next {
             // Where another process writes, nothing would tell that the device has changed.
-            if let Some(device) = current.as_ref().filter(|_| self.inner.writer.is_some()) {
-                self.inner.shared.sessions.put(device, changes);
+            if let Some(found) = current.as_ref().filter(|_| self.inner.writer.is_some()) {
+                self.inner.shared.sessions.put(found, changes);
             }
             return Ok(current);
         }

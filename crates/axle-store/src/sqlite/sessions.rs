@@ -7,7 +7,7 @@ use axle_protocol::UserId;
 use axle_protocol::event::Hash;
 use lru::LruCache;
 
-use crate::Device;
+use crate::{Device, Standing};
 
 /// Devices that are kept.
 const MAX_KEPT: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
@@ -16,7 +16,7 @@ const MAX_KEPT: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
 pub(super) struct Sessions(Mutex<Kept>);
 
 struct Kept {
-    devices: LruCache<Hash, Device>,
+    devices: LruCache<Hash, (Device, Standing)>,
     /// How often devices have changed.
     changes: u64,
 }
@@ -28,29 +28,29 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// The device with this token; or else what [`put`](Self::put) wants to be told, taken before the device is read.
-    pub(super) fn get(&self, access_hash: &Hash) -> Result<Device, u64> {
+    /// The device with this token and how its user stands; or else what [`put`](Self::put) wants to be told, taken before the device is read.
+    pub(super) fn get(&self, access_hash: &Hash) -> Result<(Device, Standing), u64> {
         let mut kept = self.lock();
         let changes = kept.changes;
         kept.devices.get(access_hash).cloned().ok_or(changes)
     }
 
     /// Keeps a device that was read, unless devices have changed since.
-    pub(super) fn put(&self, device: &Device, changes: u64) {
+    pub(super) fn put(&self, found: &(Device, Standing), changes: u64) {
         let mut kept = self.lock();
         if kept.changes == changes {
-            kept.devices.put(device.tokens.access_hash, device.clone());
+            kept.devices.put(found.0.tokens.access_hash, found.clone());
         }
     }
 
-    /// Devices of these users have changed, durably.
+    /// Devices of these users, or what administrators have done to them, have changed, durably.
     pub(super) fn changed(&self, users: &[UserId]) {
         if users.is_empty() {
             return;
         }
         let mut kept = self.lock();
         kept.changes += 1;
-        let stale = kept.devices.iter().filter(|(_, device)| users.contains(&device.user_id));
+        let stale = kept.devices.iter().filter(|(_, (device, _))| users.contains(&device.user_id));
         let stale: Vec<Hash> = stale.map(|(hash, _)| *hash).collect();
         for hash in stale {
             kept.devices.pop(&hash);

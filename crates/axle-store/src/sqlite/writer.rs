@@ -51,7 +51,7 @@ pub(super) struct Effects {
     /// Rooms in which something happened, and in which somebody read: room, stream position.
     pub(super) rooms: Vec<(i64, i64)>,
     pub(super) receipts: Vec<(i64, i64)>,
-    /// Users whose devices changed.
+    /// Users whose devices changed, or what administrators have done to them.
     pub(super) device_users: Vec<UserId>,
     /// Rooms whose events somebody gets no longer.
     pub(super) stopped: Vec<RoomId>,

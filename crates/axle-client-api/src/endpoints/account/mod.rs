@@ -28,8 +28,6 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .open(register_available::register_available)
         .open(registration_token::registration_token)
         .authed(login_token::login_token)
-        .authed(logout::logout)
-        .authed(logout_all::logout_all)
         .authed_if_locked(logout::logout)
         .authed_if_locked(logout_all::logout_all)
         .authed(whoami::whoami)

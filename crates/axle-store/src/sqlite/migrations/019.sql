@@ -1,4 +1,4 @@
--- Schema 18: previews of URLs; what administrators do to accounts and media; messages for application services.
+-- Schema 19: previews of URLs; what administrators do to accounts and media; messages for application services.
 
 -- What came of asking for a URL. Their pictures are in remote_media, as media of this server.
 CREATE TABLE url_preview (

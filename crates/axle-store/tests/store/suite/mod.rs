@@ -110,7 +110,6 @@ macro_rules! full_suite {
             media: uploads, quotas, reservations, thumbnails;
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is;
             login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
-            application_services: progress_is_kept, what_happened_in_order, rooms_of_networks;
             application_services: progress_is_kept, what_happened_in_order, what_encryption_needs, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do, locked_and_suspended;
             url_previews: the_newest_are_kept;

@@ -68,6 +68,11 @@ impl Credential {
         bytes
     }
 
+    /// Whether it is the same user's same device, with whatever key.
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        (&self.user_id, &self.device_id) == (&other.user_id, &other.device_id)
+    }
+
     /// The key that the device signs with; `None` if it is none.
     pub(crate) fn verify_key(&self) -> Option<VerifyKey> {
         VerifyKey::from_base64(&base64::encode(&self.signature_key))

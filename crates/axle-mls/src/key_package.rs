@@ -1,8 +1,8 @@
 //! KeyPackages: what a device leaves with its server so that others can add it to groups ("Key Packages").
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, ExtensionType, KeyPackage, KeyPackageIn, KeyPackageVerifyError,
-    ProposalType, ProtocolVersion,
+    Capabilities, Ciphersuite, CredentialType, Extension, ExtensionType, KeyPackage, KeyPackageIn,
+    KeyPackageVerifyError, LeafNode, ProtocolVersion,
 };
 use openmls_traits::types::VerifiableCiphersuite;
 use tls_codec::Size as _;
@@ -78,7 +78,7 @@ impl CheckedKeyPackage {
         check_lifetime(&key_package)?;
         check_keys(&key_package)?;
         let leaf = key_package.leaf_node();
-        if !is_capable(leaf.capabilities()) {
+        if !is_capable(leaf) {
             return Err(KeyPackageError::Capabilities);
         }
         let credential = Credential::of_leaf(leaf.credential(), leaf.signature_key().as_slice())?;
@@ -139,6 +139,12 @@ impl CheckedKeyPackage {
     }
 }
 
+impl CheckedKeyPackage {
+    pub(crate) fn into_openmls(self) -> KeyPackage {
+        self.key_package
+    }
+}
+
 impl KeyPackageError {
     fn from_openmls(error: KeyPackageVerifyError) -> Self {
         use KeyPackageVerifyError as E;
@@ -156,22 +162,27 @@ impl KeyPackageError {
     }
 }
 
-/// What a leaf of ours says that it can do. SelfRemove lets a device leave without another's help.
+/// What a leaf of ours says that it can do.
 pub(crate) fn capabilities() -> Capabilities {
     Capabilities::builder()
         .versions(vec![ProtocolVersion::Mls10])
         .ciphersuites(vec![CIPHERSUITE])
         .extensions(vec![ExtensionType::LastResort])
-        .proposals(vec![ProposalType::SelfRemove])
         .credentials(vec![CredentialType::Basic])
         .build()
 }
 
-/// Whether a leaf can do what every group here needs.
-pub(crate) fn is_capable(capabilities: &Capabilities) -> bool {
+/// Whether a leaf can do what every group here needs, and says that it can do what it has itself.
+pub(crate) fn is_capable(leaf: &LeafNode) -> bool {
+    let capabilities = leaf.capabilities();
+    let supported = |extension: &Extension| match extension.extension_type() {
+        ExtensionType::ApplicationId => true,
+        other => capabilities.extensions().contains(&other),
+    };
     capabilities.versions().contains(&ProtocolVersion::Mls10)
         && capabilities.ciphersuites().contains(&VerifiableCiphersuite::from(CIPHERSUITE))
         && capabilities.credentials().contains(&CredentialType::Basic)
+        && leaf.extensions().iter().all(supported)
 }
 
 /// The first two fields: `ProtocolVersion version; CipherSuite cipher_suite;`. Checked before any signature, because

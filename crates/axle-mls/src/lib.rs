@@ -11,10 +11,17 @@ pub mod algorithm;
 mod credential;
 mod crypto;
 mod device;
+pub mod event;
+pub mod hub;
 mod key_package;
+mod layering;
 pub mod limits;
+pub mod member;
 mod wire;
 
 pub use credential::{Credential, CredentialError, is_device_id};
 pub use device::{DeviceError, DeviceInfo, DeviceKey};
+pub use hub::HubGroup;
 pub use key_package::{CheckedKeyPackage, KeyPackageError};
+pub use layering::{Layering, RoomEncryption, UnknownEncryption};
+pub use member::Member;

@@ -1,10 +1,15 @@
 //! The encoding of RFC 9420.
 
+use openmls::framing::MlsMessageOut;
 use tls_codec::{DeserializeBytes, Serialize};
 
 /// What an MLSMessage may hold (section 6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WireFormat {
+    PublicMessage = 1,
+    PrivateMessage = 2,
+    Welcome = 3,
+    GroupInfo = 4,
     KeyPackage = 5,
 }
 
@@ -21,4 +26,10 @@ pub(crate) fn bare(bytes: &[u8], format: WireFormat) -> &[u8] {
 pub(crate) fn decode<T: DeserializeBytes + Serialize>(bytes: &[u8]) -> Option<T> {
     let value = T::tls_deserialize_exact_bytes(bytes).ok()?;
     (value.tls_serialize_detached().ok()? == bytes).then_some(value)
+}
+
+/// What a message of openmls holds, without the MLSMessage around it.
+pub(crate) fn bare_message(message: &MlsMessageOut) -> Option<Vec<u8>> {
+    const HEADER_BYTES: usize = 4;
+    Some(message.to_bytes().ok()?.get(HEADER_BYTES..)?.to_vec())
 }

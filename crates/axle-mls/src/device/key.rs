@@ -11,7 +11,7 @@ use tls_codec::Serialize as _;
 
 use crate::algorithm::CIPHERSUITE;
 use crate::credential::{Credential, CredentialError, is_device_id};
-use crate::crypto::crypto;
+use crate::crypto::{Ed25519Signer, crypto};
 use crate::key_package::{KeyPackageError, capabilities};
 
 /// Bytes of an Ed25519 seed.
@@ -76,7 +76,7 @@ impl DeviceKey {
 
 impl Signer for DeviceKey {
     fn sign(&self, payload: &[u8]) -> Result<Vec<u8>, SignerError> {
-        base64::decode(&self.key.sign(payload)).ok_or(SignerError::SigningError)
+        Ed25519Signer(&self.key).sign(payload)
     }
 
     fn signature_scheme(&self) -> SignatureScheme {

@@ -81,8 +81,7 @@ impl DeviceInfo {
         object.insert("device_id".into(), device_id.into());
         object.insert("algorithms".into(), json!([ALGORITHM]));
         object.insert("keys".into(), json!({ (key_id.as_str()): base64::encode(credential.encode()) }));
-        let signature = key.sign(signed_bytes(&object).as_bytes());
-        object.insert("signatures".into(), json!({ (user_id): { (key_id.as_str()): signature } }));
+        sign_object(&mut object, key);
         Self {
             credential: credential.clone(),
             algorithms: vec![ALGORITHM.into()],
@@ -157,7 +156,15 @@ fn credential(object: &Map<String, Value>, device_id: &str) -> Result<Credential
     Ok(Credential::decode(&bytes)?)
 }
 
-fn check_signature(object: &Map<String, Value>, credential: &Credential) -> Result<(), DeviceError> {
+/// Adds the signature of a device, alone, to an object.
+pub(crate) fn sign_object(object: &mut Map<String, Value>, key: &DeviceKey) {
+    let (user_id, key_id) = (key.credential().user_id.as_str(), key_id(&key.credential().device_id));
+    let signature = key.sign(signed_bytes(object).as_bytes());
+    object.insert("signatures".into(), json!({ (user_id): { (key_id): signature } }));
+}
+
+/// Checks the signature of a device on an object.
+pub(crate) fn check_signature(object: &Map<String, Value>, credential: &Credential) -> Result<(), DeviceError> {
     let signatures = object.get("signatures").and_then(Value::as_object).ok_or(DeviceError::Field("signatures"))?;
     let key_id = key_id(&credential.device_id);
     let signature = signatures.get(credential.user_id.as_str()).and_then(|own| own.get(&key_id)?.as_str());

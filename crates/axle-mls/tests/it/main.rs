@@ -4,4 +4,5 @@
 mod common;
 mod credentials;
 mod devices;
+mod groups;
 mod key_packages;

@@ -1,11 +1,15 @@
 //! People, devices and the time.
 
+pub(crate) mod room;
+pub(crate) mod sim;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_mls::DeviceKey;
 use axle_protocol::UserId;
 
 pub(crate) const ALICE: &str = "@alice:a.test";
+pub(crate) const CAROL: &str = "@carol:hub.test";
 pub(crate) const BOB: &str = "@bob:b.test";
 
 /// Seconds since the Unix epoch.

@@ -1,0 +1,153 @@
+//! The proposals that wait for the next commit.
+
+use std::collections::BTreeSet;
+
+use openmls::prelude::QueuedProposal;
+use serde::{Deserialize, Serialize};
+
+use super::rules::has_to_leave;
+use super::{HubGroup, Refusal, RoomView};
+use crate::credential::Credential;
+use crate::crypto::now;
+use crate::limits::{MAX_QUEUED_PROPOSALS, MAX_QUEUED_PROPOSALS_BYTES};
+
+/// A proposal in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Queued {
+    /// The PublicMessage.
+    pub message: Vec<u8>,
+    pub change: Change,
+    /// Public keys that it brings into the group: no two in a group are the same.
+    pub keys: Vec<Vec<u8>>,
+    /// The leaf that made it; `None`: the hub.
+    pub by: Option<u32>,
+    /// From then on it cannot be committed, in seconds since the Unix epoch.
+    pub expires: Option<u64>,
+}
+
+/// What a proposal changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Change {
+    /// The encoded credential of the device that is added.
+    Add(Vec<u8>),
+    /// The leaf that its own device updates.
+    Update(u32),
+    /// The leaf that is removed.
+    Remove(u32),
+}
+
+impl Queued {
+    fn has_expired(&self, now: u64) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
+impl HubGroup {
+    /// The proposals, PublicMessages, that the next commit has to include, in this order.
+    pub fn queued(&self) -> Vec<Vec<u8>> {
+        self.required(None).map(|queued| queued.message.clone()).collect()
+    }
+
+    /// The devices that queued proposals add. A commit that includes them is bound to their users' member events.
+    pub fn queued_adds(&self) -> Vec<Credential> {
+        let adds = self.required(None).filter_map(|queued| match &queued.change {
+            Change::Add(device) => Credential::decode(device).ok(),
+            _ => None,
+        });
+        adds.collect()
+    }
+
+    /// The proposals that a commit of a leaf has to include: all but its own Updates, of which its path takes the place.
+    pub(super) fn required(&self, committer: Option<u32>) -> impl Iterator<Item = &Queued> {
+        let now = now();
+        self.queue.iter().filter(move |queued| {
+            let own = matches!(queued.change, Change::Update(leaf) if Some(leaf) == committer);
+            !own && !queued.has_expired(now)
+        })
+    }
+
+    pub(super) fn is_removed(&self, leaf: u32) -> bool {
+        self.queue.iter().any(|queued| queued.change == Change::Remove(leaf))
+    }
+
+    /// Whether the queue with this in it could still be committed as a whole: one proposal a leaf and device, no key
+    /// twice, and bounded.
+    pub(super) fn check_queue(&self, queued: &Queued) -> Result<(), Refusal> {
+        let conflict = self.queue.iter().any(|other| match (&other.change, &queued.change) {
+            (Change::Add(other), Change::Add(device)) => is_same_device(other, device),
+            (Change::Remove(other), Change::Remove(leaf) | Change::Update(leaf)) => other == leaf,
+            // A newer Update takes the place of an older, and a Remove that of any.
+            _ => false,
+        });
+        let reused = |keys: &[Vec<u8>]| keys.iter().any(|key| queued.keys.contains(key));
+        if conflict || self.queue.iter().any(|other| reused(&other.keys)) {
+            return Err(Refusal::ProposalConflict);
+        }
+        if self.group.members().any(|member| reused(&[member.encryption_key])) {
+            return Err(Refusal::Invalid("a key is in the group already".into()));
+        }
+        let bytes: usize = self.queue.iter().map(|other| other.message.len()).sum();
+        if self.queue.len() >= MAX_QUEUED_PROPOSALS || bytes + queued.message.len() > MAX_QUEUED_PROPOSALS_BYTES {
+            return Err(Refusal::QueueFull);
+        }
+        Ok(())
+    }
+
+    /// Adds to the queue, in the place of an Update of the same leaf.
+    pub(super) fn add_to_queue(&mut self, queued: Queued, proposal: QueuedProposal) -> Result<(), Refusal> {
+        if let Change::Update(leaf) | Change::Remove(leaf) = queued.change {
+            self.drop_queued(|other| other.change == Change::Update(leaf))?;
+        }
+        self.group.add_proposal(&self.storage, proposal).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        self.queue.push(queued);
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Takes proposals out of the queue that cannot be committed any more: of devices that have to leave, for devices
+    /// that may not join, and what has expired. To be called when the membership of the room or a device has changed.
+    pub fn drop_forbidden(&mut self, view: &dyn RoomView) -> Result<(), Refusal> {
+        let now = now();
+        let forbidden = self.queue.iter().filter(|queued| {
+            queued.has_expired(now)
+                || match &queued.change {
+                    Change::Add(device) => Credential::decode(device).is_ok_and(|device| has_to_leave(&device, view)),
+                    Change::Update(leaf) => self.members.get(leaf).is_some_and(|device| has_to_leave(device, view)),
+                    Change::Remove(_) => false,
+                }
+        });
+        let forbidden: BTreeSet<Vec<u8>> = forbidden.map(|queued| queued.message.clone()).collect();
+        self.drop_queued(|queued| forbidden.contains(&queued.message))
+    }
+
+    /// Empties the queue: the last resort, should no member be able to commit what is in it.
+    pub fn drop_queue(&mut self) -> Result<(), Refusal> {
+        self.drop_queued(|_| true)
+    }
+
+    fn drop_queued(&mut self, drop: impl Fn(&Queued) -> bool) -> Result<(), Refusal> {
+        if !self.queue.iter().any(&drop) {
+            return Ok(());
+        }
+        let error = |error: super::storage::StorageError| Refusal::Invalid(error.to_string());
+        let proposals = self.group.queued_proposals(&self.storage).map_err(error)?;
+        let mut kept = Vec::with_capacity(self.queue.len());
+        for (queued, (reference, _)) in std::mem::take(&mut self.queue).into_iter().zip(proposals) {
+            if drop(&queued) {
+                self.group.remove_proposal(&self.storage, &reference).map_err(error)?;
+            } else {
+                kept.push(queued);
+            }
+        }
+        self.queue = kept;
+        self.generation += 1;
+        Ok(())
+    }
+}
+
+fn is_same_device(one: &[u8], other: &[u8]) -> bool {
+    match (Credential::decode(one), Credential::decode(other)) {
+        (Ok(one), Ok(other)) => one.is_same_device(&other),
+        _ => false,
+    }
+}

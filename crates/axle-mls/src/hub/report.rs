@@ -1,0 +1,226 @@
+//! The way back from a commit that members cannot apply.
+//!
+//! A hub cannot check a confirmation tag, and of a path only that it has the right form. A malicious committer can sign
+//! what nobody can decrypt, and the group would stand still. So members report, signed, whether they could apply a
+//! commit; if they could not, the hub goes back to the state before it and takes no more commits of that device.
+
+use std::collections::BTreeSet;
+
+use axle_protocol::event::sha256;
+use axle_protocol::{EventId, RoomId, base64, canonical_json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::create::FIRST_EPOCH;
+use super::{HubGroup, Refusal, RoomView};
+use crate::credential::Credential;
+use crate::device::{DeviceKey, check_signature, sign_object};
+use crate::limits::{MAX_QUARANTINED, MAX_REPORT_BYTES, MAX_REPORTS, MIN_REPORTERS};
+
+/// What a member says of a commit, signed by its device like a device object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    room_id: String,
+    epoch: u64,
+    commit_hash: [u8; 32],
+    verdict: Verdict,
+    user_id: String,
+    device_id: String,
+    object: Map<String, Value>,
+}
+
+/// Whether a member could apply a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It could.
+    Applied,
+    /// It could not: the confirmation tag is wrong, or what was encrypted to it cannot be decrypted.
+    CannotApply,
+}
+
+/// What enough reports lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollBack {
+    /// The epoch to go back to.
+    pub to_epoch: u64,
+    /// The device whose commits are void, and which is put in quarantine.
+    pub committer: Credential,
+}
+
+/// A commit in the log, as far as reports are about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CommitRecord {
+    /// The epoch that it led to.
+    pub epoch: u64,
+    /// The encoded credential.
+    committer: Vec<u8>,
+    message_hash: [u8; 32],
+    pub event_id: String,
+}
+
+impl CommitRecord {
+    pub(super) fn new(epoch: u64, committer: &Credential, message_hash: [u8; 32], event_id: &EventId) -> Self {
+        Self { epoch, committer: committer.encode(), message_hash, event_id: event_id.as_str().into() }
+    }
+
+    pub(super) fn is_meant_by(&self, report: &Report) -> bool {
+        (self.epoch, self.message_hash) == (report.epoch, report.commit_hash)
+    }
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::CannotApply => "cannot_apply",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Applied, Self::CannotApply].into_iter().find(|verdict| verdict.as_str() == name)
+    }
+}
+
+impl Report {
+    /// Says of a commit, the `message` of an event, that led to `epoch`, whether this device could apply it.
+    pub fn sign(key: &DeviceKey, room: &RoomId, epoch: u64, message: &[u8], verdict: Verdict) -> Self {
+        let mut object = Map::new();
+        let (user_id, device_id) = (&key.credential().user_id, &key.credential().device_id);
+        let commit_hash = sha256(message);
+        object.insert("room_id".into(), room.as_str().into());
+        object.insert("epoch".into(), epoch.into());
+        object.insert("commit_sha256".into(), base64::encode(commit_hash).into());
+        object.insert("verdict".into(), verdict.as_str().into());
+        object.insert("user_id".into(), user_id.as_str().into());
+        object.insert("device_id".into(), device_id.as_str().into());
+        sign_object(&mut object, key);
+        Self {
+            room_id: room.as_str().into(),
+            epoch,
+            commit_hash,
+            verdict,
+            user_id: user_id.as_str().into(),
+            device_id: device_id.clone(),
+            object,
+        }
+    }
+
+    /// Reads a report; its signature is checked by [`HubGroup::report`], which knows the key.
+    pub fn parse(json: &str) -> Result<Self, Refusal> {
+        let malformed = Refusal::Malformed("the report");
+        if json.len() > MAX_REPORT_BYTES {
+            return Err(malformed);
+        }
+        canonical_json::parse_object(json.as_bytes()).ok().and_then(Self::read).ok_or(malformed)
+    }
+
+    fn read(object: Map<String, Value>) -> Option<Self> {
+        let text = |field: &str| Some(object.get(field)?.as_str()?.to_owned());
+        Some(Self {
+            room_id: text("room_id")?,
+            epoch: canonical_json::as_integer(object.get("epoch")?)?.try_into().ok()?,
+            commit_hash: base64::decode_array(&text("commit_sha256")?)?,
+            verdict: Verdict::parse(&text("verdict")?)?,
+            user_id: text("user_id")?,
+            device_id: text("device_id")?,
+            object,
+        })
+    }
+
+    /// The JSON to be sent.
+    pub fn to_json(&self) -> String {
+        canonical_json::object_to_string(&self.object)
+    }
+
+    fn is_of(&self, device: &Credential) -> bool {
+        (self.user_id.as_str(), &self.device_id) == (device.user_id.as_str(), &device.device_id)
+    }
+}
+
+impl HubGroup {
+    /// Takes a report of a member. With enough of them, the caller has to [`Self::roll_back`].
+    ///
+    /// Only the newest commits count, if all of them are of one device: a commit that another member has built on could
+    /// be applied. Users count, not devices, and not the committer's own; among the devices of a single user, devices.
+    pub fn report(&mut self, report: Report, view: &dyn RoomView) -> Result<Option<RollBack>, Refusal> {
+        if report.room_id.as_bytes() != self.group.group_id().as_slice() {
+            return Err(Refusal::WrongGroup);
+        }
+        let committer = self.reported_committer(&report)?;
+        let reporter = self.members.values().find(|device| report.is_of(device)).ok_or(Refusal::NotAMember)?;
+        check_signature(&report.object, reporter).map_err(|_| Refusal::Signature)?;
+        self.check_author(reporter, &reporter.user_id, view)?;
+        if reporter.is_same_device(&committer) {
+            return Err(Refusal::ReportUseless);
+        }
+        let (epoch, hash) = (report.epoch, report.commit_hash);
+        self.keep_report(report);
+        let decided = self.is_void(epoch, &hash, &committer);
+        Ok(decided.then(|| RollBack { to_epoch: epoch.saturating_sub(1), committer }))
+    }
+
+    /// Goes back to the state before a commit that members cannot apply, which the caller has kept as `snapshot`. The
+    /// commit stays in the log; who applied it all the same joins again by itself.
+    pub fn roll_back(&self, roll_back: &RollBack, snapshot: &[u8]) -> Result<Self, super::StateError> {
+        let mut group = Self::from_bytes(snapshot)?;
+        if group.group.group_id() != self.group.group_id() || group.epoch() != roll_back.to_epoch {
+            return Err(super::StateError::WrongState);
+        }
+        group.quarantine.clone_from(&self.quarantine);
+        if !group.is_quarantined(&roll_back.committer) {
+            group.quarantine.push(roll_back.committer.clone());
+        }
+        let surplus = group.quarantine.len().saturating_sub(MAX_QUARANTINED);
+        group.quarantine.drain(..surplus);
+        group.generation = self.generation + 1;
+        Ok(group)
+    }
+
+    /// Lets a device change the group again.
+    pub fn release(&mut self, device: &Credential) {
+        self.quarantine.retain(|other| !other.is_same_device(device));
+        self.generation += 1;
+    }
+
+    /// Whose the reported commit is, if everything after it is of the same device.
+    fn reported_committer(&self, report: &Report) -> Result<Credential, Refusal> {
+        let at = self.commits.iter().position(|commit| commit.is_meant_by(report)).ok_or(Refusal::ReportUseless)?;
+        let commits = self.commits.get(at..).unwrap_or_default();
+        let reported = commits.first().filter(|commit| commit.epoch > FIRST_EPOCH).ok_or(Refusal::ReportUseless)?;
+        if commits.iter().any(|commit| commit.committer != reported.committer) {
+            return Err(Refusal::ReportUseless);
+        }
+        Credential::decode(&reported.committer).map_err(|_| Refusal::ReportUseless)
+    }
+
+    /// Keeps a report, in the place of an earlier one of the same device on the same commit.
+    fn keep_report(&mut self, report: Report) {
+        self.reports.retain(|other| {
+            (other.epoch, &other.user_id, &other.device_id) != (report.epoch, &report.user_id, &report.device_id)
+        });
+        self.reports.push(report);
+        let surplus = self.reports.len().saturating_sub(MAX_REPORTS);
+        self.reports.drain(..surplus);
+    }
+
+    fn is_void(&self, epoch: u64, commit_hash: &[u8; 32], committer: &Credential) -> bool {
+        let alone = self.members.values().all(|device| device.user_id == committer.user_id);
+        // Who counts once: a user, or among one user's own, a device.
+        let voter = |user_id: &str, device_id: &str| match (alone, user_id == committer.user_id.as_str()) {
+            (true, _) => (device_id != committer.device_id).then(|| device_id.to_owned()),
+            (false, true) => None,
+            (false, false) => Some(user_id.to_owned()),
+        };
+        let voters: BTreeSet<String> =
+            self.members.values().filter_map(|device| voter(device.user_id.as_str(), &device.device_id)).collect();
+        let with = |verdict| -> BTreeSet<String> {
+            let reports =
+                self.reports.iter().filter(|report| (report.epoch, &report.commit_hash) == (epoch, commit_hash));
+            let reports = reports.filter(|report| report.verdict == verdict);
+            reports.filter_map(|report| voter(&report.user_id, &report.device_id)).collect()
+        };
+        let (against, applied) = (with(Verdict::CannotApply), with(Verdict::Applied));
+        let against = against.intersection(&voters).count();
+        against >= voters.len().clamp(1, MIN_REPORTERS) && against > applied.len()
+    }
+}

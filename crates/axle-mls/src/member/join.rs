@@ -1,0 +1,127 @@
+//! Joining a group: by a Welcome, or by itself.
+
+use axle_protocol::{EventId, RoomId};
+use openmls::group::{MlsGroup, StagedWelcome};
+use openmls::messages::Welcome;
+use openmls::messages::group_info::VerifiableGroupInfo;
+use openmls::prelude::RatchetTreeIn;
+use openmls_traits::OpenMlsProvider as _;
+
+use super::commit::{PendingCommit, pending_commit};
+use super::error::invalid;
+use super::{Member, MemberError, Pending, Room, config, group_id};
+use crate::event::{RoomBinding, WelcomeContent};
+use crate::layering::Layering;
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_RATCHET_TREE_BYTES};
+use crate::wire::{WireFormat, bare, decode};
+
+/// What a hub shows of a group, so that a device can join it by itself.
+#[derive(Debug, Clone)]
+pub struct HubState {
+    /// The GroupInfo of the newest epoch.
+    pub group_info: Vec<u8>,
+    /// The ratchet tree of that epoch.
+    pub ratchet_tree: Vec<u8>,
+    /// The commit that led to it.
+    pub last_commit: EventId,
+}
+
+impl Member {
+    /// Joins the group of a room by a Welcome, with the ratchet tree that the hub has of the epoch of its commit. A
+    /// group that this device was removed from, or has lost track of, is replaced.
+    pub fn join(
+        &mut self,
+        room: &RoomId,
+        layering: Layering,
+        welcome: &WelcomeContent,
+        ratchet_tree: &[u8],
+    ) -> Result<(), MemberError> {
+        let result = self.join_by_welcome(room, layering, welcome, ratchet_tree);
+        self.finish(Some(room), result)
+    }
+
+    /// Joins the group of a room by itself: a new device, or one that has lost its state or cannot apply a commit. In the
+    /// latter case it takes its own place.
+    pub fn join_external(
+        &mut self,
+        room: &RoomId,
+        layering: Layering,
+        hub: &HubState,
+        binding: &RoomBinding,
+    ) -> Result<PendingCommit, MemberError> {
+        let result = self.join_by_commit(room, layering, hub, binding);
+        self.finish(Some(room), result)
+    }
+
+    fn join_by_welcome(
+        &mut self,
+        room: &RoomId,
+        layering: Layering,
+        content: &WelcomeContent,
+        ratchet_tree: &[u8],
+    ) -> Result<(), MemberError> {
+        let welcome = Some(bare(&content.welcome, WireFormat::Welcome)).filter(|it| it.len() <= MAX_MESSAGE_BYTES);
+        let welcome: Welcome = welcome.and_then(decode).ok_or(MemberError::Malformed("the Welcome"))?;
+        let tree = read_tree(ratchet_tree)?;
+        let staged = StagedWelcome::build_from_welcome(&self.provider, &config(), welcome)
+            .map_err(invalid)?
+            .with_ratchet_tree(tree)
+            .replace_old_group()
+            .skip_lifetime_validation()
+            .build()
+            .map_err(invalid)?;
+        if *staged.group_context().group_id() != group_id(room) {
+            return Err(MemberError::Malformed("the Welcome"));
+        }
+        self.forget_group(room)?;
+        let group = staged.into_group(&self.provider).map_err(invalid)?;
+        let mut kept = Room::new(layering, Pending::Nothing);
+        kept.note(group.epoch().as_u64(), &content.commit_event_id);
+        self.groups.insert(room.clone(), group);
+        self.keep_room(room, &kept)
+    }
+
+    fn join_by_commit(
+        &mut self,
+        room: &RoomId,
+        layering: Layering,
+        hub: &HubState,
+        binding: &RoomBinding,
+    ) -> Result<PendingCommit, MemberError> {
+        let group_info = bare(&hub.group_info, WireFormat::GroupInfo);
+        let group_info: VerifiableGroupInfo = decode(group_info).ok_or(MemberError::Malformed("the GroupInfo"))?;
+        if *group_info.group_id() != group_id(room) {
+            return Err(MemberError::Malformed("the GroupInfo"));
+        }
+        self.forget_group(room)?;
+        self.groups.remove(room);
+        let data = if layering == Layering::Bound { binding.encode() } else { Vec::new() };
+        let (group, bundle) = MlsGroup::external_commit_builder()
+            .with_ratchet_tree(read_tree(&hub.ratchet_tree)?)
+            .with_config(config())
+            .with_aad(data)
+            .skip_lifetime_validation()
+            .build_group(&self.provider, group_info, self.key.credential().with_key())
+            .map_err(invalid)?
+            .leaf_node_parameters(
+                openmls::prelude::LeafNodeParameters::builder()
+                    .with_capabilities(crate::key_package::capabilities())
+                    .build(),
+            )
+            .load_psks(&self.provider.0)
+            .map_err(invalid)?
+            .create_group_info(true)
+            .build(self.provider.rand(), self.provider.crypto(), &self.key, |_| true)
+            .map_err(invalid)?
+            .finalize(&self.provider)
+            .map_err(invalid)?;
+        self.groups.insert(room.clone(), group);
+        self.keep_room(room, &Room::new(layering, Pending::Group))?;
+        pending_commit(&bundle, layering, Some(hub.last_commit.clone()), Vec::new())
+    }
+}
+
+fn read_tree(bytes: &[u8]) -> Result<RatchetTreeIn, MemberError> {
+    let tree = Some(bytes).filter(|bytes| bytes.len() <= MAX_RATCHET_TREE_BYTES);
+    tree.and_then(decode).ok_or(MemberError::Malformed("the ratchet tree"))
+}

@@ -1,0 +1,158 @@
+//! Commits of others, in the order of the log.
+
+use axle_protocol::{EventId, RoomId};
+use openmls::framing::{ProcessedMessage, ProcessedMessageContent, PublicMessageIn, Sender};
+use openmls::group::{ProcessMessageError, StagedCommit};
+use openmls::prelude::{Proposal, ProtocolMessage, QueuedProposal};
+
+use super::error::invalid;
+use super::{Member, MemberError};
+use crate::credential::Credential;
+use crate::event::{CommitContent, RoomBinding};
+use crate::hub::Changes;
+use crate::wire::{WireFormat, bare, decode};
+
+/// What a commit has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processed {
+    /// The epoch that holds now.
+    pub epoch: u64,
+    /// Who committed, joined and left. Devices that appear are to be compared with what their users have published.
+    pub changes: Changes,
+    /// The events that it was made under, to be compared with the room as this client knows it; only in
+    /// [`crate::Layering::Bound`].
+    pub binding: Option<RoomBinding>,
+    /// Whether this device is not in the group any more.
+    pub removed: bool,
+}
+
+impl Member {
+    /// Applies a commit from the log. One of this device's own confirms it; another's takes the place of one that waits.
+    pub fn process(
+        &mut self,
+        room: &RoomId,
+        content: &CommitContent,
+        event_id: &EventId,
+    ) -> Result<Processed, MemberError> {
+        let result = self.process_commit(room, content, event_id);
+        self.finish(Some(room), result)
+    }
+
+    fn process_commit(
+        &mut self,
+        room: &RoomId,
+        content: &CommitContent,
+        event_id: &EventId,
+    ) -> Result<Processed, MemberError> {
+        let mut kept = self.room(room)?;
+        let message = read(&content.message)?;
+        let current = self.epoch(room)?;
+        if message.epoch().as_u64() != current {
+            return Err(MemberError::WrongEpoch { current });
+        }
+        self.hear_proposals(room, &content.proposals)?;
+        let provider = &self.provider;
+        let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
+        let processed = group.process_message(provider, ProtocolMessage::from(message)).map_err(cannot_apply)?;
+        let committer = author(&processed)?;
+        let (sender, binding) = (processed.sender().clone(), RoomBinding::decode(processed.aad()));
+        let before = self.members(room)?;
+        let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
+        let (changes, removed) = match processed.into_content() {
+            ProcessedMessageContent::StagedCommitMessage(commit) => {
+                let changes = changes(&commit, committer, &sender, |leaf| member_at(group, leaf))?;
+                let removed = commit.self_removed();
+                group.merge_staged_commit(&self.provider, *commit).map_err(invalid)?;
+                (changes, removed)
+            }
+            ProcessedMessageContent::OwnPendingCommit => {
+                group.merge_pending_commit(&self.provider).map_err(invalid)?;
+                let after = self.members(room)?;
+                (difference(committer, &before, &after), false)
+            }
+            _ => return Err(MemberError::Malformed("the commit")),
+        };
+        let epoch = current + 1;
+        kept.note(epoch, event_id);
+        self.keep_room(room, &kept)?;
+        Ok(Processed { epoch, changes, binding, removed })
+    }
+
+    /// Takes what waits at the hub, for the next commit of this device. Returns what that commit will name by reference:
+    /// all but this device's own Updates.
+    pub(super) fn take_queue(&mut self, room: &RoomId, queued: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, MemberError> {
+        let own = Sender::Member(self.group(room)?.own_leaf_index());
+        let proposals = self.hear_proposals(room, queued)?;
+        let named = queued
+            .iter()
+            .zip(proposals)
+            .filter(|(_, proposal)| !(*proposal.sender() == own && matches!(proposal.proposal(), Proposal::Update(_))));
+        Ok(named.map(|(message, _)| message.clone()).collect())
+    }
+
+    /// Replaces the proposals that wait here.
+    fn hear_proposals(&mut self, room: &RoomId, messages: &[Vec<u8>]) -> Result<Vec<QueuedProposal>, MemberError> {
+        self.group(room)?;
+        let provider = &self.provider;
+        let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
+        group.clear_pending_proposals(&provider.0)?;
+        let mut proposals = Vec::with_capacity(messages.len());
+        for bytes in messages {
+            let message = ProtocolMessage::from(read(bytes)?);
+            let processed = group.process_message(provider, message).map_err(cannot_apply)?;
+            let ProcessedMessageContent::ProposalMessage(proposal) = processed.into_content() else {
+                return Err(MemberError::Malformed("a proposal"));
+            };
+            group.store_pending_proposal(&provider.0, (*proposal).clone())?;
+            proposals.push(*proposal);
+        }
+        Ok(proposals)
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<PublicMessageIn, MemberError> {
+    decode(bare(bytes, WireFormat::PublicMessage)).ok_or(MemberError::Malformed("the message"))
+}
+
+fn cannot_apply<E: std::fmt::Display>(error: ProcessMessageError<E>) -> MemberError
+where
+    ProcessMessageError<E>: std::fmt::Display,
+{
+    MemberError::CannotApply(error.to_string())
+}
+
+/// The device that made a message.
+pub(super) fn author(processed: &ProcessedMessage) -> Result<Credential, MemberError> {
+    Credential::decode(processed.credential().serialized_content()).map_err(invalid)
+}
+
+fn member_at(group: &openmls::group::MlsGroup, leaf: openmls::prelude::LeafNodeIndex) -> Option<Credential> {
+    let leaf = group.public_group().leaf(leaf)?;
+    Credential::of_leaf(leaf.credential(), leaf.signature_key().as_slice()).ok()
+}
+
+fn changes(
+    commit: &StagedCommit,
+    committer: Credential,
+    sender: &Sender,
+    member: impl Fn(openmls::prelude::LeafNodeIndex) -> Option<Credential>,
+) -> Result<Changes, MemberError> {
+    let external = matches!(sender, Sender::NewMemberCommit);
+    let mut added = Vec::new();
+    for add in commit.add_proposals() {
+        let leaf = add.add_proposal().key_package().leaf_node();
+        added.push(Credential::of_leaf(leaf.credential(), leaf.signature_key().as_slice()).map_err(invalid)?);
+    }
+    if external {
+        added.push(committer.clone());
+    }
+    let removed = commit.remove_proposals().filter_map(|remove| member(remove.remove_proposal().removed())).collect();
+    Ok(Changes { committer, external, added, removed })
+}
+
+fn difference(committer: Credential, before: &[Credential], after: &[Credential]) -> Changes {
+    let missing = |from: &[Credential], than: &[Credential]| {
+        from.iter().filter(|device| !than.contains(device)).cloned().collect::<Vec<_>>()
+    };
+    Changes { committer, external: false, added: missing(after, before), removed: missing(before, after) }
+}

@@ -4,6 +4,7 @@ use axle_protocol::UserId;
 use openmls::prelude::{KeyPackage, LeafNode, Proposal};
 
 use super::{DeviceState, HubGroup, Refusal, RoomView};
+use crate::algorithm::CIPHERSUITE;
 use crate::credential::Credential;
 use crate::key_package::is_capable;
 use crate::limits::MAX_KEY_PACKAGE_LIFETIME_SECONDS;
@@ -61,6 +62,9 @@ impl HubGroup {
         stays: impl Fn(u32) -> bool,
         view: &dyn RoomView,
     ) -> Result<Credential, Refusal> {
+        if key_package.ciphersuite() != CIPHERSUITE {
+            return Err(Refusal::Ciphersuite);
+        }
         let leaf = key_package.leaf_node();
         let device = credential_of(leaf)?;
         check_device(&device, view)?;

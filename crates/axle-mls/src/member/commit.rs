@@ -157,10 +157,12 @@ impl Member {
         if kept.pending == Pending::Nothing {
             return Err(MemberError::NoCommitPending);
         }
+        let proposed = self.proposed_leaves(room)?;
         self.group(room)?;
         let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
         group.merge_pending_commit(&self.provider).map_err(invalid)?;
         kept.note(group.epoch().as_u64(), event_id);
+        self.forget_keys(&proposed)?;
         self.keep_room(room, &kept)
     }
 

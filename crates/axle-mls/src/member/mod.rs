@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use axle_protocol::{EventId, RoomId};
 use openmls::group::{GroupId, MlsGroup, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY};
+use openmls::prelude::LeafNode;
+use openmls_traits::storage::StorageProvider as _;
 use serde::{Deserialize, Serialize};
 
 pub use commit::{CommitPlan, PendingCommit};
@@ -124,7 +126,7 @@ impl Member {
         Report::sign(&self.key, room, epoch, message, verdict)
     }
 
-    /// Forgets a room's group and all its keys: after having left, or before joining again.
+    /// Forgets a room's group and all its keys.
     pub fn forget(&mut self, room: &RoomId) -> Result<(), MemberError> {
         let result = self.forget_group(room);
         self.finish(Some(room), result)?;
@@ -133,14 +135,26 @@ impl Member {
     }
 
     fn forget_group(&mut self, room: &RoomId) -> Result<(), MemberError> {
-        if let Ok(group) = self.group(room) {
-            let group_id = group.group_id().clone();
-            let group = MlsGroup::load(&self.provider.0, &group_id)?;
-            if let Some(mut group) = group {
-                group.delete(&self.provider.0)?;
-            }
+        if let Some(mut group) = MlsGroup::load(&self.provider.0, &group_id(room))? {
+            let updates = self.proposed_leaves(room)?;
+            group.delete(&self.provider.0)?;
+            self.forget_keys(&updates)?;
         }
         Ok(self.provider.0.remove(ROOM, room)?)
+    }
+
+    /// The leaves that this device has proposed for itself in this epoch.
+    fn proposed_leaves(&self, room: &RoomId) -> Result<Vec<LeafNode>, MemberError> {
+        Ok(self.provider.0.own_leaf_nodes(&group_id(room))?)
+    }
+
+    /// Forgets the keys of leaves that were proposed in an epoch that is over: if one of them was committed, its keys are
+    /// among those of the new epoch. openmls leaves them.
+    fn forget_keys(&self, leaves: &[LeafNode]) -> Result<(), MemberError> {
+        for leaf in leaves {
+            self.provider.0.delete_encryption_key_pair(leaf.encryption_key())?;
+        }
+        Ok(())
     }
 
     /// The group of a room, from the store if need be.

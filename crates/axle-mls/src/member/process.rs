@@ -4,6 +4,7 @@ use axle_protocol::{EventId, RoomId};
 use openmls::framing::{ProcessedMessage, ProcessedMessageContent, PublicMessageIn, Sender};
 use openmls::group::{ProcessMessageError, StagedCommit};
 use openmls::prelude::{Proposal, ProtocolMessage, QueuedProposal};
+use openmls_traits::storage::StorageProvider as _;
 
 use super::error::invalid;
 use super::{Member, MemberError};
@@ -22,7 +23,7 @@ pub struct Processed {
     /// The events that it was made under, to be compared with the room as this client knows it; only in
     /// [`crate::Layering::Bound`].
     pub binding: Option<RoomBinding>,
-    /// Whether this device is not in the group any more.
+    /// Whether this device is not in the group any more. Its keys are gone then.
     pub removed: bool,
 }
 
@@ -50,6 +51,7 @@ impl Member {
         if message.epoch().as_u64() != current {
             return Err(MemberError::WrongEpoch { current });
         }
+        let proposed = self.proposed_leaves(room)?;
         self.hear_proposals(room, &content.proposals)?;
         let provider = &self.provider;
         let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
@@ -58,6 +60,7 @@ impl Member {
         let (sender, binding) = (processed.sender().clone(), RoomBinding::decode(processed.aad()));
         let before = self.members(room)?;
         let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
+        let (group_id, old_epoch, leaf) = (group.group_id().clone(), group.epoch(), group.own_leaf_index());
         let (changes, removed) = match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(commit) => {
                 let changes = changes(&commit, committer, &sender, |leaf| member_at(group, leaf))?;
@@ -72,9 +75,17 @@ impl Member {
             }
             _ => return Err(MemberError::Malformed("the commit")),
         };
+        self.forget_keys(&proposed)?;
         let epoch = current + 1;
-        kept.note(epoch, event_id);
-        self.keep_room(room, &kept)?;
+        if removed {
+            // openmls would keep the keys of the last epoch, of no use to anybody but a thief.
+            self.provider.0.delete_encryption_epoch_key_pairs(&group_id, &old_epoch, leaf.u32())?;
+            self.forget_group(room)?;
+            self.groups.remove(room);
+        } else {
+            kept.note(epoch, event_id);
+            self.keep_room(room, &kept)?;
+        }
         Ok(Processed { epoch, changes, binding, removed })
     }
 

@@ -28,7 +28,7 @@ fn devices_join_talk_and_leave() {
         // A device goes; another of its user removes it.
         let gone = sim.credential(laptop);
         sim.room.remove_device(&gone);
-        assert_eq!(sim.hub().due_removals(&sim.room), [gone.clone()]);
+        assert_eq!(sim.hub().due_removals(&sim.room), std::slice::from_ref(&gone));
         assert_eq!(sim.update(0).unwrap_err(), Refusal::RemovalDue(vec![gone.clone()]));
         sim.remove(bob, &[gone]).unwrap();
         sim.assert_agreement();
@@ -50,10 +50,7 @@ fn who_is_kicked_reads_nothing_later_and_keeps_others_from_committing() {
         let id = sim.id.clone();
         assert!(!sim.member(1).is_in(&id));
         let later = sim.encrypt(0, "after");
-        assert!(matches!(
-            sim.member(1).decrypt(&id, &later),
-            Err(MemberError::WrongEpoch { .. } | MemberError::CannotDecrypt(_))
-        ));
+        assert_eq!(sim.member(1).decrypt(&id, &later), Err(MemberError::NoGroup));
         assert!(sim.hub().check_message(&later, &user(BOB)).is_err());
         // What was encrypted while he could read does not get into the log any more.
         assert_eq!(sim.hub().check_message(&old, &user(ALICE)).unwrap_err().code(), "wrong_epoch");

@@ -1,8 +1,16 @@
 //! MLS as its users meet it: through the public interface.
 #![allow(clippy::unwrap_used)]
 
+mod bound;
 mod common;
 mod credentials;
 mod devices;
+mod forms;
 mod groups;
 mod key_packages;
+mod races;
+mod recovery;
+mod refusals;
+mod rogue;
+mod sizes;
+mod stores;

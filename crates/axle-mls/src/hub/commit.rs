@@ -25,6 +25,8 @@ pub struct Staged {
     commit: StagedCommit,
     group_info: Vec<u8>,
     changes: Changes,
+    /// See [`After::abandoned`].
+    abandoned: bool,
     message_hash: [u8; 32],
     generation: u64,
 }
@@ -80,7 +82,7 @@ impl HubGroup {
         let committer = self.committer(&incoming.sender, &commit, author.serialized_content())?;
         self.check_author(&committer.device, sender, view)?;
         let after = self.check_members(&commit, &committer, view)?;
-        self.check_references(content, &commit, &committer)?;
+        self.check_references(content, &commit, &committer, &after, view)?;
         if self.layering == Layering::Bound {
             check_binding(&data, sender, after.changes.added.iter().map(|device| &device.user_id), view)?;
         }
@@ -92,7 +94,8 @@ impl HubGroup {
             Expected { context: commit.group_context(), confirmation_tag: &tag, committer: committer.leaf, key };
         let group_info = group_info::check(&content.public_group_state, self.layering, &expected)?;
         let message_hash = sha256(&content.message);
-        Ok(Staged { commit, group_info, changes: after.changes, message_hash, generation: self.generation })
+        let (changes, abandoned, generation) = (after.changes, after.abandoned, self.generation);
+        Ok(Staged { commit, group_info, changes, abandoned, message_hash, generation })
     }
 
     /// Applies a commit that was checked on this very state and is in the log as `event_id`.
@@ -106,7 +109,10 @@ impl HubGroup {
         self.read_members()?;
         self.queue.clear();
         self.group_info = staged.group_info;
-        if !staged.changes.removed.is_empty() {
+        if staged.abandoned {
+            // Not before the others are removed.
+            self.oldest_message_epoch = self.epoch() + 1;
+        } else if !staged.changes.removed.is_empty() {
             self.oldest_message_epoch = self.epoch();
         }
         self.record(CommitRecord::new(self.epoch(), &staged.changes.committer, staged.message_hash, &event_id));
@@ -178,7 +184,7 @@ impl HubGroup {
             let device = check_replaced(leaf, &committer.device, view)?;
             after.replaced.insert(committer.leaf.u32(), device);
         }
-        self.check_due(&after, view)?;
+        self.check_due(&mut after, view)?;
         Ok(after)
     }
 
@@ -219,12 +225,22 @@ impl HubGroup {
         Ok(())
     }
 
-    /// Nobody stays who has to leave.
-    fn check_due(&self, after: &After, view: &dyn RoomView) -> Result<(), Refusal> {
+    /// Nobody stays who has to leave; except where nobody else is left who could remove them. Who joins such a group has
+    /// to do so first.
+    fn check_due(&self, after: &mut After, view: &dyn RoomView) -> Result<(), Refusal> {
         let staying = self.members.iter().filter(|(leaf, _)| !after.removed.contains(leaf));
-        let staying = staying.map(|(leaf, device)| after.replaced.get(leaf).unwrap_or(device));
-        let due: Vec<Credential> = staying.filter(|device| has_to_leave(device, view)).cloned().collect();
-        if due.is_empty() { Ok(()) } else { Err(Refusal::RemovalDue(due)) }
+        let staying: Vec<&Credential> =
+            staying.map(|(leaf, device)| after.replaced.get(leaf).unwrap_or(device)).collect();
+        let due: Vec<Credential> =
+            staying.iter().filter(|device| has_to_leave(device, view)).map(|device| (*device).clone()).collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        if !after.changes.external || due.len() < staying.len() {
+            return Err(Refusal::RemovalDue(due));
+        }
+        after.abandoned = true;
+        Ok(())
     }
 
     /// Checks which proposals the commit names by reference, and that the event has them.
@@ -233,6 +249,8 @@ impl HubGroup {
         content: &CommitContent,
         commit: &StagedCommit,
         committer: &Committer,
+        after: &After,
+        view: &dyn RoomView,
     ) -> Result<(), Refusal> {
         let referenced = commit
             .queued_proposals()
@@ -244,8 +262,7 @@ impl HubGroup {
             let none = referenced == 0 && content.proposals.is_empty();
             return if none { Ok(()) } else { Err(Refusal::ProposalByReference) };
         }
-        let required: Vec<&[u8]> =
-            self.required(Some(committer.leaf.u32())).map(|queued| queued.message.as_slice()).collect();
+        let required = self.required(committer.leaf.u32(), &after.removed, view);
         if referenced != required.len() || content.proposals != required {
             return Err(Refusal::ProposalsMissing(required.into_iter().map(<[u8]>::to_vec).collect()));
         }
@@ -288,6 +305,8 @@ struct After {
     removed: BTreeSet<u32>,
     /// Leaves that show another credential or key.
     replaced: BTreeMap<u32, Credential>,
+    /// Whether a device joins that is alone among those who have to leave. They could still read what it sends.
+    abandoned: bool,
 }
 
 impl After {
@@ -298,7 +317,7 @@ impl After {
             added: Vec::new(),
             removed: Vec::new(),
         };
-        Self { changes, removed: BTreeSet::new(), replaced: BTreeMap::new() }
+        Self { changes, removed: BTreeSet::new(), replaced: BTreeMap::new(), abandoned: false }
     }
 }
 

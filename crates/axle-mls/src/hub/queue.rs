@@ -36,34 +36,45 @@ pub(super) enum Change {
     Remove(u32),
 }
 
-impl Queued {
-    fn has_expired(&self, now: u64) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
-    }
-}
-
 impl HubGroup {
-    /// The proposals, PublicMessages, that the next commit has to include, in this order.
+    /// The proposals, PublicMessages, that the next commit has to include, in this order. A commit need not include one
+    /// that it makes void, or that the room does not allow any more.
     pub fn queued(&self) -> Vec<Vec<u8>> {
-        self.required(None).map(|queued| queued.message.clone()).collect()
+        self.queue.iter().map(|queued| queued.message.clone()).collect()
     }
 
     /// The devices that queued proposals add. A commit that includes them is bound to their users' member events.
     pub fn queued_adds(&self) -> Vec<Credential> {
-        let adds = self.required(None).filter_map(|queued| match &queued.change {
+        let adds = self.queue.iter().filter_map(|queued| match &queued.change {
             Change::Add(device) => Credential::decode(device).ok(),
             _ => None,
         });
         adds.collect()
     }
 
-    /// The proposals that a commit of a leaf has to include: all but its own Updates, of which its path takes the place.
-    pub(super) fn required(&self, committer: Option<u32>) -> impl Iterator<Item = &Queued> {
+    /// The proposals that a commit has to include: all but those that cannot be committed any more, the committer's own
+    /// Updates, of which its path takes the place, and Updates of leaves that it removes.
+    pub(super) fn required(&self, committer: u32, removed: &BTreeSet<u32>, view: &dyn RoomView) -> Vec<&[u8]> {
         let now = now();
-        self.queue.iter().filter(move |queued| {
-            let own = matches!(queued.change, Change::Update(leaf) if Some(leaf) == committer);
-            !own && !queued.has_expired(now)
-        })
+        let required = self.queue.iter().filter(|queued| match queued.change {
+            Change::Update(leaf) if leaf == committer || removed.contains(&leaf) => false,
+            _ => !self.is_forbidden(queued, now, view),
+        });
+        required.map(|queued| queued.message.as_slice()).collect()
+    }
+
+    /// Whether a proposal cannot be committed any more: it is of a device that has to leave, for one that may not join,
+    /// against one that may stay again, or has expired.
+    fn is_forbidden(&self, queued: &Queued, now: u64, view: &dyn RoomView) -> bool {
+        queued.expires.is_some_and(|expires| expires <= now)
+            || match &queued.change {
+                Change::Add(device) => Credential::decode(device).is_ok_and(|device| has_to_leave(&device, view)),
+                Change::Update(leaf) => self.members.get(leaf).is_some_and(|device| has_to_leave(device, view)),
+                Change::Remove(leaf) => {
+                    let by = queued.by.and_then(|by| self.members.get(&by)).map(|device| &device.user_id);
+                    self.check_remove(*leaf, by, view).is_err()
+                }
+            }
     }
 
     pub(super) fn is_removed(&self, leaf: u32) -> bool {
@@ -104,18 +115,11 @@ impl HubGroup {
         Ok(())
     }
 
-    /// Takes proposals out of the queue that cannot be committed any more: of devices that have to leave, for devices
-    /// that may not join, and what has expired. To be called when the membership of the room or a device has changed.
+    /// Takes proposals out of the queue that cannot be committed any more. To be called when the membership of the room
+    /// or a device has changed.
     pub fn drop_forbidden(&mut self, view: &dyn RoomView) -> Result<(), Refusal> {
         let now = now();
-        let forbidden = self.queue.iter().filter(|queued| {
-            queued.has_expired(now)
-                || match &queued.change {
-                    Change::Add(device) => Credential::decode(device).is_ok_and(|device| has_to_leave(&device, view)),
-                    Change::Update(leaf) => self.members.get(leaf).is_some_and(|device| has_to_leave(device, view)),
-                    Change::Remove(_) => false,
-                }
-        });
+        let forbidden = self.queue.iter().filter(|queued| self.is_forbidden(queued, now, view));
         let forbidden: BTreeSet<Vec<u8>> = forbidden.map(|queued| queued.message.clone()).collect();
         self.drop_queued(|queued| forbidden.contains(&queued.message))
     }

@@ -1,9 +1,12 @@
 //! Commits of this device.
 
+use std::collections::BTreeSet;
+
 use axle_protocol::{EventId, RoomId};
+use openmls::ciphersuite::hash_ref::ProposalRef;
 use openmls::group::{CommitMessageBundle, MlsGroup};
 use openmls::messages::group_info::GroupInfo;
-use openmls::prelude::{Extensions, LeafNodeIndex};
+use openmls::prelude::{Extensions, LeafNodeIndex, ProposalOrRefType};
 use openmls_traits::OpenMlsProvider as _;
 use tls_codec::Serialize as _;
 
@@ -24,7 +27,8 @@ pub struct CommitPlan {
     pub add: Vec<CheckedKeyPackage>,
     /// Devices to remove.
     pub remove: Vec<Credential>,
-    /// What waits at the hub ([`crate::HubGroup::queued`]); all of it will be in the commit.
+    /// What waits at the hub ([`crate::HubGroup::queued`]): all of it will be in the commit, unless the commit itself makes
+    /// it void.
     pub queued: Vec<Vec<u8>>,
     /// Whether this device takes new keys, also if nothing else demands it.
     pub update: bool,
@@ -128,7 +132,7 @@ impl Member {
             return Err(MemberError::CommitPending);
         }
         let layering = kept.layering()?;
-        let proposals = self.take_queue(room, &plan.queued)?;
+        let queued = self.hear_proposals(room, &plan.queued)?;
         let remove = self.leaves(room, &plan.remove)?;
         let parent = kept.commit(self.epoch(room)?);
         self.group(room)?;
@@ -147,6 +151,9 @@ impl Member {
             .map_err(invalid)?
             .stage_commit(provider)
             .map_err(invalid)?;
+        let named = named_proposals(group);
+        let proposals = plan.queued.iter().zip(queued).filter(|(_, it)| named.contains(it.proposal_reference_ref()));
+        let proposals = proposals.map(|(message, _)| message.clone()).collect();
         kept.pending = Pending::Commit;
         self.keep_room(room, &kept)?;
         pending_commit(&bundle, layering, parent, proposals)
@@ -183,6 +190,13 @@ impl Member {
         };
         devices.iter().map(|device| leaf(device).ok_or(MemberError::NotAMember)).collect()
     }
+}
+
+/// The proposals that the commit that waits names by reference. What it makes void, openmls has left out.
+fn named_proposals(group: &MlsGroup) -> BTreeSet<ProposalRef> {
+    let committed = group.pending_commit().into_iter().flat_map(|commit| commit.queued_proposals());
+    let named = committed.filter(|it| it.proposal_or_ref_type() == ProposalOrRefType::Reference);
+    named.map(|it| it.proposal_reference_ref().clone()).collect()
 }
 
 /// Has the next message name the room's events.

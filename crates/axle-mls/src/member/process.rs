@@ -3,7 +3,7 @@
 use axle_protocol::{EventId, RoomId};
 use openmls::framing::{ProcessedMessage, ProcessedMessageContent, PublicMessageIn, Sender};
 use openmls::group::{ProcessMessageError, StagedCommit};
-use openmls::prelude::{Proposal, ProtocolMessage, QueuedProposal};
+use openmls::prelude::{ProtocolMessage, QueuedProposal};
 use openmls_traits::storage::StorageProvider as _;
 
 use super::error::invalid;
@@ -89,20 +89,12 @@ impl Member {
         Ok(Processed { epoch, changes, binding, removed })
     }
 
-    /// Takes what waits at the hub, for the next commit of this device. Returns what that commit will name by reference:
-    /// all but this device's own Updates.
-    pub(super) fn take_queue(&mut self, room: &RoomId, queued: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, MemberError> {
-        let own = Sender::Member(self.group(room)?.own_leaf_index());
-        let proposals = self.hear_proposals(room, queued)?;
-        let named = queued
-            .iter()
-            .zip(proposals)
-            .filter(|(_, proposal)| !(*proposal.sender() == own && matches!(proposal.proposal(), Proposal::Update(_))));
-        Ok(named.map(|(message, _)| message.clone()).collect())
-    }
-
     /// Replaces the proposals that wait here.
-    fn hear_proposals(&mut self, room: &RoomId, messages: &[Vec<u8>]) -> Result<Vec<QueuedProposal>, MemberError> {
+    pub(super) fn hear_proposals(
+        &mut self,
+        room: &RoomId,
+        messages: &[Vec<u8>],
+    ) -> Result<Vec<QueuedProposal>, MemberError> {
         self.group(room)?;
         let provider = &self.provider;
         let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;

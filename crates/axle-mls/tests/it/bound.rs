@@ -164,6 +164,21 @@ fn the_hub_proposes_to_remove_who_was_kicked_without_a_commit() {
 }
 
 #[test]
+fn who_comes_back_in_time_is_not_removed() {
+    let mut sim = sim(&[ALICE, BOB, CAROL]);
+    sim.room.part(&user(BOB));
+    assert_eq!(sim.queue_removals(), 1);
+    sim.room.join(&user(BOB));
+    assert_eq!(sim.update(0).unwrap_err().code(), "removal_not_allowed");
+    let room = std::mem::take(&mut sim.room);
+    sim.hub_mut().drop_forbidden(&room).unwrap();
+    sim.room = room;
+    sim.update(0).unwrap();
+    sim.assert_agreement();
+    sim.talk(1, &[0, 2]);
+}
+
+#[test]
 fn while_a_removal_is_due_no_device_joins_by_itself() {
     let mut sim = sim(&[ALICE, BOB]);
     let laptop = sim.device(ALICE, "LAPTOP");
@@ -230,6 +245,24 @@ fn proposals_that_stand_against_each_other_do_not_both_wait() {
     sim.room = room;
     assert!(sim.hub().queued().is_empty());
     sim.update(1).unwrap();
+    sim.assert_agreement();
+}
+
+#[test]
+fn a_kick_makes_the_kicked_user_s_proposals_void() {
+    let mut sim = sim(&[ALICE, BOB, CAROL]);
+    let (id, binding) = (sim.id.clone(), sim.room.binding(&user(BOB), []));
+    let update = sim.member(1).propose_update(&id, &binding).unwrap();
+    sim.queue(1, &update).unwrap();
+    let binding = sim.room.binding(&user(CAROL), []);
+    let other = sim.member(2).propose_update(&id, &binding).unwrap();
+    sim.queue(2, &other).unwrap();
+    sim.room.pair(&user(BOB), false);
+    let bob = sim.credential(1);
+    let plan = sim.plan(0, &[], &[bob]);
+    let pending = sim.commit(0, plan);
+    assert_eq!(pending.content.proposals, [other.message]);
+    sim.submit(0, &pending).unwrap();
     sim.assert_agreement();
 }
 

@@ -112,6 +112,30 @@ fn nobody_joins_by_itself_who_is_not_in_the_room() {
 }
 
 #[test]
+fn a_group_that_everybody_has_left_can_be_taken_up_again() {
+    for layering in LAYERINGS {
+        let mut sim = Sim::with(layering, &[ALICE, BOB]);
+        sim.room.part(&user(ALICE));
+        sim.room.part(&user(BOB));
+        // Bob comes back, and with him Carol. Alice's device is still in the group, and nobody is there to remove it.
+        let carol = sim.device(CAROL, "A");
+        sim.room.join(&user(BOB));
+        assert_eq!(sim.join_external(carol).unwrap_err(), Refusal::RemovalDue(vec![sim.credential(0)]));
+        sim.room.part(&user(BOB));
+        sim.join_external(carol).unwrap();
+        // Before the others are gone, nothing is said.
+        let early = sim.encrypt(carol, "too early");
+        assert_eq!(sim.hub().check_message(&early, &user(CAROL)).unwrap_err().code(), "wrong_epoch");
+        assert_eq!(sim.update(carol).unwrap_err().code(), "removal_due");
+        let others = [sim.credential(0), sim.credential(1)];
+        sim.remove(carol, &others).unwrap();
+        sim.assert_agreement();
+        let content = sim.encrypt(carol, "hello");
+        sim.hub().check_message(&content, &user(CAROL)).unwrap();
+    }
+}
+
+#[test]
 fn a_hub_that_starts_again_goes_on_from_what_it_stored() {
     for layering in LAYERINGS {
         let mut sim = Sim::with(layering, &[ALICE, BOB]);

@@ -33,3 +33,69 @@ pub(crate) fn bare_message(message: &MlsMessageOut) -> Option<Vec<u8>> {
     const HEADER_BYTES: usize = 4;
     Some(message.to_bytes().ok()?.get(HEADER_BYTES..)?.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use openmls::framing::{PrivateMessageIn, PublicMessageIn};
+    use openmls::messages::Welcome;
+    use openmls::messages::group_info::VerifiableGroupInfo;
+    use openmls::prelude::{KeyPackageIn, RatchetTreeIn};
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The vectors have no licence to copy them: they are read from a clone of github.com/mlswg/mls-implementations.
+    fn vectors(file: &str) -> Vec<Value> {
+        let folder = std::env::var("AXLE_MLS_VECTORS").expect("AXLE_MLS_VECTORS names the folder test-vectors");
+        serde_json::from_slice(&std::fs::read(format!("{folder}/{file}.json")).unwrap()).unwrap()
+    }
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        let text = value.as_str().unwrap();
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// An MLSMessage of the vectors is what it should be, and so is what it holds; every cut of it is not.
+    fn check<T: DeserializeBytes + Serialize>(value: &Value, format: WireFormat) {
+        let wrapped = bytes(value);
+        let inner = bare(&wrapped, format);
+        assert_eq!(inner.len() + 4, wrapped.len());
+        assert_eq!(bare(inner, format), inner);
+        assert!(decode::<T>(inner).is_some());
+        for end in (0..inner.len()).step_by(7) {
+            assert!(decode::<T>(&inner[..end]).is_none());
+        }
+        assert!(decode::<T>(&[inner, &[0]].concat()).is_none());
+    }
+
+    #[test]
+    #[ignore = "needs AXLE_MLS_VECTORS"]
+    fn the_working_group_s_messages_are_read() {
+        let vectors = vectors("messages");
+        assert!(!vectors.is_empty());
+        for vector in vectors {
+            check::<Welcome>(&vector["mls_welcome"], WireFormat::Welcome);
+            check::<VerifiableGroupInfo>(&vector["mls_group_info"], WireFormat::GroupInfo);
+            check::<KeyPackageIn>(&vector["mls_key_package"], WireFormat::KeyPackage);
+            check::<PrivateMessageIn>(&vector["private_message"], WireFormat::PrivateMessage);
+            for message in ["public_message_proposal", "public_message_commit"] {
+                check::<PublicMessageIn>(&vector[message], WireFormat::PublicMessage);
+            }
+            assert!(decode::<RatchetTreeIn>(&bytes(&vector["ratchet_tree"])).is_some());
+        }
+    }
+
+    #[test]
+    #[ignore = "needs AXLE_MLS_VECTORS"]
+    fn the_working_group_s_lengths_are_read() {
+        for vector in vectors("deserialization") {
+            let length = usize::try_from(vector["length"].as_u64().unwrap()).unwrap();
+            // Some are as long as can be said at all, which would take a minute.
+            if length > 1 << 20 {
+                continue;
+            }
+            let vector = [bytes(&vector["vlbytes_header"]), vec![0; length]].concat();
+            assert_eq!(decode::<tls_codec::VLByteVec>(&vector).unwrap().as_slice().len(), length);
+        }
+    }
+}

@@ -122,7 +122,9 @@ impl Member {
             .map_err(invalid)?;
         let pending = pending_commit(&bundle, Layering::OnTop, None, Vec::new())?;
         self.groups.insert(room.clone(), group);
-        self.keep_room(room, &Room::new(layering, Pending::Group))?;
+        let mut kept = Room::new(layering);
+        kept.wait_for(Pending::Group, &pending.content.message);
+        self.keep_room(room, &kept)?;
         Ok(pending)
     }
 
@@ -154,12 +156,13 @@ impl Member {
         let named = named_proposals(group);
         let proposals = plan.queued.iter().zip(queued).filter(|(_, it)| named.contains(it.proposal_reference_ref()));
         let proposals = proposals.map(|(message, _)| message.clone()).collect();
-        kept.pending = Pending::Commit;
+        let pending = pending_commit(&bundle, layering, parent, proposals)?;
+        kept.wait_for(Pending::Commit, &pending.content.message);
         self.keep_room(room, &kept)?;
-        pending_commit(&bundle, layering, parent, proposals)
+        Ok(pending)
     }
 
-    fn confirm_pending(&mut self, room: &RoomId, event_id: &EventId) -> Result<(), MemberError> {
+    pub(super) fn confirm_pending(&mut self, room: &RoomId, event_id: &EventId) -> Result<(), MemberError> {
         let mut kept = self.room(room)?;
         if kept.pending == Pending::Nothing {
             return Err(MemberError::NoCommitPending);

@@ -4,13 +4,14 @@ use axle_protocol::{EventId, RoomId};
 use openmls::group::{MlsGroup, StagedWelcome};
 use openmls::messages::Welcome;
 use openmls::messages::group_info::VerifiableGroupInfo;
-use openmls::prelude::RatchetTreeIn;
+use openmls::prelude::{LeafNodeParameters, RatchetTreeIn};
 use openmls_traits::OpenMlsProvider as _;
 
 use super::commit::{PendingCommit, pending_commit};
 use super::error::invalid;
 use super::{Member, MemberError, Pending, Room, config, group_id};
 use crate::event::{RoomBinding, WelcomeContent};
+use crate::key_package::capabilities;
 use crate::layering::Layering;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_RATCHET_TREE_BYTES};
 use crate::wire::{WireFormat, bare, decode};
@@ -75,9 +76,11 @@ impl Member {
         }
         self.forget_group(room)?;
         let group = staged.into_group(&self.provider).map_err(invalid)?;
-        let mut kept = Room::new(layering, Pending::Nothing);
+        let mut kept = Room::new(layering);
         kept.note(group.epoch().as_u64(), &content.commit_event_id);
         self.groups.insert(room.clone(), group);
+        // Every leaf has to show a credential with its own key.
+        self.members(room)?;
         self.keep_room(room, &kept)
     }
 
@@ -103,11 +106,7 @@ impl Member {
             .skip_lifetime_validation()
             .build_group(&self.provider, group_info, self.key.credential().with_key())
             .map_err(invalid)?
-            .leaf_node_parameters(
-                openmls::prelude::LeafNodeParameters::builder()
-                    .with_capabilities(crate::key_package::capabilities())
-                    .build(),
-            )
+            .leaf_node_parameters(LeafNodeParameters::builder().with_capabilities(capabilities()).build())
             .load_psks(&self.provider.0)
             .map_err(invalid)?
             .create_group_info(true)
@@ -116,8 +115,12 @@ impl Member {
             .finalize(&self.provider)
             .map_err(invalid)?;
         self.groups.insert(room.clone(), group);
-        self.keep_room(room, &Room::new(layering, Pending::Group))?;
-        pending_commit(&bundle, layering, Some(hub.last_commit.clone()), Vec::new())
+        self.members(room)?;
+        let pending = pending_commit(&bundle, layering, Some(hub.last_commit.clone()), Vec::new())?;
+        let mut kept = Room::new(layering);
+        kept.wait_for(Pending::Group, &pending.content.message);
+        self.keep_room(room, &kept)?;
+        Ok(pending)
     }
 }
 

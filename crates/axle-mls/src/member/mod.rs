@@ -15,6 +15,7 @@ mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 
+use axle_protocol::event::sha256;
 use axle_protocol::{EventId, RoomId};
 use openmls::group::{GroupId, MlsGroup, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY};
 use openmls::prelude::LeafNode;
@@ -52,6 +53,8 @@ struct Room {
     /// The commits that led to the last epochs; the newest is the one before a next.
     commits: BTreeMap<u64, String>,
     pending: Pending,
+    /// SHA-256 of the message of the commit that waits.
+    pending_hash: [u8; 32],
 }
 
 /// A commit of this device that waits for the hub.
@@ -188,8 +191,19 @@ impl Member {
 }
 
 impl Room {
-    fn new(layering: Layering, pending: Pending) -> Self {
-        Self { layering: layering.as_str().into(), commits: BTreeMap::new(), pending }
+    fn new(layering: Layering) -> Self {
+        let (commits, pending) = (BTreeMap::new(), Pending::Nothing);
+        Self { layering: layering.as_str().into(), commits, pending, pending_hash: [0; 32] }
+    }
+
+    /// Notes a commit that waits for the hub.
+    fn wait_for(&mut self, pending: Pending, message: &[u8]) {
+        self.pending = pending;
+        self.pending_hash = sha256(message);
+    }
+
+    fn waits_for(&self, message: &[u8]) -> bool {
+        self.pending != Pending::Nothing && self.pending_hash == sha256(message)
     }
 
     fn layering(&self) -> Result<Layering, MemberError> {

@@ -2,12 +2,12 @@
 
 use axle_protocol::{EventId, RoomId};
 use openmls::framing::{ProcessedMessage, ProcessedMessageContent, PublicMessageIn, Sender};
-use openmls::group::{ProcessMessageError, StagedCommit};
-use openmls::prelude::{ProtocolMessage, QueuedProposal};
+use openmls::group::{MlsGroup, ProcessMessageError, StagedCommit};
+use openmls::prelude::{LeafNode, LeafNodeIndex, ProtocolMessage, QueuedProposal};
 use openmls_traits::storage::StorageProvider as _;
 
 use super::error::invalid;
-use super::{Member, MemberError};
+use super::{Member, MemberError, Pending};
 use crate::credential::Credential;
 use crate::event::{CommitContent, RoomBinding};
 use crate::hub::Changes;
@@ -29,6 +29,9 @@ pub struct Processed {
 
 impl Member {
     /// Applies a commit from the log. One of this device's own confirms it; another's takes the place of one that waits.
+    ///
+    /// What comes from a hub is not believed: every leaf that appears or changes has to show a credential with its own
+    /// key, and stays its device's.
     pub fn process(
         &mut self,
         room: &RoomId,
@@ -48,6 +51,9 @@ impl Member {
         let mut kept = self.room(room)?;
         let message = read(&content.message)?;
         let current = self.epoch(room)?;
+        if kept.pending == Pending::Group && kept.waits_for(&content.message) {
+            return self.joined(room, message.epoch().as_u64(), event_id);
+        }
         if message.epoch().as_u64() != current {
             return Err(MemberError::WrongEpoch { current });
         }
@@ -63,7 +69,8 @@ impl Member {
         let (group_id, old_epoch, leaf) = (group.group_id().clone(), group.epoch(), group.own_leaf_index());
         let (changes, removed) = match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(commit) => {
-                let changes = changes(&commit, committer, &sender, |leaf| member_at(group, leaf))?;
+                let changes = changes(&commit, committer, &sender, |leaf| member_at(group, leaf))
+                    .ok_or_else(|| MemberError::CannotApply("a leaf shows a credential that is not its own".into()))?;
                 let removed = commit.self_removed();
                 group.merge_staged_commit(&self.provider, *commit).map_err(invalid)?;
                 (changes, removed)
@@ -71,7 +78,13 @@ impl Member {
             ProcessedMessageContent::OwnPendingCommit => {
                 group.merge_pending_commit(&self.provider).map_err(invalid)?;
                 let after = self.members(room)?;
-                (difference(committer, &before, &after), false)
+                let changes = Changes {
+                    committer,
+                    external: false,
+                    added: missing(&after, &before),
+                    removed: missing(&before, &after),
+                };
+                (changes, false)
             }
             _ => return Err(MemberError::Malformed("the commit")),
         };
@@ -87,6 +100,14 @@ impl Member {
             self.keep_room(room, &kept)?;
         }
         Ok(Processed { epoch, changes, binding, removed })
+    }
+
+    /// The commit with which this device has made the group or joined it is in the log.
+    fn joined(&mut self, room: &RoomId, from_epoch: u64, event_id: &EventId) -> Result<Processed, MemberError> {
+        self.confirm_pending(room, event_id)?;
+        let (own, external) = (self.credential().clone(), from_epoch > 0);
+        let changes = Changes { committer: own.clone(), external, added: vec![own], removed: Vec::new() };
+        Ok(Processed { epoch: self.epoch(room)?, changes, binding: None, removed: false })
     }
 
     /// Replaces the proposals that wait here.
@@ -129,33 +150,38 @@ pub(super) fn author(processed: &ProcessedMessage) -> Result<Credential, MemberE
     Credential::decode(processed.credential().serialized_content()).map_err(invalid)
 }
 
-fn member_at(group: &openmls::group::MlsGroup, leaf: openmls::prelude::LeafNodeIndex) -> Option<Credential> {
-    let leaf = group.public_group().leaf(leaf)?;
+fn member_at(group: &MlsGroup, leaf: LeafNodeIndex) -> Option<Credential> {
+    credential_of(group.public_group().leaf(leaf)?)
+}
+
+fn credential_of(leaf: &LeafNode) -> Option<Credential> {
     Credential::of_leaf(leaf.credential(), leaf.signature_key().as_slice()).ok()
 }
 
+/// What a commit changes; `None` if a leaf shows another's credential or another key than its own.
 fn changes(
     commit: &StagedCommit,
     committer: Credential,
     sender: &Sender,
-    member: impl Fn(openmls::prelude::LeafNodeIndex) -> Option<Credential>,
-) -> Result<Changes, MemberError> {
+    member: impl Fn(LeafNodeIndex) -> Option<Credential>,
+) -> Option<Changes> {
     let external = matches!(sender, Sender::NewMemberCommit);
-    let mut added = Vec::new();
-    for add in commit.add_proposals() {
-        let leaf = add.add_proposal().key_package().leaf_node();
-        added.push(Credential::of_leaf(leaf.credential(), leaf.signature_key().as_slice()).map_err(invalid)?);
+    let stays = |leaf: &LeafNode, before: &Credential| credential_of(leaf).is_some_and(|it| it.is_same_device(before));
+    if commit.update_path_leaf_node().is_some_and(|leaf| !stays(leaf, &committer)) {
+        return None;
     }
-    if external {
-        added.push(committer.clone());
+    for update in commit.update_proposals() {
+        let Sender::Member(leaf) = update.sender() else { return None };
+        if !stays(update.update_proposal().leaf_node(), &member(*leaf)?) {
+            return None;
+        }
     }
-    let removed = commit.remove_proposals().filter_map(|remove| member(remove.remove_proposal().removed())).collect();
-    Ok(Changes { committer, external, added, removed })
+    let added = commit.add_proposals().map(|add| credential_of(add.add_proposal().key_package().leaf_node()));
+    let added = added.chain(external.then(|| Some(committer.clone()))).collect::<Option<_>>()?;
+    let removed = commit.remove_proposals().map(|remove| member(remove.remove_proposal().removed()));
+    Some(Changes { committer, external, added, removed: removed.collect::<Option<_>>()? })
 }
 
-fn difference(committer: Credential, before: &[Credential], after: &[Credential]) -> Changes {
-    let missing = |from: &[Credential], than: &[Credential]| {
-        from.iter().filter(|device| !than.contains(device)).cloned().collect::<Vec<_>>()
-    };
-    Changes { committer, external: false, added: missing(after, before), removed: missing(before, after) }
+fn missing(from: &[Credential], than: &[Credential]) -> Vec<Credential> {
+    from.iter().filter(|device| !than.contains(device)).cloned().collect()
 }

@@ -198,6 +198,27 @@ fn a_commit_that_waits_survives_a_restart_of_its_device() {
 }
 
 #[test]
+fn a_device_that_has_joined_by_itself_learns_from_the_log_that_it_did() {
+    for layering in LAYERINGS {
+        let mut sim = Sim::with(layering, &[ALICE, BOB]);
+        let laptop = sim.device(BOB, "LAPTOP");
+        let pending = sim.external_commit(laptop);
+        sim.append(laptop, &pending).unwrap();
+        let (event_id, content) = sim.log.last().unwrap().clone();
+        let id = sim.id.clone();
+        sim.devices[laptop].member =
+            axle_mls::Member::open(crate::common::key(BOB, "LAPTOP"), sim.devices[laptop].store.clone());
+        let processed = sim.member(laptop).process(&id, &content, &event_id).unwrap();
+        assert!(processed.changes.external);
+        sim.devices[laptop].seen = sim.log.len();
+        sim.catch_up();
+        sim.assert_agreement();
+        sim.talk(laptop, &[0, 1]);
+        assert_eq!(sim.member(laptop).last_commit(&id), Ok(Some(event_id)));
+    }
+}
+
+#[test]
 fn people_can_compare_codes() {
     let mut sim = Sim::with(LAYERINGS[1], &[ALICE, BOB]);
     let (alice, bob) = (sim.credential(0), sim.credential(1));

@@ -1,20 +1,21 @@
 //! A member that does with openmls what no client of ours would do.
 
-use axle_mls::event::CommitContent;
+use axle_mls::event::{CommitContent, WelcomeContent};
 use axle_mls::hub::Refusal;
+use axle_mls::member::MemberError;
 use axle_mls::{DeviceKey, HubGroup, Layering};
 use axle_protocol::UserId;
 use openmls::prelude::{
     BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions, GroupId,
-    KeyPackage, LeafNodeParameters, MlsGroup, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, RequiredCapabilitiesExtension,
-    UnknownExtension,
+    KeyPackage, KeyPackageIn, LeafNodeParameters, MlsGroup, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProtocolVersion,
+    RequiredCapabilitiesExtension, UnknownExtension,
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider as _;
-use tls_codec::Serialize as _;
+use tls_codec::{DeserializeBytes as _, Serialize as _};
 
 use crate::common::sim::{LAYERINGS, Sim};
-use crate::common::{ALICE, BOB, key, user};
+use crate::common::{ALICE, BOB, CAROL, key, user};
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 /// `ProtocolVersion` and `WireFormat` of an MLSMessage.
@@ -26,6 +27,8 @@ struct Rogue {
     provider: OpenMlsRustCrypto,
     key: DeviceKey,
     group: MlsGroup,
+    /// Of the last commit.
+    welcome: Option<Vec<u8>>,
 }
 
 fn credential(key: &DeviceKey) -> CredentialWithKey {
@@ -53,7 +56,7 @@ impl Rogue {
             .with_group_context_extensions(Extensions::from_vec(extensions).unwrap())
             .build(&provider, &key, credential(&key))
             .unwrap();
-        Self { sim, provider, key, group }
+        Self { sim, provider, key, group, welcome: None }
     }
 
     /// A room whose first commit was honest.
@@ -91,6 +94,7 @@ impl Rogue {
             .unwrap()
             .stage_commit(&self.provider)
             .unwrap();
+        self.welcome = bundle.welcome().map(|welcome| welcome.tls_serialize_detached().unwrap());
         let group_info = bundle.group_info().unwrap();
         let whole = group_info.tls_serialize_detached().unwrap();
         let bound = self.sim.layering == Layering::Bound && commit.state == State::Usual;
@@ -209,6 +213,42 @@ fn a_leaf_does_not_become_another_device_s() {
         let leaf = LeafNodeParameters::builder().with_credential_with_key(other).build();
         assert_eq!(rogue.refused(Commit { leaf, ..Default::default() }), Refusal::Credential);
     }
+}
+
+/// A member that has a liar as its hub, and one more in the group.
+#[test]
+fn a_member_lets_nobody_in_under_another_s_name() {
+    let mut rogue = Rogue::new(Layering::OnTop);
+    let bob = rogue.sim.device(BOB, "A");
+    let id = rogue.sim.id.clone();
+    let package = rogue.sim.member(bob).key_package(false).unwrap();
+    let package = KeyPackageIn::tls_deserialize_exact_bytes(&package).unwrap();
+    let package = package.validate(rogue.provider.crypto(), ProtocolVersion::Mls10).unwrap();
+    rogue.commit(Commit { add: vec![package], ..Default::default() });
+    rogue.group.merge_pending_commit(&rogue.provider).unwrap();
+    let event_id = rogue.sim.room.event_id();
+    let welcome = WelcomeContent { welcome: rogue.welcome.take().unwrap(), commit_event_id: event_id.clone() };
+    let tree = rogue.group.export_ratchet_tree().tls_serialize_detached().unwrap();
+    rogue.sim.member(bob).join(&id, Layering::OnTop, &welcome, &tree).unwrap();
+    let epoch = rogue.sim.member(bob).epoch(&id);
+    // Carol's credential, with the key of somebody else.
+    let eve = key("@eve:a.test", "A");
+    let mut carol = credential(&eve);
+    carol.credential = credential(&key(CAROL, "A")).credential;
+    let provider = OpenMlsRustCrypto::default();
+    let fake = KeyPackage::builder().leaf_node_capabilities(capabilities(&[])).build(SUITE, &provider, &eve, carol);
+    let content = rogue.commit(Commit { add: vec![fake.unwrap().key_package().clone()], ..Default::default() });
+    let error = rogue.sim.member(bob).process(&id, &content, &event_id).unwrap_err();
+    assert!(matches!(error, MemberError::CannotApply(_)), "{error}");
+    // Nor under the committer's own.
+    rogue.group.clear_pending_commit(rogue.provider.storage()).unwrap();
+    let mut other = credential(&key(ALICE, "A"));
+    other.credential = credential(&key(CAROL, "A")).credential;
+    let leaf = LeafNodeParameters::builder().with_credential_with_key(other).build();
+    let content = rogue.commit(Commit { leaf, ..Default::default() });
+    let error = rogue.sim.member(bob).process(&id, &content, &event_id).unwrap_err();
+    assert!(matches!(error, MemberError::CannotApply(_)), "{error}");
+    assert_eq!(rogue.sim.member(bob).epoch(&id), epoch);
 }
 
 fn key_package(suite: Ciphersuite, key: &DeviceKey, lifetime: openmls::prelude::Lifetime) -> KeyPackage {

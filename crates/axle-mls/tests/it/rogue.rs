@@ -6,9 +6,9 @@ use axle_mls::member::MemberError;
 use axle_mls::{DeviceKey, HubGroup, Layering};
 use axle_protocol::UserId;
 use openmls::prelude::{
-    BasicCredential, Capabilities, Ciphersuite, CredentialWithKey, Extension, ExtensionType, Extensions, GroupId,
-    KeyPackage, KeyPackageIn, LeafNodeParameters, MlsGroup, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProtocolVersion,
-    RequiredCapabilitiesExtension, UnknownExtension,
+    BasicCredential, Capabilities, Ciphersuite, CommitMessageBundle, CredentialWithKey, Extension, ExtensionType,
+    Extensions, GroupId, KeyPackage, KeyPackageIn, LeafNodeParameters, MlsGroup, NewSignerBundle,
+    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProtocolVersion, RequiredCapabilitiesExtension, UnknownExtension,
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::OpenMlsProvider as _;
@@ -95,9 +95,13 @@ impl Rogue {
             .stage_commit(&self.provider)
             .unwrap();
         self.welcome = bundle.welcome().map(|welcome| welcome.tls_serialize_detached().unwrap());
+        self.content(&bundle, commit.state)
+    }
+
+    fn content(&self, bundle: &CommitMessageBundle, state: State) -> CommitContent {
         let group_info = bundle.group_info().unwrap();
         let whole = group_info.tls_serialize_detached().unwrap();
-        let bound = self.sim.layering == Layering::Bound && commit.state == State::Usual;
+        let bound = self.sim.layering == Layering::Bound && state == State::Usual;
         let public_group_state = if bound {
             let extensions = group_info.extensions().tls_serialize_detached().unwrap();
             [extensions, group_info.signature().tls_serialize_detached().unwrap()].concat()
@@ -113,6 +117,19 @@ impl Rogue {
             },
             proposals: vec![],
         }
+    }
+
+    /// A commit after which the leaf is that of another key.
+    fn commit_as(&mut self, key: &DeviceKey) -> CommitContent {
+        if self.sim.layering == Layering::Bound {
+            self.group.set_aad(self.sim.room.binding(&user(ALICE), []).encode());
+        }
+        let new = NewSignerBundle { signer: key, credential_with_key: credential(key) };
+        let builder = self.group.commit_builder().load_psks(self.provider.storage()).unwrap().create_group_info(true);
+        let (rand, crypto) = (self.provider.rand(), self.provider.crypto());
+        let built = builder.build_with_new_signer(rand, crypto, &self.key, new, |_| true).unwrap();
+        let bundle = built.stage_commit(&self.provider).unwrap();
+        self.content(&bundle, State::Usual)
     }
 
     /// What the hub makes of a commit of this device.
@@ -212,6 +229,16 @@ fn a_leaf_does_not_become_another_device_s() {
         other.credential = credential(&key(BOB, "A")).credential;
         let leaf = LeafNodeParameters::builder().with_credential_with_key(other).build();
         assert_eq!(rogue.refused(Commit { leaf, ..Default::default() }), Refusal::Credential);
+        // Nor another of the same user, whose key it has.
+        let mut rogue = Rogue::new(layering);
+        rogue.sim.device(ALICE, "LAPTOP");
+        let content = rogue.commit_as(&key(ALICE, "LAPTOP"));
+        assert_eq!(rogue.sim.check(0, &content).unwrap_err(), Refusal::Credential);
+        // The same device may take another key, if it has published that.
+        let mut rogue = Rogue::new(layering);
+        let newer = DeviceKey::from_seed(user(ALICE), "A", &[3; 32]).unwrap();
+        let content = rogue.commit_as(&newer);
+        assert_eq!(rogue.sim.check(0, &content).unwrap_err().code(), "device_invalid");
     }
 }
 

@@ -2,23 +2,10 @@
 //!
 //! Keys are JSON that clients made and signed: it is kept as text and never interpreted here.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use axle_protocol::UserId;
 
-use crate::StoreError;
-
-/// A one-time or fallback key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewKey {
-    /// `signed_curve25519`, for example.
-    pub algorithm: String,
-    /// Chosen by the client; the part after the colon.
-    pub key_id: String,
-    /// The key, in canonical form.
-    pub json: String,
-}
+use crate::{NewKey, StoreError};
 
 /// What a device publishes at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,37 +20,9 @@ pub struct KeyUpload {
     pub one_time_keys: Vec<NewKey>,
     /// Keys that are given out when there are no others; each replaces the one of its algorithm.
     pub fallback_keys: Vec<NewKey>,
-}
-
-/// How many keys a device has left.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeyCounts {
-    /// One-time keys, by algorithm; those without any are left out.
-    pub one_time: BTreeMap<String, u64>,
-    /// Algorithms with a fallback key that nobody has claimed.
-    pub unused_fallback: Vec<String>,
-}
-
-/// A key that somebody wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedKey {
-    /// Whose device.
-    pub user_id: UserId,
-    /// Which.
-    pub device_id: String,
-    /// Of which kind.
-    pub algorithm: String,
-}
-
-/// A key that was given out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedKey {
-    /// For what.
-    pub wanted: WantedKey,
-    /// Its id.
-    pub key_id: String,
-    /// The key.
-    pub json: String,
+    /// One-time and fallback keys that were there are forgotten first if their algorithm begins with this: they were made
+    /// for other identity keys.
+    pub forget: Option<String>,
 }
 
 /// A device with identity keys.
@@ -145,15 +104,8 @@ pub struct UserKeys {
 #[async_trait]
 pub trait DeviceKeys {
     /// Stores what a device publishes, or nothing of it: [`StoreError::Exists`] if a one-time key is there already with
-    /// another value. Returns whether the identity keys changed, which is news to who shares a room with the user.
+    /// another value. One that was given out before is left out, if it says how to tell that. Returns whether the identity keys changed, which is news to who shares a room with the user.
     async fn upload_keys(&self, upload: KeyUpload) -> Result<bool, StoreError>;
-
-    /// How many keys a device has left.
-    async fn key_counts(&self, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError>;
-
-    /// Gives out a key for each that is wanted and there: the oldest one-time key, which is then gone, or the fallback
-    /// key, which is then used.
-    async fn claim_keys(&self, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, StoreError>;
 
     /// What these users publish, with the signatures that `viewer` may see. Who publishes nothing has empty lists.
     async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError>;

@@ -72,6 +72,7 @@ pub trait DeviceLists {
     async fn put_remote_devices(&self, devices: RemoteDevices, as_of: i64) -> Result<bool, StoreError>;
 
     /// The devices of another server's user changed: to this list, or nobody knows to which. That is news to those in a
-    /// room with them. `false`: nobody is.
+    /// room with them. `false`: nobody is, and a list that was not known is not kept. One that nobody has asked for is good
+    /// for nobody: only [`Self::known_remote_devices`] gives it.
     async fn remote_devices_changed(&self, of: &UserId, devices: Option<RemoteDevices>) -> Result<bool, StoreError>;
 }

@@ -28,6 +28,7 @@ mod login_tokens;
 mod media;
 mod media_administration;
 mod oauth;
+mod one_time_keys;
 mod operator;
 mod profiles;
 mod pushers;
@@ -57,10 +58,7 @@ pub use delayed_events::{
 pub use delivery::{
     Announcement, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
 };
-pub use device_keys::{
-    ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
-    UserKeys, WantedKey,
-};
+pub use device_keys::{CrossSigningKey, DeviceKeys, KeySignature, KeyUpload, KeyUsage, PublishedDevice, UserKeys};
 pub use device_lists::{DeviceLists, MAX_REMOTE_LISTS, RemoteDevices, ToldDevices, UntoldDevices};
 pub use devices::{Device, Devices, LastSeen, Tokens};
 pub use directory::{ListPart, ListedRoom, MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, RoomDescription, RoomDirectory};
@@ -80,6 +78,9 @@ pub use media_administration::{FoundMedia, MediaAdministration, RemovedMedia, Up
 pub use oauth::{
     DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,
     PolledAuthorization, TakenCode, TokenOwner,
+};
+pub use one_time_keys::{
+    ClaimedKey, KeyCounts, KeyEnd, KeyName, KeyNames, KeyWithdrawal, NewKey, OneTimeKeys, WantedKey,
 };
 pub use operator::{Operator, RoomSummary};
 pub use profiles::{MAX_PROFILE_FIELDS_BYTES, Profile, ProfileField, Profiles};
@@ -114,6 +115,7 @@ pub trait Store:
     + UserDirectory
     + UserData
     + DeviceKeys
+    + OneTimeKeys
     + DeviceLists
     + EduQueues
     + ToDeviceQueues
@@ -155,6 +157,7 @@ impl<T> Store for T where
         + UserDirectory
         + UserData
         + DeviceKeys
+        + OneTimeKeys
         + DeviceLists
         + EduQueues
         + ToDeviceQueues

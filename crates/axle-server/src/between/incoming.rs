@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{Between, broken, ephemeral, presence, updates};
+use crate::rooms::now_ms;
 
 /// The way from other servers to our users. Cheap to clone.
 #[derive(Clone)]
@@ -149,7 +150,7 @@ impl UserService for Incoming {
         if own.is_empty() {
             return Ok(answer);
         }
-        for claimed in self.between.store.claim_keys(own).await.map_err(broken)? {
+        for claimed in self.between.store.claim_keys(own, now_ms()).await.map_err(broken)? {
             let WantedKey { user_id, device_id, algorithm } = claimed.wanted;
             debug_assert!(claimed.json.len() <= MAX_KEY_BYTES, "no larger key is taken");
             let Ok(key) = canonical_json::parse(claimed.json.as_bytes()) else { continue };

@@ -9,8 +9,8 @@ use axle_protocol::auth::Membership;
 use super::MemoryStore;
 use super::data::{Data, Room};
 use crate::{
-    ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice,
-    StoreError, UserKeys, WantedKey,
+    CrossSigningKey, DeviceKeys, KeyName, KeySignature, KeyUpload, KeyUsage, NewKey, PublishedDevice, StoreError,
+    UserKeys,
 };
 
 /// Keys, and when they changed.
@@ -18,9 +18,11 @@ use crate::{
 pub(super) struct KeyData {
     devices: BTreeMap<(UserId, String), String>,
     /// The oldest first.
-    one_time: Vec<(UserId, String, NewKey)>,
+    pub(super) one_time: Vec<(UserId, String, NewKey)>,
     /// By user, device and algorithm; whether it was used.
-    fallback: BTreeMap<(UserId, String, String), (NewKey, bool)>,
+    pub(super) fallback: BTreeMap<(UserId, String, String), (NewKey, bool)>,
+    /// Those that were given out and have an end: by user, device and fingerprint, with that end.
+    pub(super) used: BTreeMap<(UserId, String, String), i64>,
     cross_signing: BTreeMap<(UserId, KeyUsage), CrossSigningKey>,
     signatures: Vec<KeySignature>,
     /// By user and, if it is for one reader only, the reader.
@@ -42,26 +44,6 @@ impl KeyData {
 impl DeviceKeys for MemoryStore {
     async fn upload_keys(&self, upload: KeyUpload) -> Result<bool, StoreError> {
         self.write(move |data| data.upload_keys(upload)).await
-    }
-
-    async fn key_counts(&self, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError> {
-        let inner = self.lock();
-        let mut counts = KeyCounts::default();
-        for (_, _, key) in
-            inner.data.e2ee.one_time.iter().filter(|(user, device, _)| user == user_id && device == device_id)
-        {
-            *counts.one_time.entry(key.algorithm.clone()).or_default() += 1;
-        }
-        for ((user, device, algorithm), (_, used)) in &inner.data.e2ee.fallback {
-            if user == user_id && device == device_id && !used {
-                counts.unused_fallback.push(algorithm.clone());
-            }
-        }
-        Ok(counts)
-    }
-
-    async fn claim_keys(&self, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, StoreError> {
-        self.write(move |data| Ok(wanted.into_iter().filter_map(|wanted| data.claim_key(wanted)).collect())).await
     }
 
     async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError> {
@@ -131,17 +113,19 @@ impl DeviceKeys for MemoryStore {
 }
 
 impl Data {
-    /// Forgets the keys of devices that are logged out.
-    pub(super) fn remove_keys(&mut self, user_id: &UserId, gone: impl Fn(&UserId, &str) -> bool) {
+    /// Forgets the keys of devices. Returns whether identity keys were among them.
+    pub(super) fn remove_keys(&mut self, user_id: &UserId, gone: impl Fn(&UserId, &str) -> bool) -> bool {
         let keys = &mut self.e2ee;
         let published: Vec<_> = keys.devices.keys().filter(|(user, device)| gone(user, device)).cloned().collect();
         keys.devices.retain(|(user, device), _| !gone(user, device));
         keys.one_time.retain(|(user, device, _)| !gone(user, device));
         keys.fallback.retain(|(user, device, _), _| !gone(user, device));
+        keys.used.retain(|(user, device, _), _| !gone(user, device));
         published.iter().for_each(|(user, device)| self.forget_signatures(user, device));
         if !published.is_empty() {
             self.keys_changed(user_id.clone(), None);
         }
+        !published.is_empty()
     }
 
     /// Forgets the cross-signing keys of a user.
@@ -157,30 +141,12 @@ impl Data {
     }
 
     pub(super) fn upload_keys(&mut self, upload: KeyUpload) -> Result<bool, StoreError> {
-        let KeyUpload { user_id, device_id, device_keys, one_time_keys, fallback_keys } = upload;
+        let KeyUpload { user_id, device_id, device_keys, one_time_keys, fallback_keys, forget } = upload;
+        let is_forgotten = |name: &KeyName| forget.as_ref().is_some_and(|prefix| name.algorithm.starts_with(prefix));
+        self.put_one_time_keys(&user_id, &device_id, one_time_keys, is_forgotten)?;
+        self.forget_fallback_keys(&user_id, &device_id, is_forgotten);
+        self.put_fallback_keys(&user_id, &device_id, fallback_keys);
         let keys = &mut self.e2ee;
-        let mut new_keys = Vec::new();
-        for new in one_time_keys {
-            let known = keys.one_time.iter().find(|(user, device, known)| {
-                *user == user_id
-                    && *device == device_id
-                    && (&known.algorithm, &known.key_id) == (&new.algorithm, &new.key_id)
-            });
-            match known {
-                Some((_, _, known)) if known.json != new.json => {
-                    return Err(StoreError::Exists(format!("{}:{}", new.algorithm, new.key_id)));
-                }
-                Some(_) => {}
-                None => new_keys.push((user_id.clone(), device_id.clone(), new)),
-            }
-        }
-        keys.one_time.extend(new_keys);
-        for new in fallback_keys {
-            let place = (user_id.clone(), device_id.clone(), new.algorithm.clone());
-            if keys.fallback.get(&place).is_none_or(|(known, _)| *known != new) {
-                keys.fallback.insert(place, (new, false));
-            }
-        }
         let Some(json) = device_keys else { return Ok(false) };
         let known = keys.devices.insert((user_id.clone(), device_id.clone()), json.clone());
         if known == Some(json) {
@@ -189,23 +155,6 @@ impl Data {
         self.forget_signatures(&user_id, &device_id);
         self.keys_changed(user_id, None);
         Ok(true)
-    }
-
-    fn claim_key(&mut self, wanted: WantedKey) -> Option<ClaimedKey> {
-        let keys = &mut self.e2ee;
-        let is_it = |(user, device, key): &(UserId, String, NewKey)| {
-            (user, device, &key.algorithm) == (&wanted.user_id, &wanted.device_id, &wanted.algorithm)
-        };
-        let key = match keys.one_time.iter().position(is_it) {
-            Some(index) => keys.one_time.remove(index).2,
-            None => {
-                let place = (wanted.user_id.clone(), wanted.device_id.clone(), wanted.algorithm.clone());
-                let (key, used) = keys.fallback.get_mut(&place)?;
-                *used = true;
-                key.clone()
-            }
-        };
-        Some(ClaimedKey { wanted, key_id: key.key_id, json: key.json })
     }
 
     fn user_keys(&self, user_id: UserId, viewer: &UserId) -> UserKeys {

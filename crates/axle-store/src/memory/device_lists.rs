@@ -10,6 +10,9 @@ use super::MemoryStore;
 use super::data::Data;
 use crate::{DeviceLists, MAX_REMOTE_LISTS, NewEdu, RemoteDevices, StoreError, ToldDevices, UntoldDevices};
 
+/// What a list is as of that nobody has asked for: before every member event, so that it is good for nobody.
+const NOT_ASKED_FOR: i64 = -1;
+
 /// Lists that were told and learnt.
 #[derive(Default)]
 pub(super) struct ListData {
@@ -78,13 +81,7 @@ impl DeviceLists for MemoryStore {
             if data.keys_changed_at(&devices.user_id).is_some_and(|changed| changed > as_of) {
                 return Ok(false);
             }
-            let remote = &mut data.device_lists.remote;
-            remote.insert(devices.user_id.clone(), (as_of, devices));
-            if remote.len() > MAX_REMOTE_LISTS
-                && let Some(oldest) = remote.iter().min_by_key(|(_, (as_of, _))| *as_of).map(|(user, _)| user.clone())
-            {
-                remote.remove(&oldest);
-            }
+            data.device_lists.keep(devices, as_of);
             Ok(true)
         })
         .await
@@ -93,16 +90,18 @@ impl DeviceLists for MemoryStore {
     async fn remote_devices_changed(&self, of: &UserId, devices: Option<RemoteDevices>) -> Result<bool, StoreError> {
         let of = of.clone();
         self.write(move |data| {
-            let remote = &mut data.device_lists.remote;
-            match devices {
-                Some(devices) => remote.get_mut(&of).into_iter().for_each(|(_, list)| *list = devices.clone()),
-                None => drop(remote.remove(&of)),
-            }
             let key = ("m.room.member".to_owned(), of.to_string());
             let is_anywhere = data
                 .rooms
                 .values()
                 .any(|room| room.state.get(&key).is_some_and(|member| member.membership == Some(Membership::Join)));
+            let lists = &mut data.device_lists;
+            match (devices, lists.remote.get_mut(&of)) {
+                (Some(devices), Some((_, list))) => *list = devices,
+                (Some(devices), None) if is_anywhere => lists.keep(devices, NOT_ASKED_FOR),
+                (Some(_), None) => {}
+                (None, _) => drop(lists.remote.remove(&of)),
+            }
             if is_anywhere {
                 data.remote_keys_changed(of);
             }
@@ -113,6 +112,16 @@ impl DeviceLists for MemoryStore {
 }
 
 impl ListData {
+    /// Keeps a list, and no more lists than that many.
+    fn keep(&mut self, devices: RemoteDevices, as_of: i64) {
+        self.remote.insert(devices.user_id.clone(), (as_of, devices));
+        if self.remote.len() > MAX_REMOTE_LISTS
+            && let Some(oldest) = self.remote.iter().min_by_key(|(_, (as_of, _))| *as_of).map(|(user, _)| user.clone())
+        {
+            self.remote.remove(&oldest);
+        }
+    }
+
     /// The devices of a local user changed.
     pub(super) fn changed(&mut self, user_id: &UserId, stream: i64) {
         self.own.entry(user_id.clone()).or_default().changed = stream;

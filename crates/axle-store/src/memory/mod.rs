@@ -28,6 +28,7 @@ mod login_tokens;
 mod media;
 mod media_administration;
 mod oauth;
+mod one_time_keys;
 mod operator;
 mod profiles;
 mod pushers;

@@ -1,24 +1,19 @@
 //! Published keys of local users.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use axle_protocol::UserId;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::error::damaged;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
-use super::{SqliteStore, device_lists};
-use crate::{
-    ClaimedKey, CrossSigningKey, DeviceKeys, KeyCounts, KeySignature, KeyUpload, KeyUsage, PublishedDevice, StoreError,
-    UserKeys, WantedKey,
-};
+use super::{SqliteStore, device_lists, one_time_keys};
+use crate::{CrossSigningKey, DeviceKeys, KeySignature, KeyUpload, KeyUsage, PublishedDevice, StoreError, UserKeys};
 
 /// `key_change.reader` of what everyone may see.
 const EVERYONE: &str = "";
 /// Tables with rows of a device, all keyed by `user_id` and `device_id`.
-const DEVICE_TABLES: [&str; 3] = ["device_key", "one_time_key", "fallback_key"];
+const DEVICE_TABLES: [&str; 4] = ["device_key", "one_time_key", "fallback_key", "used_key"];
 
 /// Whether user `?1` and another are both in a room, as SQL; the other's id goes between.
 const SHARE_A_ROOM: [&str; 2] = [
@@ -33,19 +28,6 @@ const SHARE_A_ROOM: [&str; 2] = [
 impl DeviceKeys for SqliteStore {
     async fn upload_keys(&self, upload: KeyUpload) -> Result<bool, StoreError> {
         self.write(move |tx| upload_keys(tx, &upload)).await
-    }
-
-    async fn key_counts(&self, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError> {
-        let (user_id, device_id) = (user_id.clone(), device_id.to_owned());
-        self.read(move |conn| key_counts(conn, &user_id, &device_id)).await
-    }
-
-    async fn claim_keys(&self, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, StoreError> {
-        self.write(move |tx| {
-            let claimed = wanted.iter().map(|wanted| claim(tx.conn, wanted));
-            Ok(claimed.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-        })
-        .await
     }
 
     async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError> {
@@ -97,8 +79,9 @@ impl DeviceKeys for SqliteStore {
     }
 }
 
-/// Forgets the keys of devices that are logged out; all of the user's if `device_id` is `None`.
-pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>) -> Result<(), StoreError> {
+/// Forgets the keys of a device, or of all of the user's if `device_id` is `None`. Returns whether identity keys were among
+/// them.
+pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>) -> Result<bool, StoreError> {
     let which = params![user_id.as_str(), device_id];
     tx.conn
         .prepare_cached(
@@ -112,7 +95,10 @@ pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>)
         let removed = tx.conn.prepare_cached(&sql)?.execute(which)?;
         published |= table == "device_key" && removed > 0;
     }
-    if published { changed(tx, user_id.as_str(), EVERYONE) } else { Ok(()) }
+    if published {
+        changed(tx, user_id.as_str(), EVERYONE)?;
+    }
+    Ok(published)
 }
 
 /// A device got another name, which is told along with its keys.
@@ -125,39 +111,8 @@ pub(super) fn renamed(tx: &mut Tx<'_>, user_id: &UserId, device_id: &str) -> Res
 }
 
 pub(super) fn upload_keys(tx: &mut Tx<'_>, upload: &KeyUpload) -> Result<bool, StoreError> {
+    one_time_keys::upload(tx.conn, upload)?;
     let (user_id, device_id) = (upload.user_id.as_str(), upload.device_id.as_str());
-    for key in &upload.one_time_keys {
-        let known: Option<String> = tx
-            .conn
-            .prepare_cached(
-                "SELECT json FROM one_time_key WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 AND key_id = ?4",
-            )?
-            .query_row([user_id, device_id, &key.algorithm, &key.key_id], |row| row.get(0))
-            .optional()?;
-        if known.is_some_and(|known| known != key.json) {
-            return Err(StoreError::Exists(format!("{}:{}", key.algorithm, key.key_id)));
-        }
-    }
-    for key in &upload.one_time_keys {
-        tx.conn
-            .prepare_cached(
-                "INSERT OR IGNORE INTO one_time_key (user_id, device_id, algorithm, key_id, json)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute([user_id, device_id, &key.algorithm, &key.key_id, &key.json])?;
-    }
-    for key in &upload.fallback_keys {
-        // The same key again is as used as it was.
-        tx.conn
-            .prepare_cached(
-                "INSERT INTO fallback_key (user_id, device_id, algorithm, key_id, json, used)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0)
-                 ON CONFLICT (user_id, device_id, algorithm) DO UPDATE
-                 SET key_id = excluded.key_id, json = excluded.json, used = 0
-                 WHERE key_id <> excluded.key_id OR json <> excluded.json",
-            )?
-            .execute([user_id, device_id, &key.algorithm, &key.key_id, &key.json])?;
-    }
     match &upload.device_keys {
         Some(json) => put_device_keys(tx, user_id, device_id, json),
         None => Ok(false),
@@ -180,39 +135,6 @@ fn put_device_keys(tx: &mut Tx<'_>, user_id: &str, device_id: &str, json: &str) 
         .execute([user_id, device_id])?;
     changed(tx, user_id, EVERYONE)?;
     Ok(true)
-}
-
-fn key_counts(conn: &Connection, user_id: &UserId, device_id: &str) -> Result<KeyCounts, StoreError> {
-    let key = [user_id.as_str(), device_id];
-    let mut left = conn.prepare_cached(
-        "SELECT algorithm, count(*) FROM one_time_key WHERE user_id = ?1 AND device_id = ?2 GROUP BY algorithm",
-    )?;
-    let one_time = all(&mut left, key, |row| Ok((row.get(0)?, rows::count(row, 1)?)))?;
-    let mut unused =
-        conn.prepare_cached("SELECT algorithm FROM fallback_key WHERE user_id = ?1 AND device_id = ?2 AND used = 0")?;
-    let unused_fallback = all(&mut unused, key, |row| Ok(row.get(0)?))?;
-    Ok(KeyCounts { one_time: BTreeMap::from_iter(one_time), unused_fallback })
-}
-
-fn claim(conn: &Connection, wanted: &WantedKey) -> Result<Option<ClaimedKey>, StoreError> {
-    let key = [wanted.user_id.as_str(), &wanted.device_id, &wanted.algorithm];
-    let mut oldest = conn.prepare_cached(
-        "DELETE FROM one_time_key WHERE id =
-             (SELECT id FROM one_time_key WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 ORDER BY id LIMIT 1)
-         RETURNING key_id, json",
-    )?;
-    let mut fallback = conn.prepare_cached(
-        "UPDATE fallback_key SET used = 1 WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3
-         RETURNING key_id, json",
-    )?;
-    for find in [&mut oldest, &mut fallback] {
-        let found =
-            all(find, key, |row| Ok(ClaimedKey { wanted: wanted.clone(), key_id: row.get(0)?, json: row.get(1)? }))?;
-        if let Some(claimed) = found.into_iter().next() {
-            return Ok(Some(claimed));
-        }
-    }
-    Ok(None)
 }
 
 fn user_keys(conn: &Connection, user_id: UserId, viewer: &UserId) -> Result<UserKeys, StoreError> {

@@ -10,6 +10,9 @@ use super::writer::Tx;
 use super::{SqliteStore, edus};
 use crate::{DeviceLists, MAX_REMOTE_LISTS, NewEdu, RemoteDevices, StoreError, ToldDevices, UntoldDevices};
 
+/// What a list is as of that nobody has asked for: before every member event, so that it is good for nobody.
+const NOT_ASKED_FOR: i64 = -1;
+
 #[async_trait]
 impl DeviceLists for SqliteStore {
     async fn untold_devices(&self, limit: usize) -> Result<Vec<UntoldDevices>, StoreError> {
@@ -110,35 +113,48 @@ fn put_remote(tx: &Tx<'_>, devices: &RemoteDevices, as_of: i64) -> Result<bool, 
     if integer(tx.conn, changed, [user])?.is_some_and(|changed| changed > as_of) {
         return Ok(false);
     }
+    keep_remote(tx, devices, as_of)?;
+    Ok(true)
+}
+
+/// Keeps a list in the place of the user's last one, and no more lists than that many.
+fn keep_remote(tx: &Tx<'_>, devices: &RemoteDevices, as_of: i64) -> Result<(), StoreError> {
     tx.conn
         .prepare_cached(
             "INSERT OR REPLACE INTO remote_device_list (user_id, as_of, stream_id, json) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute(params![user, as_of, devices.stream_id, devices.json])?;
+        .execute(params![devices.user_id.as_str(), as_of, devices.stream_id, devices.json])?;
     tx.conn
         .prepare_cached(
             "DELETE FROM remote_device_list WHERE user_id IN
                  (SELECT user_id FROM remote_device_list ORDER BY as_of DESC LIMIT -1 OFFSET ?1)",
         )?
         .execute([MAX_REMOTE_LISTS as i64])?;
-    Ok(true)
+    Ok(())
 }
 
 fn remote_changed(tx: &mut Tx<'_>, of: &UserId, devices: Option<&RemoteDevices>) -> Result<bool, StoreError> {
-    match devices {
-        Some(devices) => tx
-            .conn
-            .prepare_cached("UPDATE remote_device_list SET stream_id = ?2, json = ?3 WHERE user_id = ?1")?
-            .execute(params![of.as_str(), devices.stream_id, devices.json])?,
-        None => tx.conn.prepare_cached("DELETE FROM remote_device_list WHERE user_id = ?1")?.execute([of.as_str()])?,
-    };
     let is_anywhere = "SELECT EXISTS (SELECT 1 FROM current_state WHERE event_type = 'm.room.member'
                            AND membership = 'join' AND state_key = ?1)";
-    if integer(tx.conn, is_anywhere, [of.as_str()])? != Some(1) {
-        return Ok(false);
+    let is_anywhere = integer(tx.conn, is_anywhere, [of.as_str()])? == Some(1);
+    match devices {
+        Some(devices) => {
+            let known = tx
+                .conn
+                .prepare_cached("UPDATE remote_device_list SET stream_id = ?2, json = ?3 WHERE user_id = ?1")?
+                .execute(params![of.as_str(), devices.stream_id, devices.json])?;
+            if known == 0 && is_anywhere {
+                keep_remote(tx, devices, NOT_ASKED_FOR)?;
+            }
+        }
+        None => {
+            tx.conn.prepare_cached("DELETE FROM remote_device_list WHERE user_id = ?1")?.execute([of.as_str()])?;
+        }
     }
-    mark_changed(tx, of.as_str())?;
-    Ok(true)
+    if is_anywhere {
+        mark_changed(tx, of.as_str())?;
+    }
+    Ok(is_anywhere)
 }
 
 fn remote_devices(row: &Row<'_>) -> Result<RemoteDevices, StoreError> {

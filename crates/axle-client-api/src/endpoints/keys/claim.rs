@@ -14,7 +14,7 @@ use super::elsewhere::{self, Unreachable};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
 use crate::session::Session;
-use crate::state::Api;
+use crate::state::{Api, now_ms};
 
 /// Keys that one request may claim.
 const MAX_KEYS: usize = 5_000;
@@ -65,7 +65,7 @@ pub(crate) async fn claim(api: Api, session: Session, request: Request) -> ApiRe
     };
     let (answers, failures) = elsewhere::ask(remote, request.timeout, ask).await;
     response.failures.extend(failures);
-    let here = if local.is_empty() { Vec::new() } else { api.store.claim_keys(local).await? };
+    let here = if local.is_empty() { Vec::new() } else { api.store.claim_keys(local, now_ms()).await? };
     for claimed in here.into_iter().chain(answers.into_iter().flatten()) {
         let WantedKey { user_id, device_id, algorithm } = claimed.wanted;
         let key = RawValue::from_string(claimed.json).map_err(|error| {

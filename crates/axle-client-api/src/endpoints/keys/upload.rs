@@ -14,7 +14,7 @@ use crate::json_request::json_request;
 use crate::json_response::JsonResponse;
 use crate::key_object;
 use crate::session::Session;
-use crate::state::Api;
+use crate::state::{Api, now_ms};
 use crate::sync::extensions::e2ee;
 
 /// One-time keys that a device may have at once.
@@ -66,7 +66,7 @@ pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiR
     if changes {
         store(&api, &session, upload).await?;
     }
-    let left = api.store.key_counts(&session.user_id, &session.device_id).await?;
+    let left = api.store.key_counts(&session.user_id, &session.device_id, now_ms()).await?;
     Ok(JsonResponse(Response { one_time_key_counts: e2ee::counts(left.one_time) }))
 }
 
@@ -88,12 +88,13 @@ pub(crate) fn key_upload(
         device_keys: identity.map(|keys| device_keys(user_id, device_id, keys)).transpose()?,
         one_time_keys: one_time.into_iter().map(new_key).collect::<Result<_, _>>()?,
         fallback_keys: fallback.into_iter().map(new_key).collect::<Result<_, _>>()?,
+        forget: None,
     })
 }
 
 async fn store(api: &Api, session: &Session, upload: KeyUpload) -> ApiResult<()> {
     api.limits.changes.take(session.user_id.as_str())?;
-    let left = api.store.key_counts(&session.user_id, &session.device_id).await?;
+    let left = api.store.key_counts(&session.user_id, &session.device_id, now_ms()).await?;
     let left = usize::try_from(left.one_time.values().sum::<u64>()).unwrap_or(usize::MAX);
     check_number(left.saturating_add(upload.one_time_keys.len()))?;
     match api.store.upload_keys(upload).await {
@@ -139,7 +140,8 @@ fn new_key((id, key): (String, Box<RawValue>)) -> Result<NewKey, MatrixError> {
     if !value.is_object() && !value.is_string() {
         return Err(MatrixError::bad_json("A key is an object or a string."));
     }
-    Ok(NewKey { algorithm: algorithm.into(), key_id: key_id.into(), json: canonical_json::to_string(&value) })
+    let json = canonical_json::to_string(&value);
+    Ok(NewKey { algorithm: algorithm.into(), key_id: key_id.into(), json, end: None })
 }
 
 json_request!(Request, like ruma_upload::Request, authentication: AccessToken, response: JsonResponse<Response>);

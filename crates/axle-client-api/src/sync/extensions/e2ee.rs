@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::ApiResult;
 use crate::session::Session;
-use crate::state::Api;
+use crate::state::{Api, now_ms};
 use crate::sync::membership;
 use crate::visibility::member_of;
 
@@ -41,7 +41,7 @@ pub(crate) struct OwnKeys {
 
 /// What the device that syncs has left.
 pub(crate) async fn own_keys(api: &Api, session: &Session) -> ApiResult<OwnKeys> {
-    let left = api.store.key_counts(&session.user_id, &session.device_id).await?;
+    let left = api.store.key_counts(&session.user_id, &session.device_id, now_ms()).await?;
     Ok(OwnKeys { one_time_keys_count: counts(left.one_time), unused_fallback_key_types: left.unused_fallback })
 }
 

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use axle_protocol::EventId;
 use axle_store::sqlite::{Options, SqliteStore, Synchronous};
-use axle_store::{NewEvent, PendingLpdu, Store};
+use axle_store::{KeyUpload, NewEvent, PendingLpdu, Store};
 use disk::{Counted, Disk, Random, Survival, Taken};
 use tokio::sync::RwLock;
 
 use crate::suite::fixtures::*;
+use crate::suite::one_time_keys::{claim, key, upload};
 
 const WRITERS: usize = 6;
 /// Longer than any run takes.
@@ -45,7 +46,7 @@ impl Acknowledged {
     }
 }
 
-/// Appends to a room of its own until told to stop: events of all sizes, now and then an LPDU.
+/// Appends to a room of its own until told to stop: events of all sizes, now and then an LPDU. Claims keys, too.
 async fn write_on(store: Arc<dyn Store>, writer: usize, done: Arc<Acknowledged>, go_on: Arc<RwLock<bool>>) {
     let mut random = Random(0x5eed + writer as u64);
     let room_id = make_room(&store, &format!("r{writer}")).await;
@@ -70,6 +71,13 @@ async fn write_on(store: Arc<dyn Store>, writer: usize, done: Arc<Acknowledged>,
             let lpdu = PendingLpdu { id: 0, room_id: room_id.clone(), lpdu_hash, json: "{}".into(), client_txn: None };
             let id = store.queue_lpdu(lpdu).await.unwrap();
             done.add(format!("lpdu {id}"));
+        }
+        if random.below(4) == 0 {
+            let device_id = format!("W{writer}");
+            let key = key(&position.to_string(), "{}");
+            store.upload_keys(KeyUpload { one_time_keys: vec![key], ..upload("a", &device_id) }).await.unwrap();
+            let key_id = claim(&store, &device_id, "curve").await.unwrap();
+            done.add(format!("claim {device_id} {key_id}"));
         }
     }
 }
@@ -119,9 +127,14 @@ async fn missing(folder: &Path, expected: &[String]) -> Result<Vec<String>, Stri
     let lpdus = store.pending_lpdus(None).await.map_err(|error| error.to_string())?;
     let mut missing = Vec::new();
     for id in expected {
-        let there = match id.strip_prefix("lpdu ") {
-            Some(lpdu) => lpdus.iter().any(|it| it.id.to_string() == lpdu),
-            None => store.event(&EventId::parse(id).unwrap()).await.map_err(|error| error.to_string())?.is_some(),
+        let there = match id.split(' ').collect::<Vec<_>>()[..] {
+            ["lpdu", lpdu] => lpdus.iter().any(|it| it.id.to_string() == lpdu),
+            // A key that was given out is gone.
+            ["claim", device_id, key_id] => {
+                let names = store.key_names(&user("a"), device_id, 0).await.map_err(|error| error.to_string())?;
+                names.one_time.iter().all(|name| name.key_id != key_id)
+            }
+            _ => store.event(&EventId::parse(id).unwrap()).await.map_err(|error| error.to_string())?.is_some(),
         };
         if !there {
             missing.push(id.clone());

@@ -11,6 +11,7 @@ async fn put(store: &Arc<dyn Store>, device_id: &str, token: u8, data: &str) -> 
         device_keys: Some(format!(r#"{{"of":"{device_id}"}}"#)),
         one_time_keys: vec![],
         fallback_keys: vec![],
+        forget: None,
     };
     store.put_dehydrated_device(device("a", device_id, token), data, keys).await
 }

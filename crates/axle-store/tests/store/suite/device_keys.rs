@@ -1,58 +1,13 @@
 use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
-use axle_store::{CrossSigningKey, KeySignature, KeyUpload, KeyUsage, NewKey, Store, StoreError, UserKeys, WantedKey};
+use axle_store::{CrossSigningKey, KeySignature, KeyUpload, KeyUsage, Store, UserKeys};
 
 use super::fixtures::*;
-
-fn upload(who: &str, device_id: &str) -> KeyUpload {
-    KeyUpload {
-        user_id: user(who),
-        device_id: device_id.into(),
-        device_keys: None,
-        one_time_keys: Vec::new(),
-        fallback_keys: Vec::new(),
-    }
-}
-
-fn key(id: &str, json: &str) -> NewKey {
-    NewKey { algorithm: "curve".into(), key_id: id.into(), json: json.into() }
-}
-
-async fn claim(store: &Arc<dyn Store>, device_id: &str, algorithm: &str) -> Option<String> {
-    let wanted = WantedKey { user_id: user("a"), device_id: device_id.into(), algorithm: algorithm.into() };
-    let claimed = store.claim_keys(vec![wanted.clone()]).await.unwrap().pop()?;
-    assert_eq!(claimed.wanted, wanted);
-    Some(claimed.key_id)
-}
+use super::one_time_keys::{claim, key, upload};
 
 async fn seen(store: &Arc<dyn Store>, who: &str, viewer: &str) -> UserKeys {
     store.user_keys(vec![user(who)], &user(viewer)).await.unwrap().pop().unwrap()
-}
-
-pub(crate) async fn claimed_once_and_in_order(store: Arc<dyn Store>) {
-    let keys = vec![key("z", "1"), key("b", "2"), key("c", "3")];
-    let new = KeyUpload { one_time_keys: keys, fallback_keys: vec![key("f", "4")], ..upload("a", "ONE") };
-    assert!(!store.upload_keys(new.clone()).await.unwrap(), "no news to others");
-    store.upload_keys(new).await.unwrap();
-    let counts = store.key_counts(&user("a"), "ONE").await.unwrap();
-    assert_eq!((counts.one_time["curve"], counts.unused_fallback), (3, vec!["curve".to_owned()]));
-    let other = KeyUpload { one_time_keys: vec![key("n", "9"), key("c", "other")], ..upload("a", "ONE") };
-    let refused = store.upload_keys(other).await;
-    assert!(matches!(&refused, Err(StoreError::Exists(id)) if id == "curve:c"), "{refused:?}");
-    assert_eq!(store.key_counts(&user("a"), "ONE").await.unwrap().one_time["curve"], 3, "nothing of it was stored");
-    for expected in ["z", "b", "c", "f", "f"] {
-        assert_eq!(claim(&store, "ONE", "curve").await.as_deref(), Some(expected));
-    }
-    assert_eq!(store.key_counts(&user("a"), "ONE").await.unwrap(), Default::default());
-    assert_eq!(claim(&store, "ONE", "other").await, None);
-    assert_eq!(claim(&store, "TWO", "curve").await, None);
-    let again = KeyUpload { fallback_keys: vec![key("f", "4")], ..upload("a", "ONE") };
-    store.upload_keys(again).await.unwrap();
-    assert!(store.key_counts(&user("a"), "ONE").await.unwrap().unused_fallback.is_empty(), "still used");
-    let fresh = KeyUpload { fallback_keys: vec![key("g", "5")], ..upload("a", "ONE") };
-    store.upload_keys(fresh).await.unwrap();
-    assert_eq!(store.key_counts(&user("a"), "ONE").await.unwrap().unused_fallback, ["curve"]);
 }
 
 pub(crate) async fn changes_for_who_shares_a_room(store: Arc<dyn Store>) {

@@ -21,6 +21,7 @@ async fn upload(store: &Arc<dyn Store>, keys: &str) {
         device_keys: Some(keys.into()),
         one_time_keys: vec![],
         fallback_keys: vec![],
+        forget: None,
     };
     store.upload_keys(upload).await.unwrap();
 }
@@ -82,4 +83,18 @@ pub(crate) async fn updates_are_news(store: Arc<dyn Store>) {
     assert_eq!(store.known_remote_devices(&carol()).await.unwrap(), None);
     // Only this server's users are told of elsewhere.
     assert!(store.untold_devices(9).await.unwrap().is_empty());
+}
+
+pub(crate) async fn told_without_being_asked(store: Arc<dyn Store>) {
+    let told = RemoteDevices { stream_id: None, ..list(1) };
+    assert!(!store.remote_devices_changed(&carol(), Some(told.clone())).await.unwrap());
+    assert_eq!(store.known_remote_devices(&carol()).await.unwrap(), None, "she is in no room");
+    let room_id = make_room(&store, "r").await;
+    put(&store, &room_id, vec![member("carol", 2, &carol(), Membership::Join)]).await;
+    assert!(store.remote_devices_changed(&carol(), Some(told.clone())).await.unwrap());
+    assert_eq!(store.known_remote_devices(&carol()).await.unwrap(), Some(told));
+    assert!(good(&store, "alice").await.is_empty(), "there may be more than was told");
+    let now = store.max_stream().await.unwrap();
+    assert!(store.put_remote_devices(list(2), now).await.unwrap());
+    assert_eq!(good(&store, "alice").await, [list(2)]);
 }

@@ -37,6 +37,7 @@ pub(crate) async fn named_and_seen(store: Arc<dyn Store>) {
         device_keys: Some("{}".into()),
         one_time_keys: Vec::new(),
         fallback_keys: Vec::new(),
+        forget: None,
     };
     store.upload_keys(keys).await.unwrap();
     let before = store.max_stream().await.unwrap();

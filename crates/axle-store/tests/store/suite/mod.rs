@@ -23,6 +23,7 @@ pub(crate) mod lpdus;
 pub(crate) mod media;
 pub(crate) mod media_administration;
 pub(crate) mod oauth;
+pub(crate) mod one_time_keys;
 pub(crate) mod operator;
 pub(crate) mod out_of_room;
 pub(crate) mod profiles;
@@ -90,8 +91,10 @@ macro_rules! full_suite {
             profiles: name_and_avatar, further_fields;
             user_directory: by_id_and_name, whom_one_may_know_of, a_redacted_name_is_not_found;
             devices: logged_in_and_out, named_and_seen, tokens_follow_each_other;
-            device_keys: claimed_once_and_in_order, changes_for_who_shares_a_room,
-                signatures_are_for_those_concerned, a_device_takes_its_keys_with_it;
+            device_keys: changes_for_who_shares_a_room, signatures_are_for_those_concerned,
+                a_device_takes_its_keys_with_it;
+            one_time_keys: claimed_once_and_in_order, none_after_its_end, a_repeated_upload_brings_none_back, taken_back,
+                those_of_other_identity_keys_are_forgotten, claimed_by_many_at_once, never_given_out_twice;
             dehydrated: one_a_user, none_of_an_account_that_ended;
             delayed_events: sent_in_time_and_once, transactions_and_limits, none_of_an_account_that_ended;
             directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,
@@ -100,7 +103,7 @@ macro_rules! full_suite {
             pushers: set_replaced_and_removed, one_key_of_several_users, a_device_takes_its_pushers_with_it,
                 a_user_has_so_many_pushers;
             search: by_words_and_room, by_what_it_is_in, nothing_redacted, in_pages;
-            device_lists: changes_are_told_once, good_while_a_room_is_shared, updates_are_news;
+            device_lists: changes_are_told_once, good_while_a_room_is_shared, updates_are_news, told_without_being_asked;
             edus: in_order_until_acknowledged, the_newest_of_a_subject, no_more_than_so_many;
             to_device: queued_once_and_removed, a_device_takes_its_messages_with_it,
                 what_goes_elsewhere_is_queued_with_it, received_once_and_not_without_end;

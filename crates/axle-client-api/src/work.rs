@@ -1,11 +1,12 @@
 //! What the API does without being asked: it tells push gateways and application services, makes messages searchable,
 //! removes files of other servers, sends delayed events, and tells other servers who is there.
+//! removes files of other servers and keys that have ended, and sends delayed events.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::Api;
-use crate::{appservice, delayed, media, presence, push, search};
+use crate::{appservice, delayed, media, presence, push, search, expired_keys};
 
 /// What the API does beside answering requests.
 #[must_use = "to be run as long as requests are answered"]
@@ -29,6 +30,7 @@ impl Work {
                 media::keep_remote_media_small(&api),
                 delayed::send_in_time(&api),
                 presence::tell_servers(&api),
+                expired_keys::forget(&api),
             )
         };
         tokio::select! {

@@ -13,7 +13,7 @@ const VERSIONS: [&str; 18] = [
 ];
 
 /// What there is beyond Matrix; docs/client-server-api.md describes it.
-const OWN_FEATURES: [&str; 2] = ["im.axle.hub_server", "im.axle.hub_faults"];
+const OWN_FEATURES: [&str; 3] = ["im.axle.hub_server", "im.axle.hub_faults", "im.axle.keys.v1"];
 
 /// What there is of later versions of Matrix, and of proposals to it, and what clients look for under its older name: pings
 /// of application services (1.7), media for who is logged in (1.11), further fields of profiles (1.16), dehydrated devices,

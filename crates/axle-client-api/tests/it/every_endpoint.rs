@@ -123,6 +123,8 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/keys/upload".into()),
         post("/_matrix/client/v3/keys/query".into()),
         post("/_matrix/client/v3/keys/claim".into()),
+        get("/_matrix/client/unstable/im.axle.keys.v1/list".into()),
+        post("/_matrix/client/unstable/im.axle.keys.v1/withdraw".into()),
         get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
         put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
         get("/_matrix/client/unstable/org.matrix.msc4140/delayed_events".into()),

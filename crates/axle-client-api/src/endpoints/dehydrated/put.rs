@@ -15,6 +15,7 @@ use crate::endpoint::{RawRequest, respond};
 use crate::endpoints::keys::upload;
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
+use crate::mls_keys;
 use crate::session::{self, Session};
 use crate::state::{Api, now_ms};
 use crate::sync::extensions::e2ee;
@@ -53,6 +54,7 @@ pub(crate) async fn put(api: Api, session: Session, request: RawRequest) -> ApiR
         request.fallback_keys,
     )?;
     api.limits.changes.take(session.user_id.as_str())?;
+    let keys = mls_keys::check(&api, keys).await?;
     let device = Device {
         user_id: session.user_id.clone(),
         device_id: device_id.clone(),

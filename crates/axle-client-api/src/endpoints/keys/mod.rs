@@ -4,16 +4,24 @@ mod changes;
 mod claim;
 mod device_signing_upload;
 mod elsewhere;
+mod list;
 mod query;
 mod send_to_device;
 mod signatures_upload;
 pub(super) mod upload;
+mod withdraw;
 
 use axle_protocol::UserId;
+use http::Method;
 use ruma::OwnedUserId;
 
 use crate::endpoint::Endpoints;
 use crate::state::Api;
+
+/// Where a device sees what it has left to give out (Matrix's proposal 4256 has it, without a path of its own).
+const LIST_PATHS: [&str; 1] = ["/_matrix/client/unstable/im.axle.keys.v1/list"];
+/// Where a device takes back what it has published.
+const WITHDRAW_PATHS: [&str; 1] = ["/_matrix/client/unstable/im.axle.keys.v1/withdraw"];
 
 /// The routes of this subject.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
@@ -25,6 +33,8 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(device_signing_upload::device_signing_upload)
         .authed(signatures_upload::signatures_upload)
         .authed(send_to_device::send_to_device)
+        .authed_raw(Method::GET, &LIST_PATHS, list::list)
+        .authed_raw(Method::POST, &WITHDRAW_PATHS, withdraw::withdraw)
 }
 
 /// Whom a request asks about.

@@ -13,12 +13,13 @@ use crate::error::ApiResult;
 use crate::json_request::json_request;
 use crate::json_response::JsonResponse;
 use crate::key_object;
+use crate::mls_keys;
 use crate::session::Session;
 use crate::state::{Api, now_ms};
 use crate::sync::extensions::e2ee;
 
 /// One-time keys that a device may have at once.
-const MAX_ONE_TIME_KEYS: usize = 5_000;
+pub(super) const MAX_ONE_TIME_KEYS: usize = 5_000;
 /// Fallback keys in a request: one an algorithm.
 const MAX_FALLBACK_KEYS: usize = 16;
 /// The longest id of a key, algorithm included.
@@ -66,11 +67,16 @@ pub(crate) async fn upload(api: Api, session: Session, request: Request) -> ApiR
     if changes {
         store(&api, &session, upload).await?;
     }
+    left(&api, &session).await
+}
+
+/// What the device has left.
+pub(crate) async fn left(api: &Api, session: &Session) -> ApiResult<JsonResponse<Response>> {
     let left = api.store.key_counts(&session.user_id, &session.device_id, now_ms()).await?;
     Ok(JsonResponse(Response { one_time_key_counts: e2ee::counts(left.one_time) }))
 }
 
-/// Checks what a client publishes for a device.
+/// Checks what a client publishes for a device, except for what [`mls_keys::check`] does.
 pub(crate) fn key_upload(
     user_id: &UserId,
     device_id: &str,
@@ -97,6 +103,7 @@ async fn store(api: &Api, session: &Session, upload: KeyUpload) -> ApiResult<()>
     let left = api.store.key_counts(&session.user_id, &session.device_id, now_ms()).await?;
     let left = usize::try_from(left.one_time.values().sum::<u64>()).unwrap_or(usize::MAX);
     check_number(left.saturating_add(upload.one_time_keys.len()))?;
+    let upload = mls_keys::check(api, upload).await?;
     match api.store.upload_keys(upload).await {
         Ok(true) => e2ee::tell_changed(api, &session.user_id).await,
         Ok(false) => Ok(()),
@@ -127,11 +134,16 @@ fn device_keys(user_id: &UserId, device_id: &str, keys: &RawValue) -> Result<Str
     Ok(canonical_json::object_to_string(&object))
 }
 
-fn new_key((id, key): (String, Box<RawValue>)) -> Result<NewKey, MatrixError> {
+/// The algorithm in the id of a key, and the rest of it.
+pub(super) fn split_id(id: &str) -> Result<(&str, &str), MatrixError> {
     let named = id.split_once(':').filter(|(algorithm, key_id)| !algorithm.is_empty() && !key_id.is_empty());
-    let (algorithm, key_id) = named
+    named
         .filter(|_| id.len() <= MAX_KEY_ID_BYTES)
-        .ok_or_else(|| MatrixError::invalid_param(format!("{id:?} is not the id of a key.")))?;
+        .ok_or_else(|| MatrixError::invalid_param(format!("{id:?} is not the id of a key.")))
+}
+
+fn new_key((id, key): (String, Box<RawValue>)) -> Result<NewKey, MatrixError> {
+    let (algorithm, key_id) = split_id(&id)?;
     if key.get().len() > key_object::MAX_KEY_BYTES {
         return Err(MatrixError::too_large(format!("A key has at most {} bytes.", key_object::MAX_KEY_BYTES)));
     }

@@ -3,6 +3,7 @@
 mod cross_signing;
 mod dehydrated;
 mod devices;
+mod mls;
 mod to_device;
 
 use serde_json::{Value, json};

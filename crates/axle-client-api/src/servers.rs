@@ -1,6 +1,7 @@
 //! The door to other servers, for what is no event: keys of their users, and what they are told of ours.
 
 use std::time::Duration;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
@@ -45,16 +46,22 @@ pub struct PresenceUpdate {
 /// What the endpoints need of other servers. Every call that waits for one ends by itself.
 #[async_trait]
 pub trait OtherServers: Send + Sync + 'static {
-    /// What users of a server publish, with the signatures that `viewer` may see. Who is not there is left out.
+    /// What users of a server publish, with the signatures that `viewer` may see. Who is not there is left out. Of each the
+    /// devices that are of interest, all if none are named; there may be others in the answer.
     async fn user_keys(
         &self,
         server: &ServerName,
         viewer: &UserId,
-        of: Vec<UserId>,
+        of: BTreeMap<UserId, Vec<String>>,
     ) -> Result<Vec<UserKeys>, MatrixError>;
 
-    /// Claims keys of devices of a server's users. What is not there is left out.
-    async fn claim_keys(&self, server: &ServerName, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, MatrixError>;
+    /// Claims keys of devices of a server's users for `viewer`. What is not there, or not as it has to be, is left out.
+    async fn claim_keys(
+        &self,
+        server: &ServerName,
+        viewer: &UserId,
+        wanted: Vec<WantedKey>,
+    ) -> Result<Vec<ClaimedKey>, MatrixError>;
 
     /// The EDUs that bring messages to other servers, to be stored.
     fn to_device(&self, sender: &UserId, event_type: &str, messages: &[MessageElsewhere]) -> Vec<NewEdu>;

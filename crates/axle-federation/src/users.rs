@@ -55,10 +55,44 @@ pub struct QueriedKeys {
 pub type WantedKeys = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The answer to `POST /user/keys/claim`.
+///
+/// Matrix names a key by algorithm and id, the draft by its algorithm alone; the requests are the same.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClaimedKeys {
     /// Keys by user, device and name of the key.
     pub one_time_keys: BTreeMap<String, BTreeMap<String, BTreeMap<String, Value>>>,
+}
+
+impl ClaimedKeys {
+    /// Adds a key for the readers of Matrix's form.
+    pub fn put(&mut self, user_id: &UserId, device_id: &str, algorithm: &str, key_id: &str, key: Value) {
+        self.of_device(user_id, device_id).insert(format!("{algorithm}:{key_id}"), key);
+    }
+
+    /// Adds a key for the readers of either form.
+    pub fn put_in_both_forms(&mut self, user_id: &UserId, device_id: &str, algorithm: &str, key_id: &str, key: Value) {
+        self.of_device(user_id, device_id).insert(algorithm.to_owned(), key.clone());
+        self.put(user_id, device_id, algorithm, key_id, key);
+    }
+
+    /// Takes the key of an algorithm, in either form, with its id where there is one.
+    pub fn take(&mut self, user_id: &UserId, device_id: &str, algorithm: &str) -> Option<(Option<String>, Value)> {
+        let keys = self.one_time_keys.get_mut(user_id.as_str())?.get_mut(device_id)?;
+        let name = keys.keys().find(|name| id_in(name, algorithm).is_some()).cloned();
+        match name {
+            Some(name) => Some((id_in(&name, algorithm).map(str::to_owned), keys.remove(&name)?)),
+            None => Some((None, keys.remove(algorithm)?)),
+        }
+    }
+
+    fn of_device(&mut self, user_id: &UserId, device_id: &str) -> &mut BTreeMap<String, Value> {
+        self.one_time_keys.entry(user_id.to_string()).or_default().entry(device_id.to_owned()).or_default()
+    }
+}
+
+/// The id in the name of a key of this algorithm.
+fn id_in<'a>(name: &'a str, algorithm: &str) -> Option<&'a str> {
+    name.strip_prefix(algorithm)?.strip_prefix(':').filter(|id| !id.is_empty())
 }
 
 /// What the endpoints need of the server's users. `origin` is always the authenticated sender of the request.
@@ -76,4 +110,28 @@ pub trait UserService: Send + Sync + 'static {
 
     /// `POST /user/keys/claim`. What is not here is left out.
     async fn claim_keys(&self, wanted: WantedKeys) -> Result<ClaimedKeys, MatrixError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn claimed_keys_in_both_forms() {
+        let alice = UserId::parse("@alice:a.test").unwrap();
+        let mut claimed = ClaimedKeys::default();
+        claimed.put(&alice, "ONE", "curve", "1", json!({"key": "x"}));
+        claimed.put_in_both_forms(&alice, "ONE", "mls", "2", json!("y"));
+        let expected = json!({"curve:1": {"key": "x"}, "mls": "y", "mls:2": "y"});
+        assert_eq!(json!(claimed.one_time_keys), json!({"@alice:a.test": {"ONE": expected}}));
+        let mut drafts = ClaimedKeys::default();
+        drafts.of_device(&alice, "ONE").insert("mls".into(), json!("y"));
+        for (answer, id) in [(&mut claimed, Some("2".to_owned())), (&mut drafts, None)] {
+            assert_eq!(answer.take(&alice, "TWO", "mls"), None);
+            assert_eq!(answer.take(&alice, "ONE", "ml"), None);
+            assert_eq!(answer.take(&alice, "ONE", "mls"), Some((id, json!("y"))));
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::{Envelope, Object, in_drafts_form, object};
 pub(super) const TYPE: &str = "m.device_list_update";
 
 /// Devices of one EDU; what is beyond is ignored, and the list with it has to be asked for.
-const MAX_CHANGES: usize = 100;
+pub const MAX_DEVICE_CHANGES: usize = 100;
 /// Ids that an update may name as those before it.
 const MAX_PREV_IDS: usize = 100;
 
@@ -20,12 +20,14 @@ const MAX_PREV_IDS: usize = 100;
 pub struct DeviceListUpdate {
     /// Whose.
     pub user_id: UserId,
-    /// The id of this update; `None`: it has none, and what it follows on is not known.
+    /// The id of this update; `None`: it has none, as in the draft, and stands for itself.
     pub stream_id: Option<i64>,
     /// Those it follows on.
     pub prev_ids: Vec<i64>,
-    /// What changed.
+    /// What changed, at most [`MAX_DEVICE_CHANGES`].
     pub changes: Vec<DeviceChange>,
+    /// Whether more changed than can be told: then all may be different.
+    pub is_cut: bool,
 }
 
 /// One device.
@@ -48,14 +50,11 @@ impl DeviceListUpdate {
         };
         let ids = content.get("prev_id").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_i64);
         let whole = content.get("changed").is_some() || content.get("removed").is_some();
-        let changes = if whole { drafts_changes(content) } else { matrix_change(content)? };
-        Some(Self {
-            user_id,
-            // An update that is too long is one that was missed.
-            stream_id: content.get("stream_id").and_then(Value::as_i64).filter(|_| changes.len() <= MAX_CHANGES),
-            prev_ids: ids.take(MAX_PREV_IDS).collect(),
-            changes,
-        })
+        let mut changes = if whole { drafts_changes(content) } else { matrix_change(content)? };
+        let is_cut = changes.len() > MAX_DEVICE_CHANGES;
+        changes.truncate(MAX_DEVICE_CHANGES);
+        let stream_id = content.get("stream_id").and_then(Value::as_i64);
+        Some(Self { user_id, stream_id, prev_ids: ids.take(MAX_PREV_IDS).collect(), changes, is_cut })
     }
 
     /// As it is sent.
@@ -101,7 +100,7 @@ fn drafts_changes(content: &Object) -> Vec<DeviceChange> {
     let removed = list("removed").into_iter().filter_map(|device| {
         Some(DeviceChange { device_id: device.as_str()?.to_owned(), keys: None, display_name: None })
     });
-    changed.chain(removed).take(MAX_CHANGES + 1).collect()
+    changed.chain(removed).take(MAX_DEVICE_CHANGES + 1).collect()
 }
 
 fn matrix_change(content: &Object) -> Option<Vec<DeviceChange>> {
@@ -125,6 +124,7 @@ mod tests {
             stream_id: Some(7),
             prev_ids: vec![6],
             changes: vec![DeviceChange { device_id: "ONE".into(), keys, display_name: Some("phone".into()) }],
+            is_cut: false,
         }
     }
 
@@ -151,10 +151,10 @@ mod tests {
         let content = json!({"changed": [{"device_id": "ONE", "keys": {}}, 7], "removed": ["TWO", {}]});
         let draft = json!({"type": TYPE, "sender_id": "@alice:a.test", "content": content});
         let Some(Edu::DeviceListUpdate(found)) = read(&draft.to_string()) else { panic!() };
-        assert_eq!((found.stream_id, found.changes.len()), (None, 2));
+        assert_eq!((found.stream_id, found.changes.len(), found.is_cut), (None, 2, false));
         let many = json!({"changed": [], "removed": vec!["X"; 1_000], "stream_id": 7});
         let draft = json!({"type": TYPE, "sender": "@alice:a.test", "content": many});
         let Some(Edu::DeviceListUpdate(found)) = read(&draft.to_string()) else { panic!() };
-        assert_eq!((found.stream_id, found.changes.len()), (None, MAX_CHANGES + 1));
+        assert_eq!((found.is_cut, found.changes.len()), (true, MAX_DEVICE_CHANGES));
     }
 }

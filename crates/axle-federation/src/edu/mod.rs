@@ -3,9 +3,9 @@
 //! One file a type, which reads and writes it. A type that is not here is ignored, and so is what is not as it should be:
 //! nothing waits for an EDU. Each server speaks for its own users only.
 //!
-//! The draft defines `m.direct_to_device` and `m.device_list_update`; these are sent in its form. Of the others it says
-//! only that they could be: they have Matrix's form, which its implementations understand. Both forms are understood of
-//! all.
+//! The draft defines `m.direct_to_device` and `m.device_list_update`; these are sent in its form, which every server speaks
+//! that transactions can be sent to, whatever its paths. Of the others it says only that they could be: they have Matrix's
+//! form, which its implementations understand. Both forms are understood of all.
 
 mod device_list_update;
 mod direct_to_device;
@@ -17,7 +17,7 @@ mod typing;
 use axle_protocol::{ServerName, UserId, canonical_json};
 use serde_json::{Map, Value, json};
 
-pub use device_list_update::{DeviceChange, DeviceListUpdate};
+pub use device_list_update::{DeviceChange, DeviceListUpdate, MAX_DEVICE_CHANGES};
 pub use direct_to_device::{DirectToDevice, ToDeviceMessage};
 pub use presence::{Availability, MAX_PRESENCE_USERS, UserPresence, presence_to_json};
 pub use receipt::{MAX_RECEIPTS, ReadReceipt};
@@ -106,9 +106,11 @@ fn object(of: &Object, field: &str) -> Option<Object> {
     of.get(field)?.as_object().cloned()
 }
 
-/// An EDU in the draft's form, in canonical JSON.
+/// An EDU in the draft's form, in canonical JSON. The draft calls the sender `sender` here and `sender_id` there.
 fn in_drafts_form(event_type: &str, sender: &UserId, content: Object) -> String {
-    canonical_json::to_string(&json!({"type": event_type, "sender": sender.as_str(), "content": content}))
+    let sender = sender.as_str();
+    let edu = json!({"type": event_type, "sender": sender, "sender_id": sender, "content": content});
+    canonical_json::to_string(&edu)
 }
 
 /// An EDU in Matrix's form, in canonical JSON.

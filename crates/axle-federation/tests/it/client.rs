@@ -199,6 +199,31 @@ async fn neither_path() {
 }
 
 #[tokio::test]
+async fn a_device_by_every_path_and_method_that_the_draft_names() {
+    let prefix = "/_matrix/federation/unstable/org.matrix.i-d.ralston-mimi-linearized-matrix.02";
+    let device = "user/%40alice%3Aa.test/device/ONE";
+    let places = [
+        format!("GET /_matrix/federation/v1/{device}"),
+        format!("GET {prefix}/{device}"),
+        format!("PUT {prefix}/{device}"),
+    ];
+    for place in places {
+        let peer = Peer::start(move |seen| match seen.line == place {
+            true => json(200, r#"{"device_id":"ONE"}"#),
+            false => json(405, r#"{"errcode":"M_UNRECOGNIZED"}"#),
+        })
+        .await;
+        let found = peer.client().user_device(&name("hub.test"), &user(), "ONE").await.unwrap().unwrap();
+        assert_eq!(found["device_id"], "ONE");
+        assert!(peer.seen().iter().all(|seen| seen.body.is_empty()));
+    }
+    let peer = Peer::start(|_| json(404, r#"{"errcode":"M_NOT_FOUND"}"#)).await;
+    assert!(peer.client().user_device(&name("hub.test"), &user(), "ONE").await.unwrap().is_none());
+    let peer = Peer::start(|_| json(200, &format!(r#"{{"x":"{}"}}"#, "x".repeat(100_000)))).await;
+    assert!(peer.client().user_device(&name("hub.test"), &user(), "ONE").await.is_err());
+}
+
+#[tokio::test]
 async fn a_get_is_signed_again_with_empty_content() {
     // The two forms are told apart by their signatures, as a server would.
     let first: Arc<Mutex<Option<String>>> = Arc::default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axle_client_api::{ClientApi, MAX_KEY_BYTES, PublishedKeys, published_keys};
+use axle_client_api::{ClientApi, MAX_KEY_BYTES, PublishedKeys, is_key_package, published_keys};
 use axle_federation::edu::{DirectToDevice, Edu};
 use axle_federation::{ClaimedKeys, DeviceList, ListedDevice, QueriedKeys, UserService, WantedKeys};
 use axle_protocol::limits::{MAX_EVENT_BYTES, MAX_ID_BYTES};
@@ -154,8 +154,9 @@ impl UserService for Incoming {
             let WantedKey { user_id, device_id, algorithm } = claimed.wanted;
             debug_assert!(claimed.json.len() <= MAX_KEY_BYTES, "no larger key is taken");
             let Ok(key) = canonical_json::parse(claimed.json.as_bytes()) else { continue };
-            let of_user = answer.one_time_keys.entry(user_id.to_string()).or_default();
-            of_user.entry(device_id).or_default().insert(format!("{algorithm}:{}", claimed.key_id), key);
+            // Who asks for KeyPackages may be a server that knows the draft's form only.
+            let put = if is_key_package(&algorithm) { ClaimedKeys::put_in_both_forms } else { ClaimedKeys::put };
+            put(&mut answer, &user_id, &device_id, &algorithm, &claimed.key_id, key);
         }
         Ok(answer)
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use axle_client_api::{MAX_KEY_BYTES, cross_signing_key};
-use axle_federation::edu::Object;
+use axle_client_api::{MAX_KEY_BYTES, cross_signing_key, mls_device};
+use axle_federation::edu::{DeviceChange, Object};
 use axle_federation::{DeviceList, ListedDevice, QueriedKeys};
 use axle_protocol::{UserId, canonical_json};
 use axle_store::{KeyUsage, PublishedDevice, RemoteDevices, UserKeys};
@@ -26,15 +26,37 @@ pub(super) struct List {
 }
 
 impl List {
-    /// The list of a user in an answer; what is not theirs is left out. `None`: the answer is about somebody else.
+    /// That of somebody of whom nothing is known.
+    pub(super) fn empty(user_id: &UserId) -> Self {
+        Self { user_id: user_id.clone(), devices: BTreeMap::new(), master_key: None, self_signing_key: None }
+    }
+
+    /// The ids of its devices.
+    pub(super) fn device_ids(&self) -> impl Iterator<Item = &String> {
+        self.devices.keys()
+    }
+
+    /// The list with these changes.
+    pub(super) fn changed(mut self, changes: Vec<DeviceChange>) -> Self {
+        for DeviceChange { device_id, keys, display_name } in changes {
+            self.put_device(device_id, keys, display_name);
+        }
+        self
+    }
+
+    /// The list of a user in an answer; what is not theirs, or not valid, is left out. `None`: the answer is about somebody
+    /// else.
     pub(super) fn read(list: DeviceList, user_id: &UserId) -> Option<Self> {
+        Self::read_if(is_valid, list, user_id)
+    }
+
+    fn read_if(condition: fn(&Object) -> bool, list: DeviceList, user_id: &UserId) -> Option<Self> {
         if list.user_id != user_id.as_str() {
             return None;
         }
-        let mut read =
-            Self { user_id: user_id.clone(), devices: BTreeMap::new(), master_key: None, self_signing_key: None };
+        let mut read = Self::empty(user_id);
         for ListedDevice { device_id, keys, device_display_name } in list.devices {
-            read.put_device(device_id, Some(keys), device_display_name);
+            read.put_device_if(condition, device_id, Some(keys), device_display_name);
         }
         read.put_signing_keys(list.master_key, list.self_signing_key);
         Some(read)
@@ -48,8 +70,7 @@ impl List {
             let device_display_name = name.and_then(Value::as_str).map(str::to_owned);
             ListedDevice { device_id, keys, device_display_name }
         });
-        let mut read =
-            Self { user_id: user_id.clone(), devices: BTreeMap::new(), master_key: None, self_signing_key: None };
+        let mut read = Self::empty(user_id);
         for ListedDevice { device_id, keys, device_display_name } in devices {
             read.put_device(device_id, Some(keys), device_display_name);
         }
@@ -57,8 +78,19 @@ impl List {
         read
     }
 
-    /// Sets or removes a device.
-    pub(super) fn put_device(&mut self, device_id: String, keys: Option<Object>, name: Option<String>) {
+    /// Sets or removes a device. One of MLS that is not valid is none: it must not be in groups.
+    fn put_device(&mut self, device_id: String, keys: Option<Object>, name: Option<String>) {
+        self.put_device_if(is_valid, device_id, keys, name);
+    }
+
+    /// Sets a device that holds to all this and to the condition; removes it otherwise.
+    fn put_device_if(
+        &mut self,
+        condition: fn(&Object) -> bool,
+        device_id: String,
+        keys: Option<Object>,
+        name: Option<String>,
+    ) {
         self.devices.remove(&device_id);
         let Some(mut keys) = keys else { return };
         keys.remove("unsigned");
@@ -67,6 +99,7 @@ impl List {
         if is_theirs
             && self.devices.len() < MAX_DEVICES
             && canonical_json::object_to_string(&keys).len() <= MAX_KEY_BYTES
+            && condition(&keys)
         {
             let device_display_name = name.map(|name| name.chars().take(MAX_NAME_CHARS).collect());
             self.devices.insert(device_id.clone(), ListedDevice { device_id, keys, device_display_name });
@@ -102,7 +135,8 @@ impl List {
 
     /// What was written down.
     pub(super) fn written(devices: &RemoteDevices) -> Option<Self> {
-        Self::read(serde_json::from_str(&devices.json).ok()?, &devices.user_id)
+        // It was checked before it was written.
+        Self::read_if(|_| true, serde_json::from_str(&devices.json).ok()?, &devices.user_id)
     }
 
     /// As the keys of a local user are.
@@ -119,6 +153,10 @@ impl List {
         let cross_signing = keys.collect();
         UserKeys { user_id, devices, cross_signing, signatures: Vec::new() }
     }
+}
+
+fn is_valid(keys: &Object) -> bool {
+    mls_device(keys).map_err(|error| tracing::info!(%error, "another server's device is not valid")).is_ok()
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ mod ephemeral;
 mod incoming;
 mod list;
 mod presence;
+mod remote_claims;
 mod remote_keys;
 mod told;
 mod updates;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,13 +90,18 @@ impl OtherServers for Between {
         &self,
         server: &ServerName,
         viewer: &UserId,
-        of: Vec<UserId>,
+        of: BTreeMap<UserId, Vec<String>>,
     ) -> Result<Vec<UserKeys>, MatrixError> {
         remote_keys::query(self, server, viewer, of).await
     }
 
-    async fn claim_keys(&self, server: &ServerName, wanted: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, MatrixError> {
-        remote_keys::claim(self, server, wanted).await
+    async fn claim_keys(
+        &self,
+        server: &ServerName,
+        viewer: &UserId,
+        wanted: Vec<WantedKey>,
+    ) -> Result<Vec<ClaimedKey>, MatrixError> {
+        remote_claims::claim(self, server, viewer, wanted).await
     }
 
     fn to_device(&self, sender: &UserId, event_type: &str, messages: &[MessageElsewhere]) -> Vec<NewEdu> {
@@ -142,6 +149,14 @@ impl OtherServers for Between {
             tracing::info!(%error, "other servers were not told who is there");
         }
     }
+}
+
+/// Does what takes the processor for a while, signatures above all, away from the threads that answer.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, MatrixError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "keys could not be checked");
+        MatrixError::unknown("The keys could not be checked.")
+    })
 }
 
 fn broken(error: StoreError) -> MatrixError {

@@ -1,12 +1,14 @@
 //! Tells other servers of the devices of our users.
 //!
-//! The store knows which users' devices changed since they were told of, and what was told. An update tells the
-//! difference, and is queued for each server that shares a room with the user, in one write with what it tells.
+//! The store knows which users' devices changed since they were told of, and what was told. Updates tell the difference,
+//! and are queued for each server that shares a room with the user, in one write with what they tell. While it waits, an
+//! update of one device gives way to the next one of that device, and to no other: servers that speak the draft have no
+//! list to ask for after a gap.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axle_client_api::{PublishedKeys, published_keys};
-use axle_federation::edu::{DeviceChange, DeviceListUpdate, Object, SigningKeyUpdate};
+use axle_federation::edu::{DeviceChange, DeviceListUpdate, MAX_DEVICE_CHANGES, Object, SigningKeyUpdate};
 use axle_protocol::event::sha256;
 use axle_protocol::{MatrixError, ServerName, base64, canonical_json};
 use axle_store::{NewEdu, ToldDevices, UntoldDevices};
@@ -16,6 +18,8 @@ use super::{Between, broken};
 
 /// Users read at a time.
 const PAGE: usize = 50;
+/// Device objects that one update tells together, in bytes, unless it is only one.
+const MAX_UPDATE_BYTES: usize = 32 * 1024;
 
 /// What was told of a user: hashes.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,23 +54,28 @@ async fn tell(between: &Between, untold: UntoldDevices) -> Result<(), MatrixErro
     let now = Told::of(&keys);
     let known = serde_json::from_str(&before.devices).unwrap_or_default();
     let changes = now.changes(&known, &keys);
-    // Matrix has room for one change in an update: after several at once its servers are to see a gap.
-    let count = i64::try_from(changes.len()).unwrap_or(i64::MAX);
-    let last_id = before.last_id.saturating_add(count);
-    let mut edus = Vec::new();
-    if !changes.is_empty() {
-        let (stream_id, prev_ids) = (Some(last_id), vec![last_id.saturating_sub(1)]);
-        edus.push(("devices", DeviceListUpdate { user_id: user_id.clone(), stream_id, prev_ids, changes }.to_json()));
+    let mut last_id = before.last_id;
+    let mut edus: Vec<(Option<String>, String)> = Vec::new();
+    for changes in in_updates(changes) {
+        // Matrix has room for one change in an update: after several at once its servers are to see a gap.
+        last_id = last_id.saturating_add(i64::try_from(changes.len()).unwrap_or(i64::MAX));
+        let subject = match &changes[..] {
+            [change] => Some(format!("device {user_id} {}", change.device_id)),
+            _ => None,
+        };
+        let (user_id, stream_id, prev_ids) = (user_id.clone(), Some(last_id), vec![last_id.saturating_sub(1)]);
+        let update = DeviceListUpdate { user_id, stream_id, prev_ids, changes, is_cut: false };
+        edus.push((subject, update.to_json()));
     }
     if now.signing_keys.is_some() && now.signing_keys != known.signing_keys {
         let PublishedKeys { master_key, self_signing_key, .. } = keys;
         let update = SigningKeyUpdate { user_id: user_id.clone(), master_key, self_signing_key };
-        edus.push(("signing keys", update.to_json()));
+        edus.push((Some(format!("signing keys {user_id}")), update.to_json()));
     }
     let each = |server: &ServerName| {
-        let of_server = |(subject, json): &(&str, String)| NewEdu {
+        let of_server = |(subject, json): &(Option<String>, String)| NewEdu {
             destination: server.clone(),
-            subject: Some(format!("{subject} {user_id}")),
+            subject: subject.clone(),
             json: json.clone(),
         };
         edus.iter().map(of_server).collect::<Vec<_>>()
@@ -111,6 +120,24 @@ impl Told {
         let gone = gone.map(|device_id| DeviceChange { device_id: device_id.clone(), keys: None, display_name: None });
         new.chain(gone).collect()
     }
+}
+
+/// Changes as they fit into updates.
+fn in_updates(changes: Vec<DeviceChange>) -> Vec<Vec<DeviceChange>> {
+    let mut updates: Vec<Vec<DeviceChange>> = Vec::new();
+    let mut size = 0;
+    for change in changes {
+        let of_change = change.keys.as_ref().map_or(0, |keys| canonical_json::object_to_string(keys).len());
+        size += of_change;
+        match updates.last_mut() {
+            Some(update) if update.len() < MAX_DEVICE_CHANGES && size <= MAX_UPDATE_BYTES => update.push(change),
+            _ => {
+                updates.push(vec![change]);
+                size = of_change;
+            }
+        }
+    }
+    updates
 }
 
 fn hash(text: &str) -> String {

@@ -5,21 +5,26 @@ use axle_protocol::{MatrixError, UserId};
 use axle_store::RemoteDevices;
 
 use super::list::List;
-use super::{Between, broken};
+use super::{Between, broken, off_thread};
 
 /// An update that follows on what is known changes it. After another one nothing is known: the list is asked for when
-/// somebody needs it.
+/// somebody needs it. One in the draft's form follows on nothing: it adds to whatever its server has told.
 pub(super) async fn device_list(between: &Between, update: DeviceListUpdate) -> Result<(), MatrixError> {
-    let DeviceListUpdate { user_id, stream_id, prev_ids, changes } = update;
+    let DeviceListUpdate { user_id, stream_id, prev_ids, changes, is_cut } = update;
     let known = between.store.known_remote_devices(&user_id).await.map_err(broken)?;
-    let follows = |known: &RemoteDevices| known.stream_id.is_some_and(|known| prev_ids.contains(&known));
-    let changed = known.filter(|known| stream_id.is_some() && follows(known)).and_then(|known| {
-        let mut list = List::written(&known)?;
-        for change in changes {
-            list.put_device(change.device_id, change.keys, change.display_name);
+    let before = match (&known, stream_id) {
+        _ if is_cut => None,
+        (Some(known), Some(_)) => {
+            known.stream_id.filter(|known| prev_ids.contains(known)).and_then(|_| List::written(known))
         }
-        list.write(stream_id)
-    });
+        (None, Some(_)) => None,
+        (Some(known), None) => List::written(known).filter(|_| known.stream_id.is_none()),
+        (None, None) => Some(List::empty(&user_id)),
+    };
+    let changed = match before {
+        Some(list) => off_thread(move || list.changed(changes)).await?.write(stream_id),
+        None => None,
+    };
     store(between, &user_id, changed).await
 }
 

@@ -8,6 +8,7 @@ mod edus;
 mod handshakes;
 mod invites;
 mod media;
+mod mls;
 mod people;
 mod queries;
 mod reads;

@@ -43,6 +43,19 @@ impl Person {
         let body = json!({"username": name, "password": "correct horse", "auth": {"type": "m.login.dummy"}});
         let answer = http.post(format!("{base}/register")).json(&body).send().await.unwrap();
         let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
+        Self::of(&answer, base, http)
+    }
+
+    /// The same person on another device.
+    pub async fn log_in_again(&self) -> Self {
+        let identifier = json!({"type": "m.id.user", "user": self.user_id});
+        let body = json!({"type": "m.login.password", "identifier": identifier, "password": "correct horse"});
+        let (status, answer) = self.post("login", body).await;
+        assert_eq!(status, 200, "{answer}");
+        Self::of(&answer, self.base.clone(), self.http.clone())
+    }
+
+    fn of(answer: &Value, base: String, http: reqwest::Client) -> Self {
         let text = |key: &str| answer[key].as_str().unwrap().to_owned();
         Self { user_id: text("user_id"), device_id: text("device_id"), token: text("access_token"), base, http }
     }

@@ -4,12 +4,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use axle_mls::algorithm::KEY_PACKAGE_ALGORITHM;
 use axle_protocol::RoomId;
 use axle_server::Server;
 use axle_server::config::{Config, RegistrationMode};
 use axle_server::listen::Api;
 use serde_json::{Value, json};
 
+use crate::mls::Device;
 use crate::people::Person;
 use crate::support::Ca;
 use crate::world::{HUB, name};
@@ -163,6 +165,58 @@ async fn both_see_each_other_in_a_room() {
         sync["device_lists"]["left"].as_array().is_some_and(|users| users.contains(&json!(alice.user_id))).then_some(())
     };
     bob.sync_until(since, left).await;
+    hub.stop().await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn devices_and_key_packages_of_mls() {
+    let setup = Setup::new();
+    let (hub, one) = (setup.start(0).await, setup.start(1).await);
+    let alice = Person::register(hub.addresses(Api::Client).next().unwrap(), "alice").await;
+    let bob = Person::register(one.addresses(Api::Client).next().unwrap(), "bob").await;
+    let room = alice.create_room("public").await;
+    join(&bob, &room).await;
+    let told = async |since: String| {
+        let changed = json!(alice.user_id);
+        let is_told = |sync: &Value| sync["device_lists"]["changed"].as_array().is_some_and(|it| it.contains(&changed));
+        bob.sync_until(since, |sync| is_told(sync).then_some(())).await;
+    };
+    let seen = async || {
+        let (_, answer) = bob.post("keys/query", json!({"device_keys": {&alice.user_id: []}})).await;
+        answer["device_keys"][&alice.user_id].clone()
+    };
+    let device = Device::of(&alice.user_id, &alice.device_id);
+    let (first, last) = (device.key_package(false), device.key_package(true));
+    let keys = json!({"one_time_keys": {&first.0: first.1}, "fallback_keys": {&last.0: last.1}});
+    let since = bob.now().await;
+    assert_eq!(alice.post("keys/upload", json!({"device_keys": device.object()})).await.0, 200);
+    told(since).await;
+    assert_eq!(alice.post("keys/upload", keys).await.0, 200);
+    let mut object = seen().await[&alice.device_id].clone();
+    object.as_object_mut().unwrap().remove("unsigned");
+    assert_eq!(object, device.object());
+    let wanted = json!({"one_time_keys": {&alice.user_id: {&alice.device_id: KEY_PACKAGE_ALGORITHM, "X": "y"}}});
+    for (id, key_package) in [first, last.clone(), last] {
+        let (_, answer) = bob.post("keys/claim", wanted.clone()).await;
+        let claimed = json!({&alice.user_id: {&alice.device_id: {id: key_package}}});
+        assert_eq!(answer["one_time_keys"], claimed, "{answer}");
+    }
+    // A Welcome is a message to the device.
+    let since = alice.now().await;
+    let welcome = json!({"algorithm": "m.mls.v1.welcome.x", "ciphertext": "AA", "commit_event_id": "$c"});
+    let messages = json!({&alice.user_id: {&alice.device_id: welcome}});
+    bob.put("sendToDevice/m.room.encrypted/1", json!({"messages": messages})).await;
+    let event = |sync: &Value| sync["to_device"]["events"].as_array()?.first().cloned();
+    let event = alice.sync_until(since, event).await;
+    assert_eq!((&event["sender"], &event["content"]), (&json!(bob.user_id), &welcome));
+    // A device that takes its keys back is gone for others.
+    let since = bob.now().await;
+    alice.post("../unstable/im.axle.keys.v1/withdraw", json!({"device_keys": true})).await;
+    told(since).await;
+    assert_eq!(seen().await, json!({}));
+    let (_, answer) = bob.post("keys/claim", wanted).await;
+    assert_eq!(answer["one_time_keys"], json!({}));
     hub.stop().await;
     one.stop().await;
 }

@@ -15,6 +15,7 @@ use axle_server::listen::Api;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::{get, post, put};
 use serde_json::{Value, json};
@@ -52,7 +53,14 @@ pub struct Keys {
     pub devices: Value,
     pub queried: Value,
     pub claimed: Value,
+    /// How often lists and queries were asked for, and claims.
     pub asked: usize,
+    /// Whether it knows the draft only: it has neither lists nor queries.
+    pub draft_only: bool,
+    /// Devices that are asked for one by one.
+    pub single: BTreeMap<String, Value>,
+    /// Those that were.
+    pub single_asked: Vec<String>,
 }
 
 impl World {
@@ -151,9 +159,16 @@ impl Peer {
             .merge(routes)
             .route("/_matrix/federation/v2/send/{txn}", put(take))
             .route("/_matrix/federation/v3/invite/{txn}", post(sign_invite))
-            .route("/_matrix/federation/v1/user/devices/{user}", get(answer(&keys, |keys| &keys.devices)))
-            .route("/_matrix/federation/v1/user/keys/query", post(answer(&keys, |keys| &keys.queried)))
-            .route("/_matrix/federation/v1/user/keys/claim", post(answer(&keys, |keys| &keys.claimed)));
+            .route(
+                "/_matrix/federation/v1/user/devices/{user}",
+                get(answer(&keys, |keys| keys.unless_draft(&keys.devices))),
+            )
+            .route(
+                "/_matrix/federation/v1/user/keys/query",
+                post(answer(&keys, |keys| keys.unless_draft(&keys.queried))),
+            )
+            .route("/_matrix/federation/v1/user/keys/claim", post(answer(&keys, |keys| Some(&keys.claimed))))
+            .route("/_matrix/federation/v1/user/{user}/device/{device}", get(single_device(&keys)));
         Self { http: Https::start(Some(ca.server(&[PEER]).config()), router).await, sent, edus, keys }
     }
 
@@ -189,19 +204,47 @@ impl Peer {
     }
 }
 
-type Answering = std::pin::Pin<Box<dyn Future<Output = ([(http::HeaderName, &'static str); 1], String)> + Send>>;
+impl Keys {
+    fn unless_draft<'a>(&self, answer: &'a Value) -> Option<&'a Value> {
+        (!self.draft_only).then_some(answer)
+    }
+}
+
+type Answered = (StatusCode, [(http::HeaderName, &'static str); 1], String);
+type Answering = std::pin::Pin<Box<dyn Future<Output = Answered> + Send>>;
+
+fn answered(found: Option<&Value>, errcode: &str) -> Answered {
+    let json = [(CONTENT_TYPE, "application/json")];
+    match found {
+        Some(found) => (StatusCode::OK, json, found.to_string()),
+        None => (StatusCode::NOT_FOUND, json, json!({"errcode": errcode, "error": "no"}).to_string()),
+    }
+}
 
 /// Answers with something of its keys, and counts.
 fn answer(
     keys: &Arc<Mutex<Keys>>,
-    what: fn(&Keys) -> &Value,
+    what: fn(&Keys) -> Option<&Value>,
 ) -> impl FnOnce() -> Answering + Clone + Send + Sync + 'static {
     let keys = keys.clone();
     move || {
         Box::pin(async move {
             let mut keys = keys.lock().unwrap();
             keys.asked += 1;
-            ([(CONTENT_TYPE, "application/json")], what(&keys).to_string())
+            answered(what(&keys), "M_UNRECOGNIZED")
+        })
+    }
+}
+
+fn single_device(
+    keys: &Arc<Mutex<Keys>>,
+) -> impl FnOnce(Path<(String, String)>) -> Answering + Clone + Send + Sync + 'static {
+    let keys = keys.clone();
+    move |Path((_, device))| {
+        Box::pin(async move {
+            let mut keys = keys.lock().unwrap();
+            keys.single_asked.push(device.clone());
+            answered(keys.single.get(&device), "M_NOT_FOUND")
         })
     }
 }

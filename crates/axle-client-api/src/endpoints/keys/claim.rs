@@ -60,8 +60,8 @@ pub(crate) async fn claim(api: Api, session: Session, request: Request) -> ApiRe
     }
     api.limits.changes.take(session.user_id.as_str())?;
     let ask = |server: ServerName, wanted: Vec<WantedKey>| {
-        let servers = api.servers.clone();
-        async move { servers.claim_keys(&server, wanted).await }.boxed()
+        let (servers, viewer) = (api.servers.clone(), session.user_id.clone());
+        async move { servers.claim_keys(&server, &viewer, wanted).await }.boxed()
     };
     let (answers, failures) = elsewhere::ask(remote, request.timeout, ask).await;
     response.failures.extend(failures);

@@ -37,7 +37,7 @@ pub(crate) async fn query(api: Api, session: Session, request: Request) -> ApiRe
         return Err(MatrixError::invalid_param(error).into());
     }
     let mut response = Response::default();
-    let (mut wanted, mut remote) = (BTreeMap::new(), BTreeMap::<_, Vec<UserId>>::new());
+    let (mut wanted, mut remote) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<UserId, Vec<String>>>::new());
     let mut local = Vec::new();
     for (user_id, devices) in request.device_keys {
         match Asked::of(&api, &user_id) {
@@ -46,14 +46,15 @@ pub(crate) async fn query(api: Api, session: Session, request: Request) -> ApiRe
                 wanted.insert(user_id, devices);
             }
             Asked::Remote(user_id) => {
-                remote.entry(user_id.server_name()).or_default().push(user_id.clone());
+                let named = devices.iter().map(ToString::to_string).collect();
+                remote.entry(user_id.server_name()).or_default().insert(user_id.clone(), named);
                 wanted.insert(user_id, devices);
             }
             Asked::Nobody => drop(response.device_keys.insert(user_id.to_string(), BTreeMap::new())),
             Asked::Unspeakable(server) => drop(response.failures.insert(server, Unreachable::unspeakable())),
         }
     }
-    let ask = |server: ServerName, of: Vec<UserId>| {
+    let ask = |server: ServerName, of: BTreeMap<UserId, Vec<String>>| {
         let (servers, viewer) = (api.servers.clone(), session.user_id.clone());
         async move { servers.user_keys(&server, &viewer, of).await }.boxed()
     };

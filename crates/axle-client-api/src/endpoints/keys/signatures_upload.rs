@@ -54,7 +54,8 @@ pub(crate) async fn signatures_upload(
             Asked::Remote(remote) => {
                 let server = remote.server_name();
                 // One that cannot be reached has no key that could be signed.
-                let found = api.servers.user_keys(&server, &session.user_id, vec![remote]).await;
+                let wanted = BTreeMap::from([(remote, Vec::new())]);
+                let found = api.servers.user_keys(&server, &session.user_id, wanted).await;
                 found.ok().and_then(|mut found| found.pop())
             }
             Asked::Nobody | Asked::Unspeakable(_) => None,

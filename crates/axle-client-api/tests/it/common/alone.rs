@@ -1,5 +1,7 @@
 //! A server that reaches no other one.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use axle_client_api::{MessageElsewhere, OtherServers, PresenceUpdate};
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
@@ -13,11 +15,16 @@ fn unreachable() -> MatrixError {
 
 #[async_trait]
 impl OtherServers for Alone {
-    async fn user_keys(&self, _: &ServerName, _: &UserId, _: Vec<UserId>) -> Result<Vec<UserKeys>, MatrixError> {
+    async fn user_keys(
+        &self,
+        _: &ServerName,
+        _: &UserId,
+        _: BTreeMap<UserId, Vec<String>>,
+    ) -> Result<Vec<UserKeys>, MatrixError> {
         Err(unreachable())
     }
 
-    async fn claim_keys(&self, _: &ServerName, _: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, MatrixError> {
+    async fn claim_keys(&self, _: &ServerName, _: &UserId, _: Vec<WantedKey>) -> Result<Vec<ClaimedKey>, MatrixError> {
         Err(unreachable())
     }
 

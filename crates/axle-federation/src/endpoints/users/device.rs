@@ -1,4 +1,4 @@
-//! `GET /user/:userId/device/:deviceId`: the object that the device has signed.
+//! `GET /user/:userId/device/:deviceId`: the object that the device has signed. There is no body, whatever the method.
 
 use std::sync::Arc;
 

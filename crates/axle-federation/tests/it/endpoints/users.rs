@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::world::{UNSTABLE, World};
+use crate::support::Ask;
 
 #[tokio::test]
 async fn devices_of_a_user() {
@@ -15,6 +16,9 @@ async fn devices_of_a_user() {
         assert_eq!(device, json!({"device_id": "ONE"}));
         world.get(&format!("{path}/user/@u:hub.test/device/TWO")).await.fails(404, "M_NOT_FOUND");
     }
+    // As the draft's note on implementations has it.
+    let put = Ask::without_body("PUT", &format!("{UNSTABLE}/user/@u:hub.test/device/ONE"));
+    assert_eq!(world.send(put.signed()).await.ok(), json!({"device_id": "ONE"}));
     world.service.calls();
     world.get("/_matrix/federation/v1/user/devices/u").await.fails(400, "M_INVALID_PARAM");
     assert_eq!(world.service.count(), 0);

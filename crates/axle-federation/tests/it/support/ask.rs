@@ -37,7 +37,11 @@ pub struct Answer {
 
 impl Ask {
     pub fn get(path: &str) -> Self {
-        Self { method: "GET", path: path.into(), body: None, authorization: Vec::new() }
+        Self::without_body("GET", path)
+    }
+
+    pub fn without_body(method: &'static str, path: &str) -> Self {
+        Self { method, path: path.into(), body: None, authorization: Vec::new() }
     }
 
     pub fn with(method: &'static str, path: &str, body: impl Into<Vec<u8>>) -> Self {

@@ -219,8 +219,9 @@ async fn a_device_by_every_path_and_method_that_the_draft_names() {
     }
     let peer = Peer::start(|_| json(404, r#"{"errcode":"M_NOT_FOUND"}"#)).await;
     assert!(peer.client().user_device(&name("hub.test"), &user(), "ONE").await.unwrap().is_none());
-    let peer = Peer::start(|_| json(200, &format!(r#"{{"x":"{}"}}"#, "x".repeat(100_000)))).await;
-    assert!(peer.client().user_device(&name("hub.test"), &user(), "ONE").await.is_err());
+    let peer = Peer::start(|_| (StatusCode::OK, "x".repeat(100_000)).into_response()).await;
+    let outcome = peer.client().user_device(&name("hub.test"), &user(), "ONE").await;
+    assert!(matches!(outcome, Err(ClientError::TooLarge(_))));
 }
 
 #[tokio::test]

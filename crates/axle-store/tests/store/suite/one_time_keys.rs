@@ -141,8 +141,8 @@ pub(crate) async fn taken_back(store: Arc<dyn Store>) {
         fallback_keys: vec![key("f", "3")],
         ..upload("a", device_id)
     };
-    for device_id in ["ONE", "TWO"] {
-        store.put_device(device("a", device_id, device_id.len() as u8)).await.unwrap();
+    for (device_id, token) in [("ONE", 1), ("TWO", 2)] {
+        store.put_device(device("a", device_id, token)).await.unwrap();
         store.upload_keys(everything(device_id)).await.unwrap();
     }
     let before = store.max_stream().await.unwrap();

@@ -113,14 +113,13 @@ impl DeviceKeys for MemoryStore {
 }
 
 impl Data {
-    /// Forgets the keys of devices. Returns whether identity keys were among them.
+    /// Forgets the keys of devices, but not which were given out. Returns whether identity keys were among them.
     pub(super) fn remove_keys(&mut self, user_id: &UserId, gone: impl Fn(&UserId, &str) -> bool) -> bool {
         let keys = &mut self.e2ee;
         let published: Vec<_> = keys.devices.keys().filter(|(user, device)| gone(user, device)).cloned().collect();
         keys.devices.retain(|(user, device), _| !gone(user, device));
         keys.one_time.retain(|(user, device, _)| !gone(user, device));
         keys.fallback.retain(|(user, device, _), _| !gone(user, device));
-        keys.used.retain(|(user, device, _), _| !gone(user, device));
         published.iter().for_each(|(user, device)| self.forget_signatures(user, device));
         if !published.is_empty() {
             self.keys_changed(user_id.clone(), None);

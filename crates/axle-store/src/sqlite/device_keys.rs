@@ -13,7 +13,7 @@ use crate::{CrossSigningKey, DeviceKeys, KeySignature, KeyUpload, KeyUsage, Publ
 /// `key_change.reader` of what everyone may see.
 const EVERYONE: &str = "";
 /// Tables with rows of a device, all keyed by `user_id` and `device_id`.
-const DEVICE_TABLES: [&str; 4] = ["device_key", "one_time_key", "fallback_key", "used_key"];
+const DEVICE_TABLES: [&str; 3] = ["device_key", "one_time_key", "fallback_key"];
 
 /// Whether user `?1` and another are both in a room, as SQL; the other's id goes between.
 const SHARE_A_ROOM: [&str; 2] = [
@@ -79,8 +79,8 @@ impl DeviceKeys for SqliteStore {
     }
 }
 
-/// Forgets the keys of a device, or of all of the user's if `device_id` is `None`. Returns whether identity keys were among
-/// them.
+/// Forgets the keys of a device, or of all of the user's if `device_id` is `None`, but not which were given out: one with
+/// the same id may come back with the same keys. Returns whether identity keys were among them.
 pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>) -> Result<bool, StoreError> {
     let which = params![user_id.as_str(), device_id];
     tx.conn

@@ -124,6 +124,18 @@ pub(crate) async fn a_repeated_upload_brings_none_back(store: Arc<dyn Store>) {
     // One that is there still is there once.
     store.upload_keys(again("ONE", "c", "b")).await.unwrap();
     assert_eq!(left(&store, NOW).await.0, 1);
+    // Nor does it when it comes back with everything.
+    let all = KeyWithdrawal {
+        user_id: user("a"),
+        device_id: "ONE".into(),
+        identity: true,
+        one_time: vec![],
+        fallback: vec![],
+    };
+    store.withdraw_keys(all).await.unwrap();
+    assert_eq!(left(&store, NOW).await.0, 0);
+    store.upload_keys(again("ONE", "a", "a")).await.unwrap();
+    assert_eq!(left(&store, NOW).await.0, 1, "only b was not given out");
     store.upload_keys(again("TWO", "a", "a")).await.unwrap();
     assert_eq!(claim(&store, "TWO", "curve").await.as_deref(), Some("a"), "the key of another device");
     let keys = vec![key("plain", "1")];

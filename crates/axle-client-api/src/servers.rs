@@ -1,7 +1,7 @@
 //! The door to other servers, for what is no event: keys of their users, and what they are told of ours.
 
-use std::time::Duration;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};

@@ -1,12 +1,11 @@
 //! What the API does without being asked: it tells push gateways and application services, makes messages searchable,
-//! removes files of other servers, sends delayed events, and tells other servers who is there.
-//! removes files of other servers and keys that have ended, and sends delayed events.
+//! removes files of other servers and keys that have ended, sends delayed events, and tells other servers who is there.
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::state::Api;
-use crate::{appservice, delayed, media, presence, push, search, expired_keys};
+use crate::{appservice, delayed, expired_keys, media, presence, push, search};
 
 /// What the API does beside answering requests.
 #[must_use = "to be run as long as requests are answered"]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::ApplicationService;
 use super::interest::Interests;
 use crate::error::ApiResult;
-use crate::state::Api;
+use crate::state::{Api, now_ms};
 use crate::sync::extensions::e2ee;
 
 /// What is stored of it, as far as it was looked at.
@@ -98,7 +98,7 @@ impl Found {
         }
         // A session that somebody begins with a device takes a key from it, and comes with a message.
         for (user_id, device_id) in &devices {
-            let left = api.store.key_counts(user_id, device_id).await?;
+            let left = api.store.key_counts(user_id, device_id, now_ms()).await?;
             let counts = told.one_time_keys.entry(user_id.clone()).or_default();
             counts.insert(device_id.clone(), e2ee::counts(left.one_time));
             let unused = told.unused_fallback_keys.entry(user_id.clone()).or_default();

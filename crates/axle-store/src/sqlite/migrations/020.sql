@@ -1,3 +1,5 @@
+-- Schema 20: keys that end.
+
 -- Keys that end: KeyPackages of MLS say until when they are good. In milliseconds since the Unix epoch; NULL: never.
 ALTER TABLE one_time_key ADD COLUMN expires INTEGER;
 ALTER TABLE fallback_key ADD COLUMN expires INTEGER;

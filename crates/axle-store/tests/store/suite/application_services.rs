@@ -126,6 +126,7 @@ pub(crate) async fn what_encryption_needs(store: Arc<dyn Store>) {
             device_keys: Some(keys.into()),
             one_time_keys: Vec::new(),
             fallback_keys: Vec::new(),
+            forget: None,
         };
         assert!(store.upload_keys(upload).await.unwrap());
     };

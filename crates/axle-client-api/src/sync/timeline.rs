@@ -125,7 +125,7 @@ impl Part {
         room_id: &RoomId,
         (position, stream): (i64, i64),
     ) -> ApiResult<Vec<StoredEvent>> {
-        if self.begins_the_room {
+        if self.begins_the_room && self.first == Some((position, stream)) {
             return Ok(Vec::new());
         }
         let store = &sync.api.store;

@@ -45,13 +45,10 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         let (full_state, state_after) = (request.full_state, request.use_state_after);
         let news = News { full_state, state_after, ..News::between(since, until) };
         let answer = match news.is_none() {
-            true => Answer::default(),
+            true => None,
             false => api.at_once(read(api.clone(), session.clone(), filter.clone(), news)).await?,
         };
-        if let (Some(since), true) = (news.since, answer.has_received) {
-            to_device::received(&api, &session, since).await?;
-        }
-        if let Some(response) = answer.response {
+        if let Some(response) = answer {
             return Ok(JsonResponse(response));
         }
         if timeout_at(deadline, changed).await.is_err() {
@@ -63,24 +60,16 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
     }
 }
 
-/// What is found at one moment.
-#[derive(Default)]
-struct Answer {
-    /// What happened; `None`: nothing that would be worth an answer.
-    response: Option<SyncResponse>,
-    /// Whether messages are kept for the device that the client has by now.
-    has_received: bool,
-}
-
-async fn read(api: Api, session: Session, filter: Arc<FilterDefinition>, news: News) -> ApiResult<Answer> {
-    let has_received = match news.since {
-        Some(since) => to_device::has_some(&api, &session, since).await?,
-        None => false,
-    };
+/// What is found at one moment; `None`: nothing that would be worth an answer.
+async fn read(
+    api: Api,
+    session: Session,
+    filter: Arc<FilterDefinition>,
+    news: News,
+) -> ApiResult<Option<SyncResponse>> {
     let response = sync::read(&api, &session, &filter, news).await?;
     if response.is_empty() && news.since.is_some() {
-        return Ok(Answer { response: None, has_received });
+        return Ok(None);
     }
-    let response = response.with_own_keys(e2ee::own_keys(&api, &session).await?);
-    Ok(Answer { response: Some(response), has_received })
+    Ok(Some(response.with_own_keys(e2ee::own_keys(&api, &session).await?)))
 }

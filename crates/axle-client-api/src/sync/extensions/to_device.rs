@@ -16,31 +16,32 @@ use crate::token::BEFORE_EVERYTHING;
 /// Messages in one answer.
 pub(crate) const MAX_MESSAGES: usize = 100;
 
-/// Devices of which it is kept that they have been told messages.
-const MAX_TOLD: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
+/// Devices of which it is kept whether they have been told messages.
+const MAX_DEVICES: NonZeroUsize = NonZeroUsize::new(16 * 1024).unwrap();
 
-/// Devices that have been told messages and have not yet said that they have them: whoever is not among these need not be
-/// looked up in the store, unless the server has been started since.
-pub(crate) struct Told(Mutex<LruCache<(UserId, String), ()>>);
+/// Whether devices have been told messages and have not yet said that they have them: only then it is worth a look into the
+/// store which messages they have. Of a device that is not kept, as after a start, that is not known.
+pub(crate) struct Told(Mutex<LruCache<(UserId, String), bool>>);
 
 impl Default for Told {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_TOLD)))
+        Self(Mutex::new(LruCache::new(MAX_DEVICES)))
     }
 }
 
 impl Told {
-    fn key(session: &Session) -> (UserId, String) {
-        (session.user_id.clone(), session.device_id.clone())
-    }
-
     fn add(&self, session: &Session) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(Self::key(session), ());
+        self.put(session, true);
     }
 
-    /// Whether the device is among them; not any more.
+    /// Whether the device may have been told some. From now on it has not.
     pub(crate) fn take(&self, session: &Session) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop(&Self::key(session)).is_some()
+        self.put(session, false).unwrap_or(true)
+    }
+
+    fn put(&self, session: &Session, told: bool) -> Option<bool> {
+        let device = (session.user_id.clone(), session.device_id.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(device, told)
     }
 }
 
@@ -68,12 +69,6 @@ pub(crate) async fn read(
     }
     let events = found.into_iter().filter_map(|message| RawValue::from_string(message.json).ok()).collect();
     Ok((ToDevice { events }, until))
-}
-
-/// Whether any message is kept that came up to this moment.
-pub(crate) async fn has_some(api: &Api, session: &Session, until: i64) -> ApiResult<bool> {
-    let oldest = api.store.to_device(&session.user_id, &session.device_id, BEFORE_EVERYTHING, until, 1).await?;
-    Ok(!oldest.is_empty())
 }
 
 /// The client has what came up to this moment: it syncs from there.

@@ -1,22 +1,23 @@
--- Schema 20: keys that end.
+-- Schema 20: previews of URLs; what administrators do to accounts and media; messages for application services.
 
--- Keys that end: KeyPackages of MLS say until when they are good. In milliseconds since the Unix epoch; NULL: never.
-ALTER TABLE one_time_key ADD COLUMN expires INTEGER;
-ALTER TABLE fallback_key ADD COLUMN expires INTEGER;
-CREATE INDEX one_time_key_by_end ON one_time_key (expires) WHERE expires IS NOT NULL;
-CREATE INDEX fallback_key_by_end ON fallback_key (expires) WHERE expires IS NOT NULL;
+-- What came of asking for a URL. Their pictures are in remote_media, as media of this server.
+CREATE TABLE url_preview (
+    number INTEGER PRIMARY KEY,      -- grows; the oldest go
+    url TEXT NOT NULL UNIQUE,
+    fetched_ts INTEGER NOT NULL,
+    answer TEXT,                     -- JSON; none: it could not be had
+    picture TEXT                     -- media_id
+) STRICT;
 
--- What tells such a key, whatever it is called.
-ALTER TABLE one_time_key ADD COLUMN fingerprint TEXT;
-CREATE UNIQUE INDEX one_time_key_by_fingerprint ON one_time_key (user_id, device_id, fingerprint)
-    WHERE fingerprint IS NOT NULL;
+ALTER TABLE user ADD COLUMN locked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE user ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;
 
--- Those that were given out, until they would have ended: a client that repeats its upload does not bring them back.
-CREATE TABLE used_key (
-    user_id TEXT NOT NULL,
-    device_id TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    expires INTEGER NOT NULL,
-    PRIMARY KEY (user_id, device_id, fingerprint)
+-- Content that nobody gets, whatever it is called and wherever it comes from.
+CREATE TABLE quarantined_content (
+    hash BLOB PRIMARY KEY,
+    by_user TEXT NOT NULL,
+    at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX used_key_by_end ON used_key (expires);
+
+-- What waits for devices, for application services that take it for their users.
+CREATE INDEX to_device_in_stream ON to_device (stream);

@@ -3,8 +3,10 @@
 use axle_protocol::id::is_key_version;
 use axle_protocol::{UserId, VerifyKey, base64};
 use openmls::prelude::{BasicCredential, CredentialType, CredentialWithKey};
+use serde_json::{Map, Value};
 use tls_codec::{DeserializeBytes, VLByteSlice, VLByteVec};
 
+use crate::algorithm::CREDENTIAL_ALGORITHM;
 use crate::limits::MAX_DEVICE_ID_BYTES;
 
 /// A user's device and the Ed25519 key that it signs with in MLS.
@@ -43,6 +45,14 @@ pub fn is_device_id(text: &str) -> bool {
 }
 
 impl Credential {
+    /// The credential in a device object that was checked when it was published ([`crate::DeviceInfo::parse`]).
+    pub fn published_in(object: &Map<String, Value>) -> Option<Self> {
+        let device_id = object.get("device_id")?.as_str()?;
+        let encoded = object.get("keys")?.get(format!("{CREDENTIAL_ALGORITHM}:{device_id}"))?;
+        let credential = Self::decode(&base64::decode(encoded.as_str()?)?).ok()?;
+        (credential.device_id == device_id).then_some(credential)
+    }
+
     /// Reads the three vectors.
     pub fn decode(bytes: &[u8]) -> Result<Self, CredentialError> {
         let (user_id, rest) = vector(bytes)?;

@@ -22,6 +22,8 @@ pub const MAX_QUEUED_PROPOSALS_BYTES: usize = 24 * 1024;
 /// Events that one [`crate::event::RoomBinding`] names: the auth events of an event, and a member event for each of as
 /// many users as one commit can add.
 pub const MAX_BOUND_EVENTS: usize = 256;
+/// Devices that one commit adds: more do not fit into an event.
+pub const MAX_ADDED_DEVICES: usize = 256;
 /// One [`crate::event::RoomBinding`], in bytes.
 pub const MAX_BINDING_BYTES: usize = 16 * 1024;
 /// Epochs whose public state the caller keeps: to hand out the ratchet tree to who joined in them, and to go back to

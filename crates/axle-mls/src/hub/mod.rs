@@ -11,6 +11,7 @@ mod group_info;
 mod incoming;
 mod message;
 mod openmls_errors;
+mod peek;
 mod proposals;
 mod queue;
 mod refusal;
@@ -29,6 +30,7 @@ use tls_codec::Serialize as _;
 pub use commit::{Changes, Merged, Staged};
 pub use create::{Created, HubSender};
 pub(crate) use group_info::PartialGroupInfo;
+pub use peek::added_users;
 pub use proposals::CheckedProposal;
 pub use refusal::Refusal;
 pub use report::{Report, RollBack, Verdict};
@@ -68,6 +70,11 @@ impl HubGroup {
     /// How the room layers MLS.
     pub fn layering(&self) -> Layering {
         self.layering
+    }
+
+    /// Counts changes of this group in memory.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The epoch that holds.

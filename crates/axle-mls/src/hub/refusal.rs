@@ -13,6 +13,9 @@ pub enum Refusal {
     /// The group is another room's.
     #[error("the message is for another group")]
     WrongGroup,
+    /// The room has no group yet: its first commit is still to come.
+    #[error("the room has no group yet")]
+    NoGroup,
     /// It was made for an epoch that is not, or not any more, the group's.
     #[error("the group is in epoch {current}")]
     WrongEpoch {
@@ -111,6 +114,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => "malformed",
             Self::WrongGroup => "wrong_group",
+            Self::NoGroup => "no_group",
             Self::WrongEpoch { .. } => "wrong_epoch",
             Self::WrongParent { .. } => "wrong_parent",
             Self::NotAMember => "not_a_member",

@@ -109,6 +109,7 @@ impl Load {
             deliveries: Vec::new(),
             settled_lpdus: Vec::new(),
             announcements: Vec::new(),
+            groups: Vec::new(),
             client_txns: Vec::new(),
             lpdus_unasked: false,
             made_here: true,

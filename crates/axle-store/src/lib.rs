@@ -21,6 +21,7 @@ mod edus;
 mod error;
 mod faults;
 mod forgotten;
+mod groups;
 mod key_backups;
 mod keys;
 mod log;
@@ -66,6 +67,7 @@ pub use edus::{EduQueues, MAX_EDUS_PER_DESTINATION, NewEdu, PendingEdu};
 pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use forgotten::ForgottenRooms;
+pub use groups::{GroupEpoch, GroupStates, MAX_GROUP_EPOCHS};
 pub use key_backups::{BackupKey, KeyBackup, KeyBackups, KeyQuality, PutAuthData, PutBackupKeys, WhichKeys};
 pub use keys::{ServerKeys, StoredKey};
 pub use log::{
@@ -103,6 +105,7 @@ pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
 /// documentation says otherwise.
 pub trait Store:
     RoomLog
+    + GroupStates
     + RoomLists
     + Relations
     + Delivery
@@ -145,6 +148,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: RoomLog
+        + GroupStates
         + RoomLists
         + Relations
         + Delivery

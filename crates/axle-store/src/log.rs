@@ -7,7 +7,7 @@ use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{EventId, RoomId, RoomVersion, ServerName, UserId};
 
-use crate::{Announcement, ClientTxn, Relation, StoreError};
+use crate::{Announcement, ClientTxn, GroupEpoch, Relation, StoreError};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -117,6 +117,8 @@ pub struct Append {
     pub made_here: bool,
     /// Invites of this append whose target's server is still to be told of them.
     pub announcements: Vec<Announcement>,
+    /// States of the room's group, by epoch.
+    pub groups: Vec<GroupEpoch>,
 }
 
 /// What an append got: the stream position of each event, in the order of [`Append::events`].
@@ -186,6 +188,8 @@ pub struct RoomSnapshot {
     pub state: Vec<StateEntry>,
     /// Events with the status [`EventStatus::Waiting`], in order of arrival.
     pub waiting: Vec<StoredEvent>,
+    /// The state of its group in the newest epoch.
+    pub group: Option<Vec<u8>>,
 }
 
 /// Which way to read.

@@ -48,6 +48,9 @@ impl Data {
                 self.announcements.push(announcement.clone());
             }
         }
+        if let Some(room) = self.rooms.get_mut(&append.room_id) {
+            append.groups.iter().for_each(|group| super::groups::put(&mut room.groups, group));
+        }
         append.settled_lpdus.iter().for_each(|hash| self.settle(append, hash));
         Ok(Appended { streams })
     }

@@ -13,10 +13,10 @@ use super::device_lists::ListData;
 use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
-    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, HubFault,
-    InboundResponse, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu, Profile,
-    Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress, StoredEvent,
-    StoredKey, ToDevice, Tokens, UrlPreview, User,
+    AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, EventStatus, GroupEpoch,
+    HubFault, InboundResponse, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent, PendingLpdu,
+    Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias, ServiceProgress,
+    StoredEvent, StoredKey, ToDevice, Tokens, UrlPreview, User,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -120,6 +120,8 @@ pub(super) struct Room {
     pub(super) faults: VecDeque<HubFault>,
     /// Of every event that has one, whatever became of it.
     pub(super) relations: HashMap<EventId, Related>,
+    /// By epoch.
+    pub(super) groups: BTreeMap<u64, GroupEpoch>,
 }
 
 /// An event that relates to another.
@@ -205,6 +207,7 @@ impl Room {
             intervals: Vec::new(),
             faults: VecDeque::new(),
             relations: HashMap::new(),
+            groups: BTreeMap::new(),
         }
     }
 

@@ -14,7 +14,11 @@ use crate::{
 
 impl MemoryStore {
     /// Reads from a room; the default value if it is not known.
-    fn read_room<T: Default>(&self, room_id: &RoomId, read: impl FnOnce(&Room) -> T) -> Result<T, StoreError> {
+    pub(super) fn read_room<T: Default>(
+        &self,
+        room_id: &RoomId,
+        read: impl FnOnce(&Room) -> T,
+    ) -> Result<T, StoreError> {
         Ok(self.lock().data.rooms.get(room_id).map(read).unwrap_or_default())
     }
 }
@@ -224,7 +228,8 @@ fn snapshot(room_id: &RoomId, room: &Room) -> RoomSnapshot {
     let mut waiting: Vec<StoredEvent> = room.events.values().filter(waits).cloned().collect();
     waiting.sort_by_key(|event| event.stream);
     let state = room.state.iter().map(entry).collect();
-    RoomSnapshot { room_id: room_id.clone(), room_version: room.version, head, state, waiting }
+    let group = room.groups.values().next_back().map(|group| group.state.clone());
+    RoomSnapshot { room_id: room_id.clone(), room_version: room.version, head, state, waiting, group }
 }
 
 fn user_room(data: &Data, room_id: &RoomId, room: &Room, user_id: &UserId) -> Option<UserRoom> {

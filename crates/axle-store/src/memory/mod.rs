@@ -21,6 +21,7 @@ mod directory;
 mod edus;
 mod faults;
 mod forgotten;
+mod groups;
 mod key_backups;
 mod keys;
 mod log;

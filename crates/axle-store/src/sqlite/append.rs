@@ -54,6 +54,9 @@ pub(super) fn append(tx: &mut Tx<'_>, append: &Append) -> Result<Appended, Store
     for announcement in &append.announcements {
         super::delivery::announce(tx.conn, announcement)?;
     }
+    for group in &append.groups {
+        super::groups::put(tx, appending.room.id, group)?;
+    }
     for hash in &append.settled_lpdus {
         super::delivery::settle_lpdu(tx, appending.room.id, hash)?;
     }

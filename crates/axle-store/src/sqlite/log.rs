@@ -19,7 +19,7 @@ use crate::{
 
 impl SqliteStore {
     /// Reads from a room; the default value if it is not known.
-    async fn read_room<T, F>(&self, room_id: &RoomId, work: F) -> Result<T, StoreError>
+    pub(super) async fn read_room<T, F>(&self, room_id: &RoomId, work: F) -> Result<T, StoreError>
     where
         T: Default + Send + 'static,
         F: FnOnce(&Connection, &RoomId, &Room) -> Result<T, StoreError> + Send + 'static,
@@ -281,7 +281,8 @@ fn load_room(conn: &Connection, room_id: &RoomId, room: &RoomRow) -> Result<Room
     })?;
     let sql = format!("SELECT {EVENT_COLUMNS} FROM event e WHERE e.room = ?1 AND e.status = 4 ORDER BY e.stream");
     let waiting = all(&mut conn.prepare_cached(&sql)?, [room.id], |row| rows::event(row, room_id, room.version))?;
-    Ok(RoomSnapshot { room_id: room_id.clone(), room_version: room.version, head, state, waiting })
+    let group = super::groups::newest(conn, room.id)?;
+    Ok(RoomSnapshot { room_id: room_id.clone(), room_version: room.version, head, state, waiting, group })
 }
 
 fn timeline(

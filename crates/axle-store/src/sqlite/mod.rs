@@ -20,6 +20,7 @@ mod event_index;
 mod faults;
 mod forgotten;
 mod fresh;
+mod groups;
 mod key_backups;
 mod keys;
 mod later;

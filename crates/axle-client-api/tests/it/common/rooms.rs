@@ -284,6 +284,7 @@ fn append(room_id: &RoomId, head: Option<RoomHead>, events: Vec<NewEvent>, txn: 
         deliveries: Vec::new(),
         settled_lpdus: Vec::new(),
         announcements: Vec::new(),
+        groups: Vec::new(),
         client_txns: txn.into_iter().collect(),
         lpdus_unasked: false,
         made_here: false,

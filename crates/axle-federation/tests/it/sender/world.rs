@@ -215,5 +215,6 @@ fn event(n: i64) -> Append {
         lpdus_unasked: false,
         made_here: false,
         announcements: Vec::new(),
+        groups: Vec::new(),
     }
 }

@@ -95,6 +95,7 @@ pub(crate) fn append(room_id: &RoomId, expected_head: Option<i64>, events: Vec<N
         deliveries: Vec::new(),
         settled_lpdus: Vec::new(),
         announcements: Vec::new(),
+        groups: Vec::new(),
         client_txns: Vec::new(),
         lpdus_unasked: false,
         made_here: false,

@@ -15,6 +15,7 @@ pub mod visibility;
 
 pub use room::change::{Accepted, Change, Delivery, Fault, FaultKind, Placed, Refusal, Settled, Status};
 pub use room::gap::{Filled, Received};
+pub use room::group::{Devices, GroupChange, Paired, PairedWith, Reported};
 pub use room::invite::{InviteSource, Prepared, PreparedInvite};
 pub use room::join::JoinAnswer;
 pub use room::judge::judge;

@@ -4,6 +4,8 @@ use axle_protocol::auth::{AuthError, Membership};
 use axle_protocol::event::{BuildError, Hash};
 use axle_protocol::{Event, EventId, ServerName};
 
+use super::group::GroupChange;
+
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -85,12 +87,14 @@ pub struct Change {
     pub settled: Vec<Settled>,
     /// What the hub did that it should not have.
     pub faults: Vec<Fault>,
+    /// States of the group, by epoch, in order. Only a hub has any.
+    pub groups: Vec<GroupChange>,
 }
 
 impl Change {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.deliveries.is_empty() && self.settled.is_empty()
+        self.events.is_empty() && self.deliveries.is_empty() && self.settled.is_empty() && self.groups.is_empty()
     }
 
     /// Adds a change of the same room that was made right after this one, so that both are stored at once.
@@ -102,6 +106,18 @@ impl Change {
         self.deliveries.extend(later.deliveries);
         self.settled.extend(later.settled);
         self.faults.extend(later.faults);
+        later.groups.into_iter().for_each(|group| self.put_group(group));
+    }
+
+    /// Has a state of the group stored, instead of an earlier one of the same epoch.
+    pub(super) fn put_group(&mut self, mut group: GroupChange) {
+        if group.is_back {
+            self.groups.retain(|earlier| earlier.epoch < group.epoch);
+        }
+        if let Some(earlier) = self.groups.iter().position(|earlier| earlier.epoch == group.epoch) {
+            group.is_back |= self.groups.remove(earlier).is_back;
+        }
+        self.groups.push(group);
     }
 
     /// The last event that got a position.
@@ -219,6 +235,9 @@ pub enum Refusal {
     /// Not an event that this command can take. 400 `M_BAD_JSON`.
     #[error("{0}")]
     Unfit(String),
+    /// The room's group does not allow it ([`axle_mls::hub::Refusal::code`]). 409.
+    #[error("mls/{}: {}", .0.code(), .0)]
+    Group(axle_mls::hub::Refusal),
     /// Too much is waiting already. To be tried again later.
     #[error("too many events of this room are waiting for earlier ones")]
     Busy,
@@ -228,6 +247,12 @@ pub enum Refusal {
     /// What the hub answered does not hold. 502 `M_UNKNOWN`.
     #[error("{}: {}", .0.event_id, .0.kind)]
     Unsound(Fault),
+}
+
+impl From<axle_mls::hub::Refusal> for Refusal {
+    fn from(refusal: axle_mls::hub::Refusal) -> Self {
+        Self::Group(refusal)
+    }
 }
 
 impl From<AuthError> for Refusal {

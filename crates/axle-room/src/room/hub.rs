@@ -15,13 +15,12 @@ impl Room {
     /// Appends an event of one of our own users, or the create event of a new room. An invite of a user whose server
     /// is not in the room goes through [`Room::prepare_invite`] instead: see [`Room::invite_target`].
     ///
-    /// `known` is asked only about the event that a redaction redacts.
+    /// `known` is asked only about the event that a redaction redacts, and about devices that a commit names.
     pub fn send_local(&mut self, me: &Identity, template: Template, known: &Known) -> Result<Accepted, Refusal> {
         let event = self.build_local(me, template)?;
         self.check_not_for_outside(&event)?;
-        let mut change = self.change();
-        let position = self.next_position();
-        self.place(&event, position, known, FirstEvent::Join, &mut change);
+        let step = self.check_group(me, &event, &self.state, None, known)?;
+        let change = self.append(me, &event, step, FirstEvent::Join, known)?;
         Ok(Accepted::Appended { event, change })
     }
 
@@ -40,14 +39,13 @@ impl Room {
         }
         self.authorise(event)?;
         self.check_not_for_outside(event)?;
+        let step = self.check_group(me, event, &self.state, None, known)?;
         let finished = self.complete(me, event)?;
         let first = match route {
             Route::Transaction => FirstEvent::Join,
             Route::Handshake(_) => FirstEvent::AfterJoin,
         };
-        let mut change = self.change();
-        let position = self.next_position();
-        self.place(&finished, position, known, first, &mut change);
+        let change = self.append(me, &finished, step, first, known)?;
         Ok(Accepted::Appended { event: finished, change })
     }
 

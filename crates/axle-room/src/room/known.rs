@@ -1,11 +1,12 @@
 //! What a room must know of events that it does not keep in memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, UserId};
 
 use super::change::Status;
+use super::group::Devices;
 
 /// How many of its newest events a room remembers by itself. At most so many may be placed without being durable
 /// while [`super::Room::lookup`] is answered from the store.
@@ -18,12 +19,14 @@ pub struct Lookup {
     pub events: Vec<EventId>,
     /// LPDU hashes of this room.
     pub lpdus: Vec<Hash>,
+    /// Users whose published devices matter.
+    pub devices: BTreeSet<UserId>,
 }
 
 impl Lookup {
     /// Whether nothing needs to be asked.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.lpdus.is_empty()
+        self.events.is_empty() && self.lpdus.is_empty() && self.devices.is_empty()
     }
 }
 
@@ -34,6 +37,8 @@ pub struct Known {
     pub events: HashMap<EventId, Brief>,
     /// LPDUs that are in the room, and as which event.
     pub lpdus: HashMap<Hash, EventId>,
+    /// Published devices.
+    pub devices: Devices,
 }
 
 /// What matters of an event that is stored.

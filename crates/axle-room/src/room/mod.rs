@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod gap;
+pub mod group;
 pub mod hub;
 mod in_flight;
 pub mod invite;
@@ -16,6 +17,7 @@ pub mod verified;
 
 use std::sync::Arc;
 
+use axle_mls::HubGroup;
 use axle_protocol::auth::{AuthState as _, Membership};
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, SigningKey};
 
@@ -125,6 +127,8 @@ pub struct Room {
     recent: Recent,
     waiting: Waiting,
     lpdus: InFlight,
+    /// At the hub of an encrypted room, from its first commit on.
+    group: Option<Box<HubGroup>>,
     policy: Arc<dyn AccessPolicy>,
 }
 
@@ -140,6 +144,7 @@ impl Room {
             recent: Recent::default(),
             waiting: Waiting::default(),
             lpdus: InFlight::default(),
+            group: None,
             policy: Arc::new(AuthRules),
         }
     }

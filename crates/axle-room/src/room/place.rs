@@ -1,10 +1,10 @@
 //! Putting an event into the room, the same for every role.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use axle_protocol::auth::{AuthError, required_levels, user_level};
 use axle_protocol::event::Hash;
-use axle_protocol::{Event, EventId};
+use axle_protocol::{Event, EventId, UserId};
 
 use super::change::{Change, Delivery, Placed, Settled, Status};
 use super::known::{Known, Lookup};
@@ -138,11 +138,12 @@ pub(super) struct Collect<'a> {
     events: HashSet<&'a EventId>,
     redacted: HashSet<EventId>,
     lpdus: HashSet<Hash>,
+    devices: BTreeSet<UserId>,
 }
 
 impl<'a> Collect<'a> {
     pub(super) fn new(room: &'a Room) -> Self {
-        Self { room, events: HashSet::new(), redacted: HashSet::new(), lpdus: HashSet::new() }
+        Self { room, events: HashSet::new(), redacted: HashSet::new(), lpdus: HashSet::new(), devices: BTreeSet::new() }
     }
 
     pub(super) fn add_all(&mut self, events: impl Iterator<Item = &'a Event>) {
@@ -154,7 +155,7 @@ impl<'a> Collect<'a> {
     pub(super) fn finish(self) -> Lookup {
         let mut events: HashSet<EventId> = self.redacted;
         events.extend(self.events.into_iter().cloned());
-        Lookup { events: events.into_iter().collect(), lpdus: self.lpdus.into_iter().collect() }
+        Lookup { events: events.into_iter().collect(), lpdus: self.lpdus.into_iter().collect(), devices: self.devices }
     }
 
     fn add(&mut self, event: &'a Event) {
@@ -167,6 +168,7 @@ impl<'a> Collect<'a> {
         let auth = event.auth_events().iter().filter(|id| !current.contains(id));
         self.events.extend(own.into_iter().chain(parents).chain(auth).filter(|id| room.recent.event(id).is_none()));
         self.redacted.extend(event.redacts().filter(|id| room.recent.event(id).is_none()));
+        self.devices.extend(room.devices_for_event(event));
         self.lpdus.extend(event.lpdu_hash().filter(|hash| room.recent.lpdu(hash).is_none()));
     }
 }

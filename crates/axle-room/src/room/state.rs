@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use axle_mls::RoomEncryption;
 use axle_protocol::auth::{AuthState, CreateInfo, JoinRule, Membership, PowerLevels};
 use axle_protocol::{Event, EventId, ServerName};
 
@@ -12,6 +13,7 @@ use crate::visibility::HistoryVisibility;
 #[derive(Debug, Clone, Default)]
 pub struct RoomState {
     create: Option<CreateInfo>,
+    encryption: Option<RoomEncryption>,
     power_levels: Option<(EventId, PowerLevels)>,
     join_rule: Option<(EventId, JoinRule)>,
     history_visibility: Option<(EventId, HistoryVisibility)>,
@@ -49,6 +51,11 @@ impl RoomState {
     /// Who may see the room's history.
     pub fn history_visibility(&self) -> HistoryVisibility {
         self.history_visibility.as_ref().map_or(HistoryVisibility::Shared, |(_, visibility)| *visibility)
+    }
+
+    /// How the room is encrypted, if it is in a way that is known here.
+    pub fn encryption(&self) -> Option<RoomEncryption> {
+        self.encryption
     }
 
     /// The event that is current for this type and state key.
@@ -107,6 +114,7 @@ impl RoomState {
         let text = |key: &str| event.content().get(key).and_then(|value| value.as_str());
         match (event_type, state_key) {
             ("m.room.create", "") => {
+                self.encryption = RoomEncryption::of_create(event.content()).ok().flatten();
                 self.create = Some(CreateInfo { event_id: id, sender: event.sender().clone() });
             }
             ("m.room.power_levels", "") => {

@@ -148,7 +148,7 @@ impl Node {
 
     fn act_as_hub(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template, txn: &ClientTxn) {
         let target = template.content.get("redacts").and_then(Value::as_str).and_then(|id| EventId::parse(id).ok());
-        let lookup = Lookup { events: target.into_iter().collect(), lpdus: vec![] };
+        let lookup = Lookup { events: target.into_iter().collect(), ..Lookup::default() };
         let known = self.disk.known(room.id(), &lookup);
         if room.invite_target_of(&template).is_some() {
             match room.prepare_invite(&self.me, InviteSource::Local(template), &known) {

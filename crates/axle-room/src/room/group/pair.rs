@@ -1,0 +1,151 @@
+//! A member event and what it means for the group, appended as one or not at all ([`Layering::Bound`](axle_mls::Layering)).
+
+use axle_mls::event::{CommitContent, ProposalContent};
+use axle_mls::hub::{self, PairedMember};
+use axle_protocol::event::Template;
+use axle_protocol::{Event, EventId, ServerName, UserId};
+
+use super::View;
+use crate::room::change::{Change, Refusal};
+use crate::room::known::Known;
+use crate::room::place::FirstEvent;
+use crate::room::state::RoomState;
+use crate::room::verified::Verified;
+use crate::room::{Identity, Room, Route};
+
+/// What a member event is paired with.
+#[derive(Debug)]
+pub enum PairedWith<'a> {
+    /// The commit of another server's user.
+    Lpdu(&'a Verified),
+    /// The commit of one of our own users.
+    Template(Template),
+    /// A proposal, which waits for the next commit.
+    Proposal(&'a UserId, &'a ProposalContent),
+}
+
+/// What was appended.
+#[derive(Debug, Clone)]
+pub struct Paired {
+    /// The member event.
+    pub member: EventId,
+    /// The commit, unless it was a proposal.
+    pub commit: Option<EventId>,
+    /// What to store.
+    pub change: Change,
+}
+
+impl Room {
+    /// Appends the member event of another server's user, and what it is paired with. One that is in the room already is
+    /// [`Refusal::Unfit`]: half of a pair cannot be had again.
+    pub fn accept_pair(
+        &mut self,
+        me: &Identity,
+        member: &Verified,
+        with: PairedWith<'_>,
+        origin: &ServerName,
+        known: &Known,
+    ) -> Result<Paired, Refusal> {
+        let event = self.check_lpdu(member, origin, Route::Transaction)?;
+        if event.lpdu_hash().is_some_and(|hash| self.known_lpdu(hash, known).is_some()) {
+            return Err(Refusal::Unfit("the member event is in the room already".into()));
+        }
+        if let PairedWith::Lpdu(commit) = &with {
+            self.check_lpdu(commit, origin, Route::Transaction)?;
+        }
+        self.authorise(event)?;
+        let finished = self.complete(me, event)?;
+        self.pair(me, &finished, with, known)
+    }
+
+    /// The same for one of our own users.
+    pub fn send_pair(
+        &mut self,
+        me: &Identity,
+        member: Template,
+        with: PairedWith<'_>,
+        known: &Known,
+    ) -> Result<Paired, Refusal> {
+        let event = self.build_local(me, member)?;
+        self.pair(me, &event, with, known)
+    }
+
+    fn pair(&mut self, me: &Identity, member: &Event, with: PairedWith<'_>, known: &Known) -> Result<Paired, Refusal> {
+        if member.state_key().is_none() || !matches!(member.membership(), Some("leave" | "ban")) {
+            return Err(Refusal::Unfit("only a leave, a kick or a ban can be paired".into()));
+        }
+        let mut after = self.state.clone();
+        after.apply(member);
+        let lpdu_hash = member.lpdu_hash().copied().unwrap_or_else(|| member.computed_lpdu_hash());
+        let paired = PairedMember { lpdu_hash, event_id: Some(member.event_id().clone()) };
+        match with {
+            PairedWith::Proposal(sender, content) => {
+                let change = self.pair_proposal(me, member, (sender, content), &after, paired, known)?;
+                Ok(Paired { member: member.event_id().clone(), commit: None, change })
+            }
+            PairedWith::Lpdu(commit) => {
+                let auth_events = commit.event().select_auth_events(&after);
+                let parents = [member.event_id().clone()];
+                let commit = commit.event().complete(&auth_events, &parents, &me.name, &me.key)?;
+                self.pair_commit(me, member, &commit, &after, paired, known)
+            }
+            PairedWith::Template(template) => {
+                if template.sender != *member.sender() || template.room_id != self.id {
+                    return Err(Refusal::Unfit("the commit is of another user or room".into()));
+                }
+                let auth_events = template.select_auth_events(&after);
+                let parents = [member.event_id().clone()];
+                let commit = template.into_pdu(self.version, &auth_events, &parents, &me.name, &me.key)?;
+                self.pair_commit(me, member, &commit, &after, paired, known)
+            }
+        }
+    }
+
+    fn pair_commit(
+        &mut self,
+        me: &Identity,
+        member: &Event,
+        commit: &Event,
+        after: &RoomState,
+        paired: PairedMember,
+        known: &Known,
+    ) -> Result<Paired, Refusal> {
+        if commit.event_type() != CommitContent::EVENT_TYPE || self.group().is_none() {
+            return Err(Refusal::Unfit("a member event is paired with a commit or a proposal".into()));
+        }
+        self.policy.check(commit, after)?;
+        let step = self.check_group(me, commit, after, Some(paired), known)?;
+        let mut change = self.change();
+        self.take_step(step, commit, &mut change)?;
+        for event in [member, commit] {
+            let position = self.next_position();
+            self.place(event, position, known, FirstEvent::Join, &mut change);
+        }
+        self.follow_membership(me, known, &mut change)?;
+        Ok(Paired { member: member.event_id().clone(), commit: Some(commit.event_id().clone()), change })
+    }
+
+    fn pair_proposal(
+        &mut self,
+        me: &Identity,
+        member: &Event,
+        (sender, content): (&UserId, &ProposalContent),
+        after: &RoomState,
+        paired: PairedMember,
+        known: &Known,
+    ) -> Result<Change, Refusal> {
+        if member.sender() != sender {
+            return Err(Refusal::Unfit("the proposal is of another user than the member event".into()));
+        }
+        let view = View { state: after, devices: &known.devices, paired: Some(paired) };
+        let group = self.group.as_deref_mut().ok_or(hub::Refusal::NoGroup)?;
+        let checked = group.check_proposal(content, sender, &view)?;
+        group.queue(checked)?;
+        let mut change = self.change();
+        self.note_group(&mut change, false)?;
+        let position = self.next_position();
+        self.place(member, position, known, FirstEvent::Join, &mut change);
+        self.follow_membership(me, known, &mut change)?;
+        Ok(change)
+    }
+}

@@ -23,6 +23,7 @@ mod event_filter;
 mod expired_keys;
 mod fallback;
 mod fleeting;
+mod groups;
 mod ids;
 mod ignored;
 mod json_request;
@@ -88,6 +89,7 @@ pub use appservice::{ApplicationService, ApplicationServices, Namespace, Namespa
 pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration, ToldToServers, UrlPreviewConfig};
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
+pub use groups::{BindingRequest, GroupAt, GroupService, MemberRequest, PairRequest, Paired, PairedWith};
 pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
 pub use mls_keys::{is_key_package, key_package, mls_device};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};

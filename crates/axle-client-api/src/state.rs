@@ -16,6 +16,7 @@ use crate::delayed::Delays;
 use crate::endpoints::Deletions;
 use crate::fallback::Fallbacks;
 use crate::fleeting::Clock;
+use crate::groups::GroupService;
 use crate::limiter::{Limiter, Limits};
 use crate::media::{Fetching, MAX_THUMBNAILS_AT_ONCE, Uploading};
 use crate::nonces::Nonces;
@@ -49,6 +50,8 @@ pub struct ApiState {
     pub thumbnailer: Arc<dyn Thumbnailer>,
     /// What changes rooms.
     pub rooms: Arc<dyn RoomService>,
+    /// The MLS groups of encrypted ones.
+    pub groups: Arc<dyn GroupService>,
     /// What reaches other servers.
     pub servers: Arc<dyn OtherServers>,
     /// Other servers.

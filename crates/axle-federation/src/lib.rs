@@ -7,6 +7,7 @@ mod clock;
 mod connect;
 pub mod edu;
 pub mod endpoints;
+mod groups;
 pub mod keys;
 mod queries;
 pub mod resolve;
@@ -18,6 +19,7 @@ mod web;
 
 pub use clock::{Clock, system_clock};
 pub use connect::ConnectError;
+pub use groups::{GroupHub, PairedAtHub, PairedEvents, ReceivedPair};
 pub use queries::{PublicRoomsQuery, QueryService, ResolvedAlias, ServedFile, ThumbnailQuery};
 pub use service::{
     FederationService, InviteRequest, MembershipChange, RoomStateAt, RoomTemplate, SentMembership, StateIds,

@@ -7,6 +7,7 @@ mod client_service;
 pub mod config;
 mod federation_service;
 pub mod folder;
+mod group_service;
 pub mod key_file;
 pub mod listen;
 pub mod metrics;

@@ -7,6 +7,7 @@ mod answer;
 mod connection;
 mod error;
 mod events;
+mod groups;
 mod invite;
 mod keys;
 mod media;
@@ -31,6 +32,7 @@ use lru::LruCache;
 
 pub use error::{ClientError, Refusal};
 pub use events::{StateAnswer, StateIdsAnswer};
+pub use groups::{GroupDevice, GroupNow, GroupState, MAX_GROUP_ANSWER_BYTES};
 pub use media::RemoteFile;
 pub use membership::SentJoin;
 pub use peer::Dialect;

@@ -6,6 +6,7 @@ mod authenticate;
 mod backfill;
 mod body;
 mod event;
+mod groups;
 mod invite;
 mod lines;
 mod make_membership;
@@ -39,7 +40,7 @@ use crate::blocked::BlockList;
 use crate::client::path::{FEDERATION, UNSTABLE};
 use crate::clock::Clock;
 use crate::keys::KeyRing;
-use crate::{FederationService, QueryService, UserService};
+use crate::{FederationService, GroupHub, QueryService, UserService};
 use answer::Failure;
 use body::Bodies;
 use rate_limit::RateLimiter;
@@ -76,6 +77,7 @@ pub struct Federation {
     inbound: Arc<Inbound>,
     heard_from: Option<HeardFrom>,
     users: Option<Arc<dyn UserService>>,
+    groups: Option<Arc<dyn GroupHub>>,
 }
 
 impl Federation {
@@ -94,6 +96,7 @@ impl Federation {
             blocked: BlockList::new(store),
             heard_from: None,
             users: None,
+            groups: None,
             queries: None,
             config,
             service,
@@ -112,6 +115,12 @@ impl Federation {
     #[must_use]
     pub fn with_users(self, users: Arc<dyn UserService>) -> Self {
         Self { users: Some(users), ..self }
+    }
+
+    /// The groups behind the endpoints. Without them there are no such endpoints.
+    #[must_use]
+    pub fn with_groups(self, groups: Arc<dyn GroupHub>) -> Self {
+        Self { groups: Some(groups), ..self }
     }
 
     /// Who answers what other servers ask about users, rooms and media.
@@ -161,6 +170,7 @@ pub fn routes(federation: Federation) -> Router {
         .route(&v2("send_leave/{room}/{event}"), put(send_membership::send_leave_by_event));
     let router = users::routes(router);
     let router = queries::routes(router);
+    let router = groups::routes(router);
     let router = both(router, "v2", "send/{txn}", put(send::send));
     let router = both(router, "v2", "event/{event}", get(event::event));
     let router = both(router, "v2", "backfill/{room}", get(backfill::backfill));

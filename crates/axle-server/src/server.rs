@@ -245,6 +245,7 @@ impl Foundations<'_> {
             media,
             thumbnailer: Arc::new(ThumbnailProcesses::new()),
             rooms: Arc::new(self.rooms.clone()),
+            groups: Arc::new(self.rooms.clone()),
             servers: self.between.clone(),
             remote: self.network.map_or_else(|| Arc::new(Nobody) as Arc<dyn RemoteServers>, Network::remote),
             notifier: self.rooms.wakes(),

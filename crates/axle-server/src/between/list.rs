@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axle_client_api::{MAX_KEY_BYTES, cross_signing_key, mls_device};
 use axle_federation::edu::{DeviceChange, Object};
 use axle_federation::{DeviceList, ListedDevice, QueriedKeys};
+use axle_mls::Credential;
 use axle_protocol::{UserId, canonical_json};
 use axle_store::{KeyUsage, PublishedDevice, RemoteDevices, UserKeys};
 use serde_json::Value;
@@ -23,6 +24,15 @@ pub(super) struct List {
     devices: BTreeMap<String, ListedDevice>,
     master_key: Option<Object>,
     self_signing_key: Option<Object>,
+}
+
+/// The credentials in the devices that a user of another server publishes.
+pub(crate) fn credentials(devices: &RemoteDevices) -> Vec<Credential> {
+    let list = List::written(devices);
+    list.iter()
+        .flat_map(|list| list.devices.values())
+        .filter_map(|device| Credential::published_in(&device.keys))
+        .collect()
 }
 
 impl List {

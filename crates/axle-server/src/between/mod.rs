@@ -27,6 +27,7 @@ use axle_store::{ClaimedKey, NewEdu, Receipt, Store, StoreError, UserKeys, Wante
 use crate::rooms::Rooms;
 
 pub(crate) use incoming::Incoming;
+pub(crate) use list::credentials;
 
 /// The way from this server's users to others.
 pub(crate) struct Between {

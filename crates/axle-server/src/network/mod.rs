@@ -97,10 +97,10 @@ pub(crate) fn connect(
 impl Network {
     /// The server-to-server API: for these users, with these answers.
     pub(crate) fn router(&self, users: Arc<dyn UserService>, queries: Arc<dyn QueryService>) -> Router {
-        let service = Arc::new(self.rooms.clone());
+        let (service, groups) = (Arc::new(self.rooms.clone()), Arc::new(self.rooms.clone()));
         let (store, keys, sender) = (self.store.clone(), self.keys.clone(), self.sender.clone());
         let federation = Federation::new(self.endpoints.clone(), service, store, keys, system_clock());
-        let federation = federation.with_users(users).answering(queries);
+        let federation = federation.with_users(users).with_groups(groups).answering(queries);
         routes(federation.on_heard_from(Box::new(move |server| sender.heard_of(server))))
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axle_client_api::{NoRemoteFile, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
-use axle_federation::{MembershipChange, RoomTemplate};
+use axle_client_api::{GroupAt, NoRemoteFile, Paired, RemoteFile, RemoteServers, ResolvedAlias, RoomListQuery};
+use axle_federation::{MembershipChange, PairedAtHub, RoomTemplate};
 use axle_protocol::signing::KeySource;
 use axle_protocol::{
     Event, EventId, KeyId, MatrixError, RoomId, RoomVersion, ServerName, SigningKey, UserId, VerifyKey,
@@ -106,6 +106,22 @@ impl Peers for Offline {
 
     async fn replays_state(&self, _: &ServerName) -> bool {
         false
+    }
+
+    async fn group(&self, _: &ServerName, _: &RoomId, _: &GroupAt) -> Result<Map<String, Value>, PeerError> {
+        Err(off())
+    }
+
+    async fn pair(&self, _: &ServerName, _: &RoomId, _: &Event, _: PairedAtHub<'_>) -> Result<Paired, PeerError> {
+        Err(off())
+    }
+
+    async fn propose(&self, _: &ServerName, _: &RoomId, _: &UserId, _: &[u8]) -> Result<(), PeerError> {
+        Err(off())
+    }
+
+    async fn report(&self, _: &ServerName, _: &RoomId, _: &Map<String, Value>) -> Result<Option<u64>, PeerError> {
+        Err(off())
     }
 }
 

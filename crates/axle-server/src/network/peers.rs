@@ -1,13 +1,20 @@
 //! Requests to other servers.
 
 use async_trait::async_trait;
-use axle_federation::client::{Client, ClientError};
-use axle_federation::{MembershipChange, RoomTemplate};
-use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, UserId};
-use serde_json::Value;
+use axle_client_api::{GroupAt, Paired};
+use axle_federation::client::{Client, ClientError, GroupState, MAX_GROUP_ANSWER_BYTES};
+use axle_federation::{MembershipChange, PairedAtHub, RoomTemplate};
+use axle_mls::limits::{MAX_GROUP_INFO_BYTES, MAX_QUEUED_PROPOSALS_BYTES, MAX_RATCHET_TREE_BYTES};
+use axle_protocol::{Event, EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::rooms::{PeerError, Peers, SentJoin};
+
+// Whatever a hub of this version has fits into an answer. Three bytes are four characters in base64.
+const _: () = assert!(
+    (MAX_RATCHET_TREE_BYTES + MAX_GROUP_INFO_BYTES + MAX_QUEUED_PROPOSALS_BYTES) / 3 * 4 < MAX_GROUP_ANSWER_BYTES
+);
 
 /// The federation client as the rooms use it.
 pub(crate) struct FederationPeers(pub(crate) Client);
@@ -69,6 +76,69 @@ impl Peers for FederationPeers {
 
     async fn replays_state(&self, destination: &ServerName) -> bool {
         self.0.replays_state(destination).await
+    }
+
+    async fn group(&self, hub: &ServerName, room_id: &RoomId, at: &GroupAt) -> Result<Map<String, Value>, PeerError> {
+        let commit = match at {
+            GroupAt::Now => None,
+            GroupAt::After(commit) => Some(commit),
+        };
+        let state = self.0.group(hub, room_id, commit).await.map_err(hub_error)?;
+        fields(state, at)
+            .ok_or_else(|| PeerError::Refused(MatrixError::unknown("The state of the group cannot be written.")))
+    }
+
+    async fn pair(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        member: &Event,
+        with: PairedAtHub<'_>,
+    ) -> Result<Paired, PeerError> {
+        let paired = self.0.pair(hub, room_id, member, with).await.map_err(hub_error)?;
+        Ok(Paired { member_event_id: paired.member_event_id, commit_event_id: paired.commit_event_id })
+    }
+
+    async fn propose(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        sender: &UserId,
+        message: &[u8],
+    ) -> Result<(), PeerError> {
+        self.0.propose(hub, room_id, sender, message).await.map_err(hub_error)
+    }
+
+    async fn report(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        report: &Map<String, Value>,
+    ) -> Result<Option<u64>, PeerError> {
+        self.0.report(hub, room_id, report).await.map_err(hub_error)
+    }
+}
+
+/// As a client is answered: of an epoch that has passed, only what who joins in it needs.
+fn fields(state: GroupState, at: &GroupAt) -> Option<Map<String, Value>> {
+    let now = state.now.filter(|_| *at == GroupAt::Now);
+    match serde_json::to_value(GroupState { now, ..state }) {
+        Ok(Value::Object(fields)) => Some(fields),
+        _ => None,
+    }
+}
+
+/// Of a request of which clients are told how it fared: a hub that answers wrongly, or does not know the endpoint, is
+/// another thing than one that does not answer.
+fn hub_error(error: ClientError) -> PeerError {
+    match error {
+        ClientError::Refused(refusal) if refusal.is_unknown_endpoint() => {
+            PeerError::Refused(MatrixError::unrecognized("There is no such endpoint."))
+        }
+        ClientError::Malformed(_) | ClientError::TooLarge(_) => {
+            PeerError::Refused(MatrixError::bad_gateway(error.to_string()))
+        }
+        other => peer_error(other),
     }
 }
 

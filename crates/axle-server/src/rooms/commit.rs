@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axle_protocol::{EventKind, ServerName};
-use axle_room::{Change, Delivery, Placed, Room, Settled, Status};
-use axle_store::{Append, DeliveryChange, EventStatus, NewEvent, Relation, StoreError};
+use axle_room::{Change, Delivery, GroupChange, Placed, Room, Settled, Status};
+use axle_store::{Append, DeliveryChange, EventStatus, GroupEpoch, NewEvent, Relation, StoreError};
 use futures_util::future::try_join_all;
 
 use super::{Batch, Rooms, Shared, announce, faults, gaps};
@@ -26,6 +26,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
             lpdus_unasked,
             made_here,
             announcements: announcements.clone(),
+            groups: change.groups.iter().map(group_epoch).collect(),
         };
         let started = Instant::now();
         shared.store.append(append).await?;
@@ -75,6 +76,10 @@ fn new_event(placed: &Placed) -> NewEvent {
         sets_state: placed.sets_state,
         json: event.json().into(),
     }
+}
+
+fn group_epoch(group: &GroupChange) -> GroupEpoch {
+    GroupEpoch { epoch: group.epoch, commit: group.commit.clone(), state: group.state.clone(), is_back: group.is_back }
 }
 
 fn delivery_change(delivery: &Delivery) -> DeliveryChange {

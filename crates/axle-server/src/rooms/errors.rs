@@ -5,6 +5,8 @@ use axle_protocol::event::{BuildError, EventError};
 use axle_room::Refusal;
 use axle_store::StoreError;
 
+use super::groups;
+
 /// How long to wait while too much of a room waits for earlier events, in milliseconds.
 const BUSY_RETRY_MS: u64 = 5_000;
 
@@ -18,6 +20,7 @@ pub(crate) fn refused(refusal: Refusal) -> MatrixError {
         Refusal::Build(BuildError::Event(EventError::TooLarge)) => MatrixError::too_large(reason),
         Refusal::Unfit(_) | Refusal::Build(_) => MatrixError::bad_json(reason),
         Refusal::Unsound(_) => MatrixError::bad_gateway(reason),
+        Refusal::Group(refusal) => groups::refusal::refused(&refusal),
         Refusal::Busy => MatrixError::limit_exceeded(BUSY_RETRY_MS),
     }
 }

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
+use axle_mls::HubGroup;
 use axle_protocol::{Event, RoomId, UserId};
 use axle_room::{Brief, Head, Known, Lookup, Room, Snapshot, StateItem, Status};
 use axle_store::{ClientTxnKey, ClientTxnState, EventStatus, RoomSnapshot, Store, StoreError, StoredEvent};
 use serde::Deserialize;
 
-use super::Shared;
+use super::{Shared, groups};
 
 /// A room as it was left; `None` if it is not known.
 pub(super) async fn room(shared: &Shared, room_id: &RoomId) -> Result<Option<Room>, StoreError> {
     let Some(stored) = shared.store.load_room(room_id).await? else { return Ok(None) };
     let version = stored.room_version;
-    let mut room = Room::restore(shared.me.name.clone(), snapshot(stored)?);
+    let group = stored.group.as_deref().map(HubGroup::from_bytes).transpose();
+    let group = group.map_err(|error| StoreError::Io(format!("the stored group of {room_id} is broken: {error}")))?;
+    let mut room = Room::restore(shared.me.name.clone(), snapshot(stored)?).with_group(group);
     if !room.is_hub() {
         for lpdu in shared.store.pending_lpdus(Some(room_id)).await? {
             if let Ok(event) = Event::parse(lpdu.json.as_bytes(), version) {
@@ -25,10 +28,14 @@ pub(super) async fn room(shared: &Shared, room_id: &RoomId) -> Result<Option<Roo
 }
 
 /// Answers what rooms ask about events that they do not keep in memory.
-pub(super) async fn known(store: &dyn Store, room_id: &RoomId, wanted: Lookup) -> Result<Known, StoreError> {
+pub(super) async fn known(shared: &Shared, room_id: &RoomId, wanted: Lookup) -> Result<Known, StoreError> {
+    let store = &*shared.store;
     let mut known = Known::default();
     if !wanted.lpdus.is_empty() {
         known.lpdus = store.known_lpdus(room_id, &wanted.lpdus).await?.into_iter().collect();
+    }
+    if !wanted.devices.is_empty() {
+        known.devices = groups::known_devices(&*shared.store, &shared.me.name, wanted.devices).await?;
     }
     if !wanted.events.is_empty() {
         for event in store.events(&wanted.events).await?.into_iter().filter(|event| event.room_id == *room_id) {

@@ -15,6 +15,8 @@ pub(crate) mod enter;
 mod errors;
 mod faults;
 mod gaps;
+pub(crate) mod group_forward;
+pub(crate) mod groups;
 pub(crate) mod handshake;
 pub(crate) mod history;
 pub(crate) mod invite;
@@ -37,7 +39,7 @@ mod visibility;
 mod worker;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axle_protocol::event::Hash;
@@ -91,6 +93,8 @@ struct Shared {
     gaps: Background<RoomId>,
     /// Servers that are being told of invites.
     announcing: Background<ServerName>,
+    /// Set once the network is up, if there is one.
+    device_source: OnceLock<Weak<dyn groups::DeviceSource>>,
     counters: Counters,
     registry: registry::Registry,
 }
@@ -114,6 +118,7 @@ impl Rooms {
             leaving: leaving::Leaving::default(),
             gaps: Background::default(),
             announcing: Background::default(),
+            device_source: OnceLock::new(),
             counters: Counters::default(),
             registry: registry::Registry::new(),
         }))

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axle_federation::{MembershipChange, RoomTemplate};
+use axle_client_api::{GroupAt, Paired};
+use axle_federation::{MembershipChange, PairedAtHub, RoomTemplate};
 use axle_protocol::signing::KeySource;
 use axle_protocol::{Event, EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Other servers' keys.
 #[async_trait]
@@ -106,4 +107,33 @@ pub trait Peers: Send + Sync + 'static {
 
     /// Whether this server replays the `state` of a `send_join` answer as a timeline and so needs all of it.
     async fn replays_state(&self, destination: &ServerName) -> bool;
+
+    /// The state of a room's MLS group, from its hub.
+    async fn group(&self, hub: &ServerName, room_id: &RoomId, at: &GroupAt) -> Result<Map<String, Value>, PeerError>;
+
+    /// Has a hub append a member event, an LPDU, and what belongs to it.
+    async fn pair(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        member: &Event,
+        with: PairedAtHub<'_>,
+    ) -> Result<Paired, PeerError>;
+
+    /// Has a hub queue a proposal of one of our users.
+    async fn propose(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        sender: &UserId,
+        message: &[u8],
+    ) -> Result<(), PeerError>;
+
+    /// Tells a hub what a device of ours says of a commit. Returns the epoch that the group went back to, if it did.
+    async fn report(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        report: &Map<String, Value>,
+    ) -> Result<Option<u64>, PeerError>;
 }

@@ -1,14 +1,16 @@
 //! What local users send.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axle_client_api::SendEvent;
+use axle_mls::event::CommitContent;
 use axle_protocol::event::{Hash, Template};
-use axle_protocol::{EventId, MatrixError};
+use axle_protocol::{EventId, MatrixError, UserId};
 use axle_store::{ClientTxn, ClientTxnKey, ClientTxnState, PendingLpdu};
 
-use super::{Echo, Needs, Rooms, Shared, Turn, errors, invite, refused};
+use super::{Echo, Needs, Rooms, Shared, Turn, errors, groups, invite, refused};
 
 /// How long a client's request waits for the hub.
 pub(crate) const ECHO_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,23 +34,41 @@ pub(crate) async fn send(rooms: &Rooms, event: SendEvent, at: Option<i64>) -> Re
     rooms.0.blocks.now(&*rooms.0.store).await.map_err(errors::broken)?.check_room(&event.room_id)?;
     let event = Arc::new(event);
     let redacts = event.content.get("redacts").and_then(|id| EventId::parse(id.as_str()?).ok());
-    let needs = Needs { ids: redacts.into_iter().collect(), txn: event.txn.clone(), ..Needs::default() };
+    let devices = commit_devices(rooms, &event).await?;
+    let needs = Needs { ids: redacts.into_iter().collect(), txn: event.txn.clone(), devices, ..Needs::default() };
     let (all, to_send) = (rooms.clone(), event.clone());
     let sent = rooms.with_needs(&event.room_id, needs, move |turn, _| try_send(turn, &all, &to_send, at));
     match sent.await?? {
         Sent::Done(event_id) => Ok(event_id),
         Sent::Queued(echo) => wait(echo).await,
         Sent::Pending(hash) => wait_again(rooms, hash, event.txn.as_ref()).await,
-        Sent::Refused(reason) => Err(MatrixError::forbidden(reason)),
+        Sent::Refused(reason) => Err(was_refused(reason)),
         Sent::InviteOutside => invite::of_local_user(rooms, &event).await,
     }
+}
+
+/// The users whose devices have to be known before a commit is judged; nobody for other events.
+async fn commit_devices(rooms: &Rooms, event: &SendEvent) -> Result<BTreeSet<UserId>, MatrixError> {
+    if event.event_type != CommitContent::EVENT_TYPE {
+        return Ok(BTreeSet::new());
+    }
+    match CommitContent::parse(&event.content) {
+        Ok(content) => groups::prepare(rooms, &event.room_id, &event.sender, content.message.into()).await,
+        // The hub says what is wrong with it.
+        Err(_) => Ok(BTreeSet::new()),
+    }
+}
+
+/// The answer to an event that the hub has refused.
+fn was_refused(reason: String) -> MatrixError {
+    groups::refusal::refusal_of(&reason).unwrap_or_else(|| MatrixError::forbidden(reason))
 }
 
 /// Waits for the hub to put an LPDU into the room.
 pub(crate) async fn wait(mut echo: Echo) -> Result<EventId, MatrixError> {
     match tokio::time::timeout(ECHO_TIMEOUT, echo.outcome()).await {
         Ok(Some(Ok(event_id))) => Ok(event_id),
-        Ok(Some(Err(reason))) => Err(MatrixError::forbidden(reason)),
+        Ok(Some(Err(reason))) => Err(was_refused(reason)),
         Ok(None) => Err(MatrixError::unknown("The server is shutting down.")),
         Err(_) => Err(MatrixError::gateway_timeout(
             "The room's hub does not answer. The event is queued and will be sent when it does.",
@@ -127,7 +147,7 @@ async fn wait_again(rooms: &Rooms, hash: Hash, txn: Option<&ClientTxnKey>) -> Re
     if let Some(key) = txn {
         match rooms.0.store.client_txn(key).await.map_err(errors::broken)? {
             Some(ClientTxnState::Done(event_id)) => return Ok(event_id),
-            Some(ClientTxnState::Refused(reason)) => return Err(MatrixError::forbidden(reason)),
+            Some(ClientTxnState::Refused(reason)) => return Err(was_refused(reason)),
             Some(ClientTxnState::Pending { .. }) | None => {}
         }
     }

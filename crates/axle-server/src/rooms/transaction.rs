@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Needs, Rooms, Turn, enter, errors, invite, received, refused};
+use super::{Needs, Rooms, Turn, enter, errors, groups, invite, received, refused};
 
 /// What became of one event.
 pub(crate) enum Taken {
@@ -112,6 +112,7 @@ type Failed = Vec<(EventId, String)>;
 
 async fn take_room(rooms: &Rooms, origin: &ServerName, of_room: OfRoom) -> Result<Failed, MatrixError> {
     let events = of_room.events.clone();
+    groups::prepare_events(rooms, &of_room.room_id, &events).await?;
     let mut failed = Failed::new();
     let mut verified = Vec::with_capacity(events.len());
     for (event, checked) in events.iter().zip(received::check(rooms, of_room.events).await?) {

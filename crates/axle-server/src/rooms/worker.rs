@@ -4,11 +4,11 @@
 //! durable, and only then callers are answered, syncs wake, and events go out. While an append is under way the next
 //! batch gathers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axle_protocol::{EventId, MatrixError, RoomId};
+use axle_protocol::{EventId, MatrixError, RoomId, UserId};
 use axle_room::{Change, Known, Lookup, Room, Verified};
 use axle_store::{Announcement, ClientTxn, ClientTxnKey, ClientTxnState, PendingLpdu, StoreError};
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +43,8 @@ pub(crate) struct Needs {
     pub(crate) events: Arc<[Verified]>,
     /// Further events that it asks about.
     pub(crate) ids: Vec<EventId>,
+    /// Users whose published devices it asks about.
+    pub(crate) devices: BTreeSet<UserId>,
     /// The client transaction that it is.
     pub(crate) txn: Option<ClientTxnKey>,
 }
@@ -222,7 +224,7 @@ impl Worker {
                     batch.lpdus_unasked = !wanted.lpdus.is_empty();
                     wanted.lpdus.clear();
                 }
-                load::known(store, &self.room_id, wanted).await?
+                load::known(&self.shared, &self.room_id, wanted).await?
             }
             None => Known::default(),
         };
@@ -252,6 +254,7 @@ fn lookup(room: &Room, commands: &[Box<dyn Command>]) -> Lookup {
     let events = commands.iter().flat_map(|command| command.needs().events.iter());
     let mut wanted = room.lookup(events.map(Verified::event));
     wanted.events.extend(commands.iter().flat_map(|command| command.needs().ids.iter().cloned()));
+    wanted.devices.extend(commands.iter().flat_map(|command| command.needs().devices.iter().cloned()));
     wanted
 }
 

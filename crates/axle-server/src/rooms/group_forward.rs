@@ -1,0 +1,160 @@
+//! Groups of rooms whose hub is another server: it is asked, for our users.
+
+use std::time::Duration;
+
+use axle_client_api::{GroupAt, PairRequest, Paired, PairedWith};
+use axle_federation::PairedAtHub;
+use axle_mls::event::CommitContent;
+use axle_protocol::event::Template;
+use axle_protocol::{Event, EventKind, MatrixError, RoomId, RoomVersion, ServerName, UserId};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::send::not_inside;
+use super::{PeerError, Rooms, Turn, errors};
+
+/// How long a client waits, after the hub has appended what it sent, for that to come back.
+const ECHO_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A room's hub if it is another server, `None` if it is this one. 403 for a room that is not known here, or is blocked.
+pub(crate) async fn other_hub(rooms: &Rooms, room_id: &RoomId) -> Result<Option<ServerName>, MatrixError> {
+    let blocked = rooms.0.blocks.now(&*rooms.0.store).await.map_err(errors::broken)?;
+    blocked.check_room(room_id)?;
+    let hub = rooms.hub(room_id).await?.ok_or_else(|| MatrixError::forbidden("You are not in the room."))?;
+    if hub == rooms.0.me.name {
+        return Ok(None);
+    }
+    blocked.check_server(&hub)?;
+    Ok(Some(hub))
+}
+
+/// The state of the group.
+pub(crate) async fn group(
+    rooms: &Rooms,
+    hub: &ServerName,
+    room_id: &RoomId,
+    at: &GroupAt,
+) -> Result<Map<String, Value>, MatrixError> {
+    rooms.0.peers.group(hub, room_id, at).await.map_err(|error| of_hub(hub, error))
+}
+
+/// Has the hub append a member event and what belongs to it. Nothing is queued: a commit that cannot be sent now would be
+/// of an old epoch later.
+pub(crate) async fn pair(
+    rooms: &Rooms,
+    hub: &ServerName,
+    user_id: &UserId,
+    room_id: &RoomId,
+    request: PairRequest,
+) -> Result<Paired, MatrixError> {
+    let member = member_lpdu(&request.member, user_id, room_id)?;
+    let commit = match &request.with {
+        PairedWith::Commit(content) => Some(commit_lpdu(rooms, user_id, room_id, content.clone()).await?),
+        PairedWith::Proposal(_) => None,
+    };
+    let with = match (&commit, &request.with) {
+        (Some(commit), _) => PairedAtHub::Commit(commit),
+        (None, PairedWith::Proposal(message)) => PairedAtHub::Proposal { sender: user_id, message },
+        (None, PairedWith::Commit(_)) => return Err(MatrixError::unknown("The commit was not made.")),
+    };
+    // They are appended as one, so that the last of them stands for both.
+    let last = commit.as_ref().unwrap_or(&member);
+    let hash = *last.lpdu_hash().ok_or_else(|| MatrixError::unknown("The LPDU has no hash."))?;
+    let mut echo = rooms.0.echoes.wait(hash);
+    let paired = rooms.0.peers.pair(hub, room_id, &member, with).await;
+    if paired.is_ok() {
+        // A client that asks again at once is to see what it has done. If it takes longer, it is done all the same.
+        let _ = tokio::time::timeout(ECHO_PATIENCE, echo.outcome()).await;
+    }
+    paired.map_err(|error| of_hub(hub, error))
+}
+
+/// Has the hub queue a proposal.
+pub(crate) async fn propose(
+    rooms: &Rooms,
+    hub: &ServerName,
+    user_id: &UserId,
+    room_id: &RoomId,
+    message: &[u8],
+) -> Result<(), MatrixError> {
+    rooms.0.peers.propose(hub, room_id, user_id, message).await.map_err(|error| of_hub(hub, error))
+}
+
+/// Tells the hub what a device says of a commit.
+pub(crate) async fn report(
+    rooms: &Rooms,
+    hub: &ServerName,
+    room_id: &RoomId,
+    report: &Map<String, Value>,
+) -> Result<Option<u64>, MatrixError> {
+    rooms.0.peers.report(hub, room_id, report).await.map_err(|error| of_hub(hub, error))
+}
+
+/// The member event that this server has prepared: the user's own, since the server's signature is for anybody's.
+fn member_lpdu(raw: &RawValue, user_id: &UserId, room_id: &RoomId) -> Result<Event, MatrixError> {
+    // Every linearized version has the same format.
+    let lpdu = Event::parse(raw.get().as_bytes(), RoomVersion::I1);
+    let lpdu = lpdu.map_err(|error| MatrixError::bad_json(format!("`member` is not a valid event: {error}.")))?;
+    let is_theirs = lpdu.sender() == user_id && lpdu.room_id() == room_id;
+    if lpdu.kind() != EventKind::Lpdu || lpdu.event_type() != "m.room.member" || !is_theirs {
+        return Err(MatrixError::bad_json("`member` is not a member event that was prepared for you in this room."));
+    }
+    Ok(lpdu)
+}
+
+/// An `m.mls.commit` of a user of ours, as the hub is to get it.
+async fn commit_lpdu(
+    rooms: &Rooms,
+    user_id: &UserId,
+    room_id: &RoomId,
+    content: Map<String, Value>,
+) -> Result<Event, MatrixError> {
+    let (me, sender) = (rooms.0.me.clone(), user_id.clone());
+    let made = rooms.with(room_id, move |turn: &mut Turn<'_>| {
+        let now = turn.now;
+        let (room, _) = turn.room().map_err(|_| MatrixError::forbidden("You are not in the room."))?;
+        let template = Template {
+            room_id: room.id().clone(),
+            event_type: CommitContent::EVENT_TYPE.to_owned(),
+            state_key: None,
+            sender: sender.clone(),
+            origin_server_ts: now,
+            content: content.clone(),
+        };
+        let lpdu = room.make_lpdu(&me, template).map_err(not_inside)?;
+        // It is not queued: the hub answers for it at once, or it is nothing.
+        lpdu.lpdu_hash().into_iter().for_each(|hash| room.lpdu_refused(hash));
+        Ok(lpdu)
+    });
+    made.await?
+}
+
+/// What a client is told when the hub failed or refused. Its answer is passed on only where it is about what was asked
+/// for: its 401 would have the client log out here.
+fn of_hub(hub: &ServerName, error: PeerError) -> MatrixError {
+    let error = match error {
+        PeerError::Refused(error) => error,
+        PeerError::Unreachable(reason) => {
+            return MatrixError::gateway_timeout(format!("The room's hub, {hub}, does not answer: {reason}."));
+        }
+    };
+    match (error.status, error.errcode.as_str()) {
+        (409, code) if is_group_refusal(code) => error,
+        (404 | 405, "M_UNRECOGNIZED") => {
+            let text = format!("The room's hub, {hub}, cannot do this: it does not have im.axle.mls.v1.");
+            MatrixError::new(502, "M_UNRECOGNIZED", text)
+        }
+        (400, "M_BAD_JSON" | "M_INVALID_PARAM" | "M_MISSING_PARAM")
+        | (403, "M_FORBIDDEN")
+        | (404, "M_NOT_FOUND")
+        | (413, "M_TOO_LARGE")
+        | (429, "M_LIMIT_EXCEEDED") => MatrixError { error: format!("{hub}: {}", error.error), ..error },
+        _ => MatrixError::bad_gateway(format!("{hub}: {error}")),
+    }
+}
+
+/// Whether this is one of the codes of `axle_mls::hub::Refusal`, as they are answered.
+fn is_group_refusal(errcode: &str) -> bool {
+    let code = errcode.strip_prefix("IM.AXLE.MLS.");
+    code.is_some_and(|code| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+}

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 mod gaps;
+mod groups;
 mod hub;
 mod inbound;
 mod interleavings;

@@ -1,13 +1,14 @@
 //! Servers, a log for each, and what passes between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use axle_mls::HubGroup;
 use axle_protocol::event::Template;
 use axle_protocol::signing::KeySource;
 use axle_protocol::{Event, EventId, KeyId, RoomId, RoomVersion, ServerName, SigningKey, UserId, VerifyKey};
 use axle_room::{
-    Accepted, Brief, Change, Head, Identity, JoinAnswer, Known, Lookup, Placed, Received, Refusal, Room, Route,
-    Snapshot, StateItem, Status, Verified,
+    Accepted, Brief, Change, Devices, Head, Identity, JoinAnswer, Known, Lookup, Placed, Received, Refusal, Room,
+    Route, Snapshot, StateItem, Status, Verified,
 };
 use serde_json::{Map, Value, json};
 
@@ -78,19 +79,28 @@ pub struct Server {
     pub me: Identity,
     pub room: Room,
     pub log: Vec<Placed>,
+    /// What is published.
+    pub devices: Devices,
+    /// The states of the group that are stored, by epoch.
+    pub groups: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Server {
     pub fn new(server: &str) -> Self {
         let me = identity(server);
         let room = Room::new(me.name.clone(), room_id(), RoomVersion::I1);
-        Self { me, room, log: Vec::new() }
+        Self { me, room, log: Vec::new(), devices: Devices::default(), groups: BTreeMap::new() }
     }
 
     /// A hub with a room: create, join of alice, power levels, join rule.
     pub fn hub(join_rule: &str) -> Self {
+        Self::hub_of(join_rule, json!({ "room_version": "I.1" }))
+    }
+
+    /// The same with this content of the create event.
+    pub fn hub_of(join_rule: &str, create: Value) -> Self {
         let mut hub = Self::new(HUB);
-        hub.send(template(ALICE, "m.room.create", Some(""), json!({ "room_version": "I.1" }))).unwrap();
+        hub.send(template(ALICE, "m.room.create", Some(""), create)).unwrap();
         hub.send(member(ALICE, ALICE, "join")).unwrap();
         let levels = json!({ "users": { ALICE: 100 } });
         hub.send(template(ALICE, "m.room.power_levels", Some(""), levels)).unwrap();
@@ -99,7 +109,7 @@ impl Server {
     }
 
     pub fn known(&self, lookup: &Lookup) -> Known {
-        let mut known = Known::default();
+        let mut known = Known { devices: self.devices.clone(), ..Known::default() };
         for placed in &self.log {
             let event = &placed.event;
             if lookup.events.contains(event.event_id()) {
@@ -123,6 +133,10 @@ impl Server {
     pub fn store(&mut self, change: &Change) {
         let head = self.log.iter().filter_map(|placed| placed.position).max();
         assert_eq!(change.expected_head, head, "the room and its log have parted");
+        for group in &change.groups {
+            self.groups.retain(|epoch, _| !group.is_back || *epoch < group.epoch);
+            self.groups.insert(group.epoch, group.state.clone());
+        }
         for placed in &change.events {
             let id = placed.event.event_id();
             match self.log.iter_mut().find(|old| old.event.event_id() == id) {
@@ -159,14 +173,15 @@ impl Server {
         }
         let state = state.into_values().collect();
         let snapshot = Snapshot { room_id: room_id(), version: RoomVersion::I1, head, state, waiting };
-        self.room = Room::restore(self.me.name.clone(), snapshot);
+        let group = self.groups.values().next_back().map(|state| HubGroup::from_bytes(state).unwrap());
+        self.room = Room::restore(self.me.name.clone(), snapshot).with_group(group);
     }
 
     /// Sends as hub.
     pub fn send(&mut self, template: Template) -> Result<Event, Refusal> {
         let known = match template.content.get("redacts").and_then(Value::as_str) {
-            Some(id) => self.known(&Lookup { events: vec![EventId::parse(id).unwrap()], lpdus: vec![] }),
-            None => Known::default(),
+            Some(id) => self.known(&Lookup { events: vec![EventId::parse(id).unwrap()], ..Lookup::default() }),
+            None => self.known(&Lookup::default()),
         };
         let accepted = self.room.send_local(&self.me, template, &known)?;
         Ok(self.appended(accepted).0)

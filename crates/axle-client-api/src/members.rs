@@ -13,6 +13,9 @@ use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::{self, Access};
 
+/// What somebody may be who is kicked: who is banned would be let in again by it.
+pub(crate) const KICKED_FROM: [Membership; 3] = [Membership::Join, Membership::Invite, Membership::Knock];
+
 /// A change that one user makes of another's membership.
 pub(crate) struct Change<'a> {
     /// Where.
@@ -35,11 +38,7 @@ pub(crate) async fn change(api: &Api, session: &Session, change: Change<'_>) -> 
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(api, &session.user_id, &room_id).await?.require_joined()?;
     if let Some(from) = change.from {
-        let now = current(api, &room_id, &target).await?;
-        if !now.is_some_and(|now| from.contains(&now)) {
-            let error = format!("{target} cannot be made {} now.", change.membership.as_str());
-            return Err(MatrixError::forbidden(error).into());
-        }
+        require(api, &room_id, &target, from, change.membership).await?;
     }
     let mut content = content(change.membership);
     if change.membership == Membership::Invite {
@@ -57,6 +56,21 @@ pub(crate) async fn change(api: &Api, session: &Session, change: Change<'_>) -> 
         })
         .await?;
     Ok(())
+}
+
+/// 403 unless somebody is one of these, and so can be made `to`.
+pub(crate) async fn require(
+    api: &Api,
+    room_id: &RoomId,
+    target: &UserId,
+    from: &[Membership],
+    to: Membership,
+) -> ApiResult<()> {
+    let now = current(api, room_id, target).await?;
+    if now.is_some_and(|now| from.contains(&now)) {
+        return Ok(());
+    }
+    Err(MatrixError::forbidden(format!("{target} cannot be made {} now.", to.as_str())).into())
 }
 
 /// The answer to an invite by an address: there is no identity server that would know whose it is.

@@ -14,7 +14,7 @@ pub(crate) async fn kick(api: Api, session: Session, request: Request) -> ApiRes
         target: request.user_id.as_str(),
         membership: Membership::Leave,
         reason: request.reason,
-        from: Some(&[Membership::Join, Membership::Invite, Membership::Knock]),
+        from: Some(&members::KICKED_FROM),
     };
     members::change(&api, &session, change).await?;
     Ok(Response::new())

@@ -13,6 +13,7 @@ mod devices;
 mod directory;
 mod filter_create;
 mod filter_get;
+mod groups;
 mod invite;
 mod join;
 mod join_by_id_or_alias;
@@ -68,7 +69,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = timeline::routes(directory::routes(endpoints));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     let endpoints = moderation::routes(synapse::routes(appservice::routes(endpoints)));
-    let endpoints = delayed::routes(oauth::routes(sliding::routes(endpoints)));
+    let endpoints = groups::routes(delayed::routes(oauth::routes(sliding::routes(endpoints))));
     media::routes(endpoints).into_router()
 }
 

@@ -12,8 +12,8 @@ const VERSIONS: [&str; 18] = [
     "v1.12", "v1.13", "v1.14", "v1.15", "v1.16",
 ];
 
-/// What there is beyond Matrix; docs/client-server-api.md describes it.
-const OWN_FEATURES: [&str; 3] = ["im.axle.hub_server", "im.axle.hub_faults", "im.axle.keys.v1"];
+/// What there is beyond Matrix; docs/client-server-api.md and docs/mls.md describe it.
+const OWN_FEATURES: [&str; 4] = ["im.axle.hub_server", "im.axle.hub_faults", "im.axle.keys.v1", "im.axle.mls.v1"];
 
 /// What there is of later versions of Matrix, and of proposals to it, and what clients look for under its older name: pings
 /// of application services (1.7), media for who is logged in (1.11), further fields of profiles (1.16), dehydrated devices,

@@ -1,0 +1,89 @@
+//! `POST /_matrix/client/unstable/im.axle.mls.v1/rooms/{roomId}/pair`
+
+use axle_mls::event::CommitContent;
+use axle_protocol::limits::MAX_EVENT_BYTES;
+use axle_protocol::{EventId, MatrixError, UserId};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::endpoint::{RawRequest, respond};
+use crate::error::ApiResult;
+use crate::event_content;
+use crate::groups::{PairRequest, PairedWith};
+use crate::json_response::JsonResponse;
+use crate::session::Session;
+use crate::state::Api;
+use crate::visibility::Access;
+
+#[derive(Deserialize)]
+struct Request {
+    member: Box<RawValue>,
+    commit: Option<Box<RawValue>>,
+    proposal: Option<Proposal>,
+}
+
+#[derive(Deserialize)]
+struct Proposal {
+    message: String,
+}
+
+/// As far as it is looked at here.
+#[derive(Deserialize)]
+struct MemberEvent {
+    sender: UserId,
+    state_key: String,
+    content: MemberContent,
+}
+
+#[derive(Deserialize)]
+struct MemberContent {
+    membership: String,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    member_event_id: EventId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit_event_id: Option<EventId>,
+}
+
+pub(crate) async fn pair(api: Api, session: Session, request: RawRequest) -> ApiResult<Response> {
+    let room_id = super::room_id(&request)?;
+    let Request { member, commit, proposal } = request.json().await?;
+    if !is_own_leave(&member, &session.user_id)? {
+        session.require_active()?;
+    }
+    let request = PairRequest { member, with: paired_with(commit.as_deref(), proposal)? };
+    api.limits.changes.take(session.user_id.as_str())?;
+    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let paired = api.groups.pair(&session.user_id, &room_id, request).await?;
+    let answer = Answer { member_event_id: paired.member_event_id, commit_event_id: paired.commit_event_id };
+    Ok(respond(JsonResponse(answer)))
+}
+
+/// Whether a prepared member event is the user's own leave. 403 if it is not the user who sends it.
+fn is_own_leave(raw: &RawValue, user_id: &UserId) -> Result<bool, MatrixError> {
+    if raw.get().len() > MAX_EVENT_BYTES {
+        return Err(MatrixError::too_large(format!("An event has at most {MAX_EVENT_BYTES} bytes.")));
+    }
+    let malformed = |error| MatrixError::bad_json(format!("`member` is not a prepared member event: {error}."));
+    let member: MemberEvent = serde_json::from_str(raw.get()).map_err(malformed)?;
+    if member.sender != *user_id {
+        return Err(MatrixError::forbidden("The member event was prepared for somebody else."));
+    }
+    Ok(member.state_key == user_id.as_str() && member.content.membership == "leave")
+}
+
+fn paired_with(commit: Option<&RawValue>, proposal: Option<Proposal>) -> Result<PairedWith, MatrixError> {
+    match (commit, proposal) {
+        (Some(commit), None) => {
+            let content = event_content::parse(commit)?;
+            CommitContent::parse(&content)
+                .map_err(|error| MatrixError::bad_json(format!("`commit` is no content of m.mls.commit: {error}.")))?;
+            Ok(PairedWith::Commit(content))
+        }
+        (None, Some(proposal)) => Ok(PairedWith::Proposal(super::message(&proposal.message)?)),
+        _ => Err(MatrixError::bad_json("A member event is paired with either a commit or a proposal.")),
+    }
+}

@@ -135,6 +135,8 @@ impl Server {
         let ways = network.as_ref().map(|network| (network.client(), network.queues()));
         let me = config.server_name.clone();
         let between = Arc::new(Between::new(me, store.clone(), rooms.clone(), ways, network::boot()?));
+        let devices = Arc::downgrade(&between);
+        rooms.set_device_source(devices);
         let foundations = Foundations { store: &store, rooms: &rooms, between: &between, network: network.as_ref() };
         let clients = foundations.client_api(&config, media, service_client, services);
         let routers = Routers::new(&config, &foundations, &clients, &metrics, &stopped);

@@ -15,6 +15,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
     let rule = "/_matrix/client/v3/pushrules/global/override/mine";
     let dehydrated = "/_matrix/client/unstable/org.matrix.msc3814.v1/dehydrated_device";
     let backup = |path: &str| format!("/_matrix/client/v3/room_keys/{path}");
+    let groups = format!("/_matrix/client/unstable/im.axle.mls.v1/rooms/{room}");
     let delete = |path: String| (Method::DELETE, path);
     let get = |path: String| (Method::GET, path);
     let post = |path: String| (Method::POST, path);
@@ -125,6 +126,12 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         post("/_matrix/client/v3/keys/claim".into()),
         get("/_matrix/client/unstable/im.axle.keys.v1/list".into()),
         post("/_matrix/client/unstable/im.axle.keys.v1/withdraw".into()),
+        get(format!("{groups}/group")),
+        get(format!("{groups}/group?commit={event}")),
+        post(format!("{groups}/binding")),
+        post(format!("{groups}/pair")),
+        post(format!("{groups}/proposals")),
+        post(format!("{groups}/reports")),
         get("/_matrix/client/v3/keys/changes?from=s1_0&to=s1_1".into()),
         put("/_matrix/client/v3/sendToDevice/m.test/1".into()),
         get("/_matrix/client/unstable/org.matrix.msc4140/delayed_events".into()),

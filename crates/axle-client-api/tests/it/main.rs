@@ -14,6 +14,7 @@ mod devices;
 mod directory;
 mod every_endpoint;
 mod faults;
+mod groups;
 mod ignored;
 mod initial_sync;
 mod key_backup;

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axle_federation::MembershipChange;
-use axle_federation::client::{Client, ClientError, Dialect, transaction_body};
-use axle_protocol::{EventId, RoomId, RoomVersion, UserId};
+use axle_federation::client::{Client, ClientError, Dialect, MAX_GROUP_ANSWER_BYTES, transaction_body};
+use axle_federation::{MembershipChange, PairedAtHub};
+use axle_protocol::event::Template;
+use axle_protocol::{Event, EventId, RoomId, RoomVersion, UserId};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, Version};
@@ -15,7 +16,7 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::support::{Ca, Server, client, name, timeouts};
+use crate::support::{Ca, Server, client, key, name, timeouts};
 
 /// A request as a server saw it.
 #[derive(Debug, Clone)]
@@ -329,6 +330,88 @@ async fn history_and_state_in_the_forms_that_exist() {
     let lines = peer.lines();
     assert_eq!(lines[0], "GET /_matrix/federation/v1/state_ids/%21r%3Ahub.test?event_id=%24event");
     assert_eq!(lines[1], "GET /_matrix/federation/v2/backfill/%21r%3Ahub.test?v=%24event&limit=2");
+}
+
+fn lpdu(kind: &str, state_key: Option<&str>) -> Event {
+    let template = Template {
+        room_id: room(),
+        event_type: kind.into(),
+        state_key: state_key.map(str::to_owned),
+        sender: user(),
+        origin_server_ts: 1,
+        content: serde_json::Map::new(),
+    };
+    template.into_lpdu(RoomVersion::I1, &name("hub.test"), &name("a.test"), &key(1)).unwrap()
+}
+
+#[tokio::test]
+async fn groups_on_the_wire() {
+    let peer = Peer::start(|seen| match &seen.line {
+        line if line.contains("/pair/") && seen.body.contains("\"commit\"") => {
+            json(200, r#"{"member_event_id":"$m","commit_event_id":"$c"}"#)
+        }
+        line if line.contains("/pair/") => json(200, r#"{"member_event_id":"$m"}"#),
+        line if line.contains("/reports/") => json(200, r#"{"rolled_back_to":6}"#),
+        line if line.contains("commit=") => {
+            json(200, r#"{"epoch":7,"commit_event_id":"$event","group_info":"AAAA","ratchet_tree":"AAAA","more":1}"#)
+        }
+        _ => json(
+            200,
+            r#"{"epoch":7,"layering":"bound","commit_event_id":"$c","group_info":"AAAA","ratchet_tree":"AAAA"}"#,
+        ),
+    })
+    .await;
+    let (client, hub) = (peer.client(), name("hub.test"));
+    assert_eq!(client.group(&hub, &room(), None).await.unwrap().now.unwrap().layering, "bound");
+    assert_eq!(client.group(&hub, &room(), Some(&event_id())).await.unwrap().now, None);
+    let (member, commit) = (lpdu("m.room.member", Some("@bob:b.test")), lpdu("m.mls.commit", None));
+    let paired = client.pair(&hub, &room(), &member, PairedAtHub::Commit(&commit)).await.unwrap();
+    assert_eq!(paired.commit_event_id.unwrap().as_str(), "$c");
+    let proposal = PairedAtHub::Proposal { sender: &user(), message: &[0, 0, 1] };
+    assert_eq!(client.pair(&hub, &room(), &member, proposal).await.unwrap().commit_event_id, None);
+    client.propose(&hub, &room(), &user(), &[0, 0, 1]).await.unwrap();
+    let report = serde_json::json!({"verdict": "applied"}).as_object().unwrap().clone();
+    assert_eq!(client.report(&hub, &room(), &report).await.unwrap(), Some(6));
+    let prefix = "/_matrix/federation/unstable/im.axle.mls.v1";
+    let expected = [
+        (format!("GET {prefix}/group/%21r%3Ahub.test"), String::new()),
+        (format!("GET {prefix}/group/%21r%3Ahub.test?commit=%24event"), String::new()),
+        (
+            format!("POST {prefix}/pair/%21r%3Ahub.test"),
+            format!(r#"{{"commit":{},"member":{}}}"#, commit.json(), member.json()),
+        ),
+        (
+            format!("POST {prefix}/pair/%21r%3Ahub.test"),
+            format!(r#"{{"member":{},"proposal":{{"message":"AAAB","sender":"@alice:a.test"}}}}"#, member.json()),
+        ),
+        (
+            format!("POST {prefix}/proposals/%21r%3Ahub.test"),
+            r#"{"message":"AAAB","sender":"@alice:a.test"}"#.to_owned(),
+        ),
+        (format!("POST {prefix}/reports/%21r%3Ahub.test"), r#"{"report":{"verdict":"applied"}}"#.to_owned()),
+    ];
+    let seen: Vec<(String, String)> = peer.seen().into_iter().map(|seen| (seen.line, seen.body)).collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn answers_about_groups_that_cannot_be() {
+    let peer = Peer::start(|seen| match &seen.line {
+        line if line.contains("large") => (StatusCode::OK, "x".repeat(MAX_GROUP_ANSWER_BYTES + 1)).into_response(),
+        line if line.contains("/group/") => json(200, r#"{"epoch":7,"commit_event_id":"$c","group_info":"AAAA"}"#),
+        line if line.contains("/reports/") => json(200, r#"{"rolled_back_to":-1}"#),
+        _ => json(200, r#"{"member_event_id":"$m"}"#),
+    })
+    .await;
+    let (client, hub) = (peer.client(), name("hub.test"));
+    let large = RoomId::parse("!large:hub.test").unwrap();
+    assert!(matches!(client.group(&hub, &large, None).await, Err(ClientError::TooLarge(_))));
+    assert!(matches!(client.group(&hub, &room(), None).await, Err(ClientError::Malformed(_))));
+    let (member, commit) = (lpdu("m.room.member", Some("@bob:b.test")), lpdu("m.mls.commit", None));
+    let paired = client.pair(&hub, &room(), &member, PairedAtHub::Commit(&commit)).await;
+    assert!(matches!(paired, Err(ClientError::Malformed(_))));
+    let reported = client.report(&hub, &room(), &serde_json::Map::new()).await;
+    assert!(matches!(reported, Err(ClientError::Malformed(_))));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! [`Between`] is what local users and the rest of the server need of others; [`Incoming`] is what others need of our
 //! users. EDUs go to each server of a room directly, also where another one is the room's hub.
 
+mod ensure;
 mod ephemeral;
 mod incoming;
 mod list;
@@ -42,6 +43,8 @@ pub(crate) struct Between {
     messages: AtomicU64,
     /// Held while others are told of devices, so that each change is told once.
     telling: tokio::sync::Mutex<()>,
+    /// Whose devices were asked for lately.
+    asked: ensure::Asked,
 }
 
 impl Between {
@@ -53,7 +56,16 @@ impl Between {
         network: Option<(Client, Sender)>,
         boot: String,
     ) -> Self {
-        Self { me, store, rooms, network, boot, messages: AtomicU64::new(0), telling: tokio::sync::Mutex::default() }
+        Self {
+            me,
+            store,
+            rooms,
+            network,
+            boot,
+            messages: AtomicU64::new(0),
+            telling: tokio::sync::Mutex::default(),
+            asked: ensure::Asked::default(),
+        }
     }
 
     /// Tells the other servers of a room of something that is of use now or never.

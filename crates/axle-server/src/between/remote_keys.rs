@@ -62,6 +62,17 @@ pub(super) async fn query(
     Ok(keys.into_values().collect())
 }
 
+/// Fetches what a user of another server publishes, and keeps it, whoever shares a room with them.
+pub(super) async fn refresh(between: &Between, user_id: &UserId) -> Result<(), MatrixError> {
+    let (server, wanted) = (user_id.server_name(), Wanted::new());
+    let client = between.client(&server).await?;
+    let asking = Asking { between, client, server: &server, wanted: &wanted, shared: vec![user_id.clone()] };
+    if asking.list(user_id).await?.is_none() {
+        asking.devices_one_by_one(user_id).await?;
+    }
+    Ok(())
+}
+
 /// A list that is kept, unless somebody names a device that a server without lists may not have told of.
 fn complete(devices: &RemoteDevices, wanted: &Wanted) -> Option<List> {
     let list = List::written(devices)?;
@@ -76,7 +87,7 @@ struct Asking<'a> {
     client: &'a Client,
     server: &'a ServerName,
     wanted: &'a Wanted,
-    /// The users who share a room with the one who asks.
+    /// The users whose lists are kept: who share a room with the one who asks.
     shared: Vec<UserId>,
 }
 

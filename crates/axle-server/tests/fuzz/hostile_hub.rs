@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use axle_client_api::RoomService as _;
-use axle_federation::{FederationService as _, MembershipChange, RoomTemplate};
+use axle_client_api::{GroupAt, Paired, RoomService as _};
+use axle_federation::{FederationService as _, MembershipChange, PairedAtHub, RoomTemplate};
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, UserId};
 use axle_server::rooms::{PeerError, Peers, SentJoin};
 use serde_json::value::RawValue;
@@ -204,5 +204,22 @@ impl Peers for Hostile {
 
     async fn replays_state(&self, _: &ServerName) -> bool {
         false
+    }
+
+    async fn group(&self, _: &ServerName, _: &RoomId, _: &GroupAt) -> Result<Map<String, Value>, PeerError> {
+        self.answers().map(|_| Map::new())
+    }
+
+    async fn pair(&self, _: &ServerName, _: &RoomId, _: &Event, _: PairedAtHub<'_>) -> Result<Paired, PeerError> {
+        let Answers { parent, .. } = self.answers()?;
+        Ok(Paired { member_event_id: parent.clone(), commit_event_id: Some(parent) })
+    }
+
+    async fn propose(&self, _: &ServerName, _: &RoomId, _: &UserId, _: &[u8]) -> Result<(), PeerError> {
+        self.answers().map(drop)
+    }
+
+    async fn report(&self, _: &ServerName, _: &RoomId, _: &Map<String, Value>) -> Result<Option<u64>, PeerError> {
+        self.answers().map(|_| None)
     }
 }

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axle_federation::{FederationService, InviteRequest, MembershipChange, RoomTemplate, SentMembership};
+use axle_client_api::{GroupAt, Paired};
+use axle_federation::{
+    FederationService, GroupHub, InviteRequest, MembershipChange, PairedAtHub, ReceivedPair, RoomTemplate, SentMembership,
+};
 use axle_protocol::event::Hash;
 use axle_protocol::signing::KeySource;
 use axle_protocol::{
@@ -17,8 +20,8 @@ use axle_room::Identity;
 use axle_server::rooms::{Keys, Outbound, PeerError, Peers, Rooms, RoomsConfig, SentJoin};
 use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{Store, User};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 /// How soon a sender tries again.
@@ -357,6 +360,50 @@ impl Peers for Wire {
 
     async fn replays_state(&self, destination: &ServerName) -> bool {
         self.net.replaying.lock().unwrap().contains(destination)
+    }
+
+    async fn group(&self, hub: &ServerName, room_id: &RoomId, at: &GroupAt) -> Result<Map<String, Value>, PeerError> {
+        let commit = match at {
+            GroupAt::Now => None,
+            GroupAt::After(commit) => Some(commit.clone()),
+        };
+        self.reach(hub)?.group(&self.us, room_id, commit).await.map_err(refused)
+    }
+
+    async fn pair(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        member: &Event,
+        with: PairedAtHub<'_>,
+    ) -> Result<Paired, PeerError> {
+        let with = match with {
+            PairedAtHub::Commit(commit) => ReceivedPair::Commit(raw(commit.json())),
+            PairedAtHub::Proposal { sender, message } => {
+                ReceivedPair::Proposal { sender: sender.clone(), message: message.to_vec() }
+            }
+        };
+        let paired = self.reach(hub)?.pair(&self.us, room_id, raw(member.json()), with).await.map_err(refused)?;
+        Ok(Paired { member_event_id: paired.member_event_id, commit_event_id: paired.commit_event_id })
+    }
+
+    async fn propose(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        sender: &UserId,
+        message: &[u8],
+    ) -> Result<(), PeerError> {
+        self.reach(hub)?.propose(&self.us, room_id, sender.clone(), message.to_vec()).await.map_err(refused)
+    }
+
+    async fn report(
+        &self,
+        hub: &ServerName,
+        room_id: &RoomId,
+        report: &Map<String, Value>,
+    ) -> Result<Option<u64>, PeerError> {
+        self.reach(hub)?.report(&self.us, room_id, report.clone()).await.map_err(refused)
     }
 }
 

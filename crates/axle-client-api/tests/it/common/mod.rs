@@ -5,6 +5,7 @@
 pub mod alone;
 pub mod answers;
 pub mod gateway;
+pub mod groups;
 pub mod remote;
 pub mod rooms;
 pub mod services;
@@ -29,6 +30,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use gateway::Gateway;
+use groups::TestGroups;
 use remote::TestRemote;
 use rooms::TestRooms;
 use services::HttpServices;
@@ -46,6 +48,7 @@ pub struct TestServer {
     pub base: String,
     pub store: Arc<dyn Store>,
     pub rooms: Arc<TestRooms>,
+    pub groups: Arc<TestGroups>,
     pub thumbnails: Arc<Thumbnails>,
     pub gateway: Arc<Gateway>,
     pub remote: Arc<TestRemote>,
@@ -131,6 +134,7 @@ pub async fn server_with(config: ClientApiConfig) -> TestServer {
 
 /// A server on this store.
 pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestServer {
+    let groups = Arc::new(TestGroups::default());
     let rooms = Arc::new(TestRooms::new(Arc::clone(&store), config.server_name.clone()));
     let thumbnails = Arc::new(Thumbnails::default());
     let remote = Arc::new(TestRemote::default());
@@ -143,6 +147,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         media: MediaFolder::open(&media).unwrap(),
         thumbnailer: Arc::clone(&thumbnails) as _,
         rooms: Arc::clone(&rooms) as _,
+        groups: Arc::clone(&groups) as _,
         remote: Arc::clone(&remote) as _,
         notifier: Arc::clone(&rooms) as _,
         gateway: Arc::clone(&gateway) as _,
@@ -168,6 +173,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         base,
         store,
         rooms,
+        groups,
         thumbnails,
         gateway,
         http,

@@ -3,6 +3,7 @@
 
 mod authentication;
 mod bodies;
+mod groups;
 mod keys;
 mod membership;
 mod paths;

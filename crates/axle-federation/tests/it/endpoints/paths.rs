@@ -33,6 +33,10 @@ fn endpoints() -> Vec<(&'static str, String)> {
         ("GET", "/_matrix/federation/v1/user/@u:hub.test/device/ONE"),
         ("POST", "/_matrix/federation/v1/user/keys/query"),
         ("POST", "/_matrix/federation/v1/user/keys/claim"),
+        ("GET", "/_matrix/federation/unstable/im.axle.mls.v1/group/!r:hub.test"),
+        ("POST", "/_matrix/federation/unstable/im.axle.mls.v1/pair/!r:hub.test"),
+        ("POST", "/_matrix/federation/unstable/im.axle.mls.v1/proposals/!r:hub.test"),
+        ("POST", "/_matrix/federation/unstable/im.axle.mls.v1/reports/!r:hub.test"),
     ];
     let unstable = [
         ("PUT", "send/t"),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::world::{HUB, World};
 use crate::support::{Answer, Ask, key};
 
-const LIMITED: [(&str, &str); 9] = [
+const LIMITED: [(&str, &str); 13] = [
     ("GET", "/_matrix/federation/v2/event/$e"),
     ("GET", "/_matrix/federation/v1/state/!r:hub.test?event_id=$e"),
     ("GET", "/_matrix/federation/v1/state_ids/!r:hub.test?event_id=$e"),
@@ -16,12 +16,23 @@ const LIMITED: [(&str, &str); 9] = [
     ("POST", "/_matrix/federation/v3/send_leave/t"),
     ("POST", "/_matrix/federation/v3/send_knock/t"),
     ("GET", "/_matrix/federation/v1/user/devices/@u:hub.test"),
+    ("GET", "/_matrix/federation/unstable/im.axle.mls.v1/group/!r:hub.test"),
+    ("POST", "/_matrix/federation/unstable/im.axle.mls.v1/pair/!r:hub.test"),
+    ("POST", "/_matrix/federation/unstable/im.axle.mls.v1/proposals/!r:hub.test"),
+    ("POST", "/_matrix/federation/unstable/im.axle.mls.v1/reports/!r:hub.test"),
 ];
 
 fn ask(method: &'static str, path: &str) -> Ask {
     match method {
         "GET" => Ask::get(path),
-        _ => Ask::with(method, path, json!({"event": {}, "room_version": "I.1"}).to_string()),
+        _ => {
+            // What any of them demands.
+            let body = json!({
+                "event": {}, "room_version": "I.1", "member": {}, "commit": {}, "sender": "@u:a.test", "message": "AAAA",
+                "report": {}
+            });
+            Ask::with(method, path, body.to_string())
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axle_federation::edu::Edu;
 use axle_federation::{
-    ClaimedKeys, DeviceList, FederationService, InviteRequest, ListedDevice, MembershipChange, QueriedKeys,
-    RoomStateAt, RoomTemplate, SentMembership, StateIds, TransactionOutcome, UserService, WantedKeys,
+    ClaimedKeys, DeviceList, FederationService, GroupHub, InviteRequest, ListedDevice, MembershipChange, PairedEvents,
+    QueriedKeys, ReceivedPair, RoomStateAt, RoomTemplate, SentMembership, StateIds, TransactionOutcome, UserService,
+    WantedKeys,
 };
-use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId};
+use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName, UserId, base64};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 #[derive(Default)]
@@ -174,6 +175,57 @@ impl UserService for Recorder {
     async fn claim_keys(&self, wanted: WantedKeys) -> Result<ClaimedKeys, MatrixError> {
         self.call(format!("claim {}", json!(wanted))).await?;
         Ok(ClaimedKeys::default())
+    }
+}
+
+#[async_trait]
+impl GroupHub for Recorder {
+    async fn group(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+        commit: Option<EventId>,
+    ) -> Result<Map<String, Value>, MatrixError> {
+        let commit = commit.map_or_else(|| "now".to_owned(), |commit| commit.to_string());
+        self.call(format!("group {origin} {room_id} {commit}")).await?;
+        Ok(json!({"epoch": 7}).as_object().unwrap().clone())
+    }
+
+    async fn pair(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+        member: Box<RawValue>,
+        with: ReceivedPair,
+    ) -> Result<PairedEvents, MatrixError> {
+        let (with, commit_event_id) = match with {
+            ReceivedPair::Commit(lpdu) => (format!("commit {lpdu}"), Some(EventId::parse("$c").unwrap())),
+            ReceivedPair::Proposal { sender, message } => {
+                (format!("proposal {sender} {}", base64::encode(message)), None)
+            }
+        };
+        self.call(format!("pair {origin} {room_id} {member} {with}")).await?;
+        Ok(PairedEvents { member_event_id: EventId::parse("$m").unwrap(), commit_event_id })
+    }
+
+    async fn propose(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+        sender: UserId,
+        message: Vec<u8>,
+    ) -> Result<(), MatrixError> {
+        self.call(format!("propose {origin} {room_id} {sender} {}", base64::encode(message))).await
+    }
+
+    async fn report(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+        report: Map<String, Value>,
+    ) -> Result<Option<u64>, MatrixError> {
+        self.call(format!("report {origin} {room_id} {}", json!(report))).await?;
+        Ok(report.get("verdict").map(|_| 6))
     }
 }
 

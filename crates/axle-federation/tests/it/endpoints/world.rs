@@ -49,7 +49,7 @@ impl World {
         let keys = ring(HUB, 1, client, &store, &hands, KeyRingConfig::default());
         let service = Arc::new(Recorder::default());
         let federation = Federation::new(config, service.clone(), store.store.clone(), keys, hands.clock());
-        let federation = federation.with_users(service.clone());
+        let federation = federation.with_users(service.clone()).with_groups(service.clone());
         let server = Server::start(Some(ca.server(&[HUB]).config()), router(federation)).await;
         Self { ca, hands, store, service, server, peer_keys, _other_keys: other_keys }
     }

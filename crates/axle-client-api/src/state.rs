@@ -34,7 +34,7 @@ use crate::seen::Sightings;
 use crate::servers::OtherServers;
 use crate::service::{Notifier, PushGateway, RemoteServers, RoomService, ServiceClient, Thumbnailer, Web};
 use crate::sync::extensions::to_device::Told;
-use crate::sync::sliding::{Bumps, Connections};
+use crate::sync::sliding::{Bumps, Connections, RoomsOfUsers};
 use crate::typing::Typing;
 use crate::uia::Sessions;
 use crate::unread::Counts;
@@ -129,6 +129,7 @@ pub(crate) struct Inner {
     /// Of sliding sync.
     pub(crate) connections: Connections,
     pub(crate) bumps: Bumps,
+    pub(crate) rooms_of_users: RoomsOfUsers,
     /// Who uploads at this moment.
     pub(crate) uploading: Uploading,
     /// Held for reading from when a file of media gets its name until the store knows it; for writing, to remove a file
@@ -180,6 +181,7 @@ impl Api {
             index: Index::default(),
             connections: Connections::default(),
             bumps: Bumps::default(),
+            rooms_of_users: RoomsOfUsers::default(),
             uploading: Uploading::default(),
             keeping: RwLock::default(),
             thumbnailing: Arc::new(Semaphore::new(MAX_THUMBNAILS_AT_ONCE)),

@@ -463,7 +463,7 @@ async fn a_connection_closed_while_idle_is_replaced() {
     let ca = Ca::new();
     let tls = ca.client();
     let resolver = axle_federation::resolve::Resolver::new(config, tls.web).unwrap();
-    let client = Client::new(name("a.test"), vec![crate::support::key(1)], resolver, tls.federation, timeouts());
+    let client = Client::new(name("a.test"), vec![key(1)], resolver, tls.federation, timeouts());
     for i in 0..3 {
         client.send_transaction(&peer, &i.to_string(), empty()).await.unwrap();
     }

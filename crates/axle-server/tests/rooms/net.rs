@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axle_client_api::{GroupAt, Paired};
 use axle_federation::{
-    FederationService, GroupHub, InviteRequest, MembershipChange, PairedAtHub, ReceivedPair, RoomTemplate, SentMembership,
+    FederationService, GroupHub, InviteRequest, MembershipChange, PairedAtHub, ReceivedPair, RoomTemplate,
+    SentMembership,
 };
 use axle_protocol::event::Hash;
 use axle_protocol::signing::KeySource;

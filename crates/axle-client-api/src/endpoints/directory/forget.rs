@@ -21,6 +21,7 @@ pub(crate) async fn forget(api: Api, session: Session, request: Request) -> ApiR
     match inside.into_iter().chain(outside).max_by_key(|(stream, _)| *stream) {
         Some((_, Membership::Leave | Membership::Ban)) => {
             api.store.forget_room(user_id, &room_id).await?;
+            api.rooms_of_users.forget(user_id);
             Ok(Response::new())
         }
         Some(_) => Err(MatrixError::new(400, "M_UNKNOWN", "You have not left this room.").into()),

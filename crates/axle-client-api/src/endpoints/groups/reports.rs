@@ -39,7 +39,8 @@ fn parse(body: &RawValue, room_id: &RoomId, user_id: &UserId) -> Result<Map<Stri
     }
     let report = canonical_json::parse_object(body.get().as_bytes());
     let report = report.map_err(|error| MatrixError::bad_json(error.to_string()))?;
-    Report::parse(body.get()).map_err(|_| MatrixError::bad_json("The body is not a report, or part of it is missing."))?;
+    Report::parse(body.get())
+        .map_err(|_| MatrixError::bad_json("The body is not a report, or part of it is missing."))?;
     let says = |field: &str, value: &str| report.get(field).and_then(Value::as_str) == Some(value);
     if !says("room_id", room_id.as_str()) {
         return Err(MatrixError::bad_json("The report is about another room."));

@@ -40,6 +40,7 @@ pub(crate) use request::{Query, Request};
 pub(crate) use response::Response;
 use response::Room;
 use room::Question;
+pub(crate) use rooms::RoomsOfUsers;
 use rooms::{Entry, Place};
 
 /// What every part of an answer works with.

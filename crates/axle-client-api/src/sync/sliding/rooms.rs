@@ -1,10 +1,12 @@
 //! The rooms of a user, in memory: lists are made without a look at rooms in which nothing happened.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{RoomId, UserId};
 use axle_store::{DescribedUserRoom, OutOfRoom, UserRoom};
+use lru::LruCache;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -15,13 +17,76 @@ use crate::token::BEFORE_EVERYTHING;
 
 /// The account data that has a room's tags.
 const TAGS: &str = "m.tag";
+/// Rooms that are kept for connections that begin, some hundred bytes each. The user who began none for the longest is
+/// forgotten first.
+const MAX_KEPT: usize = 500_000;
+
+/// The rooms of users as connections knew them that began: another one has to read only what happened since.
+pub(crate) struct RoomsOfUsers(Mutex<Kept>);
+
+struct Kept {
+    users: LruCache<UserId, KnownRooms>,
+    rooms: usize,
+    /// How often something was forgotten: what was read before that is not kept.
+    forgotten: u64,
+}
+
+impl Default for RoomsOfUsers {
+    fn default() -> Self {
+        Self(Mutex::new(Kept { users: LruCache::unbounded(), rooms: 0, forgotten: 0 }))
+    }
+}
+
+impl RoomsOfUsers {
+    /// What is known of a user's rooms that is not newer than a stream position.
+    fn get(&self, user_id: &UserId, until: i64) -> Option<KnownRooms> {
+        self.lock().users.get(user_id).filter(|known| known.as_of.is_some_and(|as_of| as_of <= until)).cloned()
+    }
+
+    /// What is known of a user's rooms is not so any more, without anything that happened in them.
+    pub(crate) fn forget(&self, user_id: &UserId) {
+        let mut kept = self.lock();
+        kept.forgotten += 1;
+        if let Some(gone) = kept.users.pop(user_id) {
+            kept.rooms -= gone.len();
+        }
+    }
+
+    /// How often something was forgotten.
+    fn forgotten(&self) -> u64 {
+        self.lock().forgotten
+    }
+
+    /// Keeps what was read since [`Self::forgotten`] was asked.
+    fn put(&self, user_id: &UserId, known: &KnownRooms, forgotten: u64) {
+        let mut kept = self.lock();
+        if kept.forgotten != forgotten {
+            return;
+        }
+        let (user_id, known) = (user_id.clone(), known.clone());
+        kept.rooms += known.len();
+        if let Some(before) = kept.users.put(user_id, known) {
+            kept.rooms -= before.len();
+        }
+        while kept.rooms > MAX_KEPT
+            && let Some((_, gone)) = kept.users.pop_lru()
+        {
+            kept.rooms -= gone.len();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Nothing panics while it is held: what is taken off was added before.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The rooms of a user.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct KnownRooms {
     /// As of this stream position; `None`: not read yet.
     as_of: Option<i64>,
-    rooms: HashMap<RoomId, DescribedUserRoom>,
+    rooms: HashMap<RoomId, Arc<DescribedUserRoom>>,
     /// Tags, as of this stream position.
     tags_as_of: Option<i64>,
     tags: HashMap<RoomId, BTreeSet<String>>,
@@ -30,12 +95,20 @@ pub(super) struct KnownRooms {
 impl KnownRooms {
     /// Reads what happened since the last time, which is everything at first.
     pub(super) async fn refresh(&mut self, api: &Api, user_id: &UserId, until: i64) -> ApiResult<()> {
+        let begins = self.as_of.is_none();
+        let forgotten = api.rooms_of_users.forgotten();
+        if begins && let Some(known) = api.rooms_of_users.get(user_id, until) {
+            *self = known;
+        }
         let after = self.as_of.unwrap_or(BEFORE_EVERYTHING);
         if self.as_of != Some(until) {
             for room in api.store.described_user_rooms(user_id, after).await? {
-                self.rooms.insert(room.room.room_id.clone(), room);
+                self.rooms.insert(room.room.room_id.clone(), Arc::new(room));
             }
             self.as_of = Some(until);
+            if begins {
+                api.rooms_of_users.put(user_id, self, forgotten);
+            }
         }
         Ok(())
     }
@@ -64,7 +137,7 @@ impl KnownRooms {
             |entry: &&OutOfRoom| self.rooms.get(&entry.room_id).is_none_or(|room| room.room.stream < entry.stream);
         let elsewhere: HashMap<&RoomId, &OutOfRoom> =
             elsewhere.iter().filter(newer).map(|entry| (&entry.room_id, entry)).collect();
-        let here = self.rooms.values().filter(|room| !elsewhere.contains_key(&room.room.room_id));
+        let here = self.rooms.values().map(|room| &**room).filter(|room| !elsewhere.contains_key(&room.room.room_id));
         let mut entries: Vec<Entry<'a>> = here.map(Entry::here).collect();
         entries.extend(elsewhere.values().map(|entry| Entry::elsewhere(entry)));
         entries.sort_unstable_by(|a, b| (b.activity, b.room_id).cmp(&(a.activity, a.room_id)));

@@ -30,7 +30,7 @@ use tls_codec::Serialize as _;
 pub use commit::{Changes, Merged, Staged};
 pub use create::{Created, HubSender};
 pub(crate) use group_info::PartialGroupInfo;
-pub use peek::added_users;
+pub use peek::{Glance, added_users, glance};
 pub use proposals::CheckedProposal;
 pub use refusal::Refusal;
 pub use report::{Report, RollBack, Verdict};

@@ -1,5 +1,5 @@
-//! Whom a message would bring into a group, read before anything is checked: so that the hub can ask about their devices
-//! first.
+//! What can be told of a message without the group that it is for: whom it would bring in, and what it is bound to. A hub asks
+//! about their devices before it checks the message; a participant, which does not follow the group, checks that much.
 
 use std::collections::BTreeSet;
 
@@ -9,6 +9,7 @@ use openmls::prelude::{KeyPackageIn, ProposalIn, ProposalOrRefIn};
 use tls_codec::{DeserializeBytes as _, VLByteVec};
 
 use crate::credential::Credential;
+use crate::event::RoomBinding;
 use crate::limits::{MAX_ADDED_DEVICES, MAX_MESSAGE_BYTES};
 use crate::wire::{WireFormat, bare};
 
@@ -19,28 +20,42 @@ const BY_VALUE: u8 = 1;
 /// `ProposalType`.
 const ADD: [u8; 2] = [0, 1];
 
-/// The users of the devices that a commit or a proposal, a PublicMessage, adds by value. Nothing of it is believed: the
-/// message may be anything, and then there are none.
-pub fn added_users(message: &[u8]) -> BTreeSet<UserId> {
+/// What a message says about the room. Nothing of it is believed: the message may be anything, and then it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// The users of the devices that it adds by value.
+    pub added: BTreeSet<UserId>,
+    /// What it is bound to, if to anything.
+    pub binding: Option<RoomBinding>,
+}
+
+/// Looks at a commit or a proposal, a PublicMessage.
+pub fn glance(message: &[u8]) -> Glance {
     if message.len() > MAX_MESSAGE_BYTES {
-        return BTreeSet::new();
+        return Glance::default();
     }
     read(bare(message, WireFormat::PublicMessage)).unwrap_or_default()
 }
 
-fn read(message: &[u8]) -> Option<BTreeSet<UserId>> {
+/// The users of the devices that a commit or a proposal, a PublicMessage, adds by value.
+pub fn added_users(message: &[u8]) -> BTreeSet<UserId> {
+    glance(message).added
+}
+
+fn read(message: &[u8]) -> Option<Glance> {
     let (_group_id, rest) = VLByteVec::tls_deserialize_bytes(message).ok()?;
     let (_epoch, rest) = u64::tls_deserialize_bytes(rest).ok()?;
     let (_sender, rest) = Sender::tls_deserialize_bytes(rest).ok()?;
-    let (_authenticated_data, rest) = VLByteVec::tls_deserialize_bytes(rest).ok()?;
-    match rest.split_first()? {
-        (&PROPOSAL, proposal) => Some(added(proposal).into_iter().collect()),
+    let (authenticated_data, rest) = VLByteVec::tls_deserialize_bytes(rest).ok()?;
+    let added = match rest.split_first()? {
+        (&PROPOSAL, proposal) => added(proposal).into_iter().collect(),
         (&COMMIT, commit) => {
             let (proposals, _) = VLByteVec::tls_deserialize_bytes(commit).ok()?;
-            listed(proposals.as_slice())
+            listed(proposals.as_slice())?
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(Glance { added, binding: RoomBinding::decode(authenticated_data.as_slice()) })
 }
 
 /// The users in a list of `ProposalOrRef`.

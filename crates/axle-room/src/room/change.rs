@@ -187,6 +187,10 @@ pub enum FaultKind {
     /// no chain. It was taken.
     #[error("the event does not follow {0}, the one before it")]
     Forked(EventId),
+    /// It is a commit that the room's group must not have got ("Updating Group State"), as far as that can be told without
+    /// the group. It was taken.
+    #[error("the group must not have got the commit: {0}")]
+    GroupCommit(String),
     /// `auth_events` are of the right kinds, and not the current ones. It was taken.
     #[error("the event's auth_events are not the current ones")]
     OutdatedAuthEvents,
@@ -211,6 +215,7 @@ impl FaultKind {
             Self::MissingParent(_) => "missing_parent",
             Self::UnauthorisedState(_) => "unauthorised_state",
             Self::SkippedLpdu(_) => "skipped_lpdu",
+            Self::GroupCommit(_) => "group_commit",
             Self::Forked(_) => "forked",
             Self::OutdatedAuthEvents => "outdated_auth_events",
         }

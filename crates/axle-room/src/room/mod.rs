@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use axle_mls::HubGroup;
 use axle_protocol::auth::{AuthState as _, Membership};
+use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName, SigningKey};
 
 use change::Status;
@@ -129,6 +130,9 @@ pub struct Room {
     lpdus: InFlight,
     /// At the hub of an encrypted room, from its first commit on.
     group: Option<Box<HubGroup>>,
+    /// Of an encrypted room of another hub: the last member event, and the hash by which a commit names it that is
+    /// appended with it.
+    last_member: Option<(EventId, Hash)>,
     policy: Arc<dyn AccessPolicy>,
 }
 
@@ -145,6 +149,7 @@ impl Room {
             waiting: Waiting::default(),
             lpdus: InFlight::default(),
             group: None,
+            last_member: None,
             policy: Arc::new(AuthRules),
         }
     }
@@ -236,7 +241,7 @@ impl Room {
     }
 
     /// The event that an LPDU has become.
-    fn known_lpdu(&self, hash: &axle_protocol::event::Hash, known: &Known) -> Option<EventId> {
+    fn known_lpdu(&self, hash: &Hash, known: &Known) -> Option<EventId> {
         self.recent.lpdu(hash).or_else(|| known.lpdus.get(hash)).cloned()
     }
 }

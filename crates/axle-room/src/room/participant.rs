@@ -179,8 +179,10 @@ impl Room {
             change.faults.push(fault(FaultKind::ContentChanged));
         }
         change.faults.extend(self.oddity(event, known).map(fault));
+        change.faults.extend(self.check_commit_of_hub(event).map(fault));
         let position = self.next_position();
         self.place(event, position, known, FirstEvent::Join, change);
+        self.note_member(event);
         None
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use axle_mls::event::CommitContent;
 use axle_protocol::auth::{AuthError, required_levels, user_level};
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, UserId};
@@ -107,10 +108,14 @@ impl Room {
     }
 
     /// What an `m.room.redaction` redacts, if its sender may: who has the level for it may redact anything, a server's
-    /// user what a user of the same server sent (as in Matrix v11). The event must be one of this room.
+    /// user what a user of the same server sent (as in Matrix v11). The event must be one of this room. The commits of an
+    /// encrypted room stay: without them nobody could follow its group.
     fn authorised_redaction(&self, event: &Event, known: &Known) -> Option<EventId> {
         let target = event.redacts()?;
         let brief = self.brief(&target, known)?;
+        if self.encryption().is_some() && *brief.event_type == *CommitContent::EVENT_TYPE {
+            return None;
+        }
         let level = user_level(&self.state, event.sender().as_str());
         let has_level = level >= required_levels(&self.state).redact();
         (has_level || brief.sender.server_str() == event.sender().server_str()).then_some(target)

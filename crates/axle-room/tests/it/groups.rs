@@ -6,7 +6,7 @@ use axle_mls::member::{CommitPlan, MemoryStore, PendingCommit};
 use axle_mls::{CheckedKeyPackage, Credential, DeviceKey, HubGroup, Layering, Member, RoomEncryption};
 use axle_protocol::event::Template;
 use axle_protocol::{ServerName, UserId};
-use axle_room::{Accepted, Devices, Paired, PairedWith, Refusal, Reported, Route};
+use axle_room::{Accepted, Devices, FaultKind, Paired, PairedWith, Received, Refusal, Reported, Route};
 use serde_json::json;
 
 use crate::world::*;
@@ -414,4 +414,78 @@ fn a_group_begins_once() {
     assert_eq!(group_refusal(refused), "wrong_epoch");
     let as_state = Template { state_key: Some(String::new()), ..commit_template(&user(ALICE), &pending.content) };
     assert_eq!(group_refusal(world.hub.send(as_state)), "malformed");
+}
+
+#[test]
+fn a_participant_notices_what_its_hub_should_not_have_let_in() {
+    let mut world = World::new(Layering::Bound);
+    // Everything that an honest hub lets in is fine; kicks with their commits, too.
+    let honest = |world: &mut World, server: &mut Server| {
+        for event in world.hub.timeline() {
+            let Received::Appended(change) = server.receive(&event) else { continue };
+            assert_eq!(change.faults, []);
+        }
+    };
+    let mut one = std::mem::replace(&mut world.one, Server::new("one.example"));
+    honest(&mut world, &mut one);
+    kick_bob_or_dan(&mut world, DAN);
+    honest(&mut world, &mut one);
+    assert_eq!(one.room.head().map(|head| &head.event_id), world.hub.room.head().map(|head| &head.event_id));
+    // What follows is signed by the hub, and not checked by it.
+    let commit = |world: &mut World, plan: CommitPlan| {
+        let pending = world.alice.commit(&room_id(), plan).unwrap();
+        world.alice.discard(&room_id()).unwrap();
+        commit_template(&user(ALICE), &pending.content)
+    };
+    let binding = world.binding(ALICE, &[DAN]);
+    let key_package = CheckedKeyPackage::parse(&world.dan.key_package(false).unwrap()).unwrap();
+    let outsider = commit(&mut world, CommitPlan { add: vec![key_package], binding, ..plan(vec![]) });
+    let mut binding = world.binding(ALICE, &[]);
+    binding.auth_events.pop_last();
+    let elsewhere = commit(&mut world, CommitPlan { update: true, binding, ..plan(vec![]) });
+    let binding = RoomBinding { member_event: Some([7; 32]), ..world.binding(ALICE, &[]) };
+    let alone = commit(&mut world, CommitPlan { update: true, binding, ..plan(vec![]) });
+    let unbound = commit(&mut world, CommitPlan { update: true, ..plan(vec![]) });
+    let malformed = template(ALICE, CommitContent::EVENT_TYPE, None, json!({ "message": 1 }));
+    let expected = [
+        (outsider, "@dan:one.example is not joined"),
+        (elsewhere, "other events"),
+        (alone, "does not follow"),
+        (unbound, "other events"),
+        (malformed, "malformed"),
+    ];
+    for (template, text) in expected {
+        let auth_events = template.select_auth_events(one.room.state());
+        let parents = [one.room.head().unwrap().event_id.clone()];
+        let hub = &world.hub.me;
+        let event = template.into_pdu(one.room.version(), &auth_events, &parents, &hub.name, &hub.key).unwrap();
+        let Received::Appended(change) = one.receive(&event) else { panic!("{text}") };
+        let [fault] = &change.faults[..] else { panic!("{text}: {:?}", change.faults) };
+        assert!(matches!(&fault.kind, FaultKind::GroupCommit(reason) if reason.contains(text)), "{fault:?}");
+        assert!(fault.kind.is_proof());
+    }
+}
+
+/// Alice kicks somebody together with the commit that removes their device.
+fn kick_bob_or_dan(world: &mut World, who: &str) {
+    let kick = member(ALICE, who, "leave");
+    let event = kick.clone().into_pdu(world.hub.room.version(), &[], &[], &world.hub.me.name, &world.hub.me.key);
+    let binding = world.paired(ALICE, event.unwrap().computed_lpdu_hash(), false);
+    let device = if who == BOB { &world.bob } else { &world.dan };
+    let remove = vec![device.credential().clone()];
+    let pending = world.alice.commit(&room_id(), CommitPlan { remove, binding, ..plan(vec![]) }).unwrap();
+    let paired = world.send_pair(kick, commit_template(&user(ALICE), &pending.content)).unwrap();
+    world.alice.confirm(&room_id(), &paired.commit.unwrap()).unwrap();
+}
+
+#[test]
+fn commits_stay_whoever_redacts_them() {
+    let mut world = World::new(Layering::Bound);
+    let redact = |id: &str| template(ALICE, "m.room.redaction", None, json!({ "redacts": id }));
+    let text = world.hub.send(message(ALICE, "hello")).unwrap();
+    world.hub.send(redact(text.event_id().as_str())).unwrap();
+    let commit = world.group().last_commit().unwrap().clone();
+    world.hub.send(redact(commit.as_str())).unwrap();
+    let redacted: Vec<_> = world.hub.log.iter().filter_map(|placed| placed.redacts.clone()).collect();
+    assert_eq!(redacted, [text.event_id().clone()]);
 }

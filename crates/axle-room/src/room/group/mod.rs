@@ -4,6 +4,7 @@
 //! the event or not at all. What is let into the group's log is decided by [`HubGroup`]; here it learns about the room.
 
 mod devices;
+mod glance;
 mod pair;
 mod proposals;
 mod view;

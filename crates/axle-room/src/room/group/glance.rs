@@ -1,0 +1,61 @@
+//! What a participant checks of the commits that its hub lets in. It does not follow the group: what it checks is what follows
+//! from the room and the commit alone.
+
+use axle_mls::Layering;
+use axle_mls::event::CommitContent;
+use axle_mls::hub::{Glance, RoomView as _, glance};
+use axle_protocol::Event;
+use axle_protocol::event::Hash;
+
+use super::{Devices, View};
+use crate::room::Room;
+use crate::room::change::FaultKind;
+
+impl Room {
+    /// What is wrong with a commit of the hub's log, on the state before it: it adds somebody who may not be in the group, or
+    /// it was made under other events than the room has, so that its committer was shown another room.
+    pub(in crate::room) fn check_commit_of_hub(&self, event: &Event) -> Option<FaultKind> {
+        let encryption = self.encryption()?;
+        if event.event_type() != CommitContent::EVENT_TYPE {
+            return None;
+        }
+        let fault = |text: &str| Some(FaultKind::GroupCommit(text.into()));
+        let Ok(content) = CommitContent::parse(event.content()) else { return fault("it is malformed") };
+        let Glance { mut added, binding } = glance(&content.message);
+        for proposal in &content.proposals {
+            added.extend(glance(proposal).added);
+        }
+        let devices = Devices::default();
+        let view = View { state: &self.state, devices: &devices, paired: None };
+        if !view.is_world_readable()
+            && let Some(user) = added.iter().find(|user| !view.is_joined(user))
+        {
+            return fault(&format!("{user} is not joined"));
+        }
+        if encryption.layering != Layering::Bound {
+            return None;
+        }
+        let Some(binding) = binding else { return fault("it is not bound to the room") };
+        let paired = self.last_member.as_ref().filter(|(id, _)| self.head().is_some_and(|head| head.event_id == *id));
+        if let Some(hash) = &binding.member_event
+            && paired.is_none_or(|(_, expected)| expected != hash)
+        {
+            return fault("it does not follow the member event that it names");
+        }
+        let mut expected = view.auth_events(event.sender());
+        expected.extend(added.iter().filter_map(|user| view.member_event(user)));
+        if binding.member_event.is_some() {
+            paired.map(|(id, _)| expected.remove(id));
+        }
+        // A device that joins by itself is added by the commit, too; its user's member event is among the auth events.
+        if binding.auth_events == expected { None } else { fault("it was made under other events than the room has") }
+    }
+
+    /// Remembers a member event, in case a commit comes right after it.
+    pub(in crate::room) fn note_member(&mut self, event: &Event) {
+        if self.encryption().is_some() && event.membership().is_some() {
+            let hash: Hash = event.lpdu_hash().copied().unwrap_or_else(|| event.computed_lpdu_hash());
+            self.last_member = Some((event.event_id().clone(), hash));
+        }
+    }
+}

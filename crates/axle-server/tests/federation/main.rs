@@ -5,13 +5,16 @@
 mod asking;
 mod devices;
 mod edus;
+mod groups;
 mod handshakes;
 mod invites;
 mod media;
 mod mls;
 mod people;
+mod phone;
 mod queries;
 mod reads;
+mod setup;
 mod slow;
 mod support;
 mod transactions;

@@ -71,6 +71,20 @@ impl Person {
         request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
+    /// A PUT that may fail.
+    pub async fn try_put(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.http.put(format!("{}/{path}", self.base)).bearer_auth(&self.token).json(&body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// A GET that may fail.
+    pub async fn try_get(&self, path: &str) -> (u16, Value) {
+        let request = self.http.get(format!("{}/{path}", self.base)).bearer_auth(&self.token);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// A sync that waits as long as it has to for something that is not there yet.
     pub async fn sync(&self, since: Option<&str>, timeout_ms: u32) -> Value {
         let since = since.map(|since| format!("&since={since}")).unwrap_or_default();

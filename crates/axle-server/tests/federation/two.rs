@@ -1,66 +1,16 @@
 //! Two whole servers: what waits for one that is down, and for one that is started again.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use axle_mls::algorithm::KEY_PACKAGE_ALGORITHM;
 use axle_protocol::RoomId;
-use axle_server::Server;
-use axle_server::config::{Config, RegistrationMode};
 use axle_server::listen::Api;
 use serde_json::{Value, json};
 
 use crate::mls::Device;
 use crate::people::Person;
-use crate::support::Ca;
-use crate::world::{HUB, name};
+use crate::setup::Setup;
+use crate::world::HUB;
 
 const OTHER: &str = "one.test";
-
-/// An address that is free, also for a server that is started again: not one that outgoing connections get.
-fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = (std::process::id() % 100) as u16 * 100;
-    loop {
-        let port = 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
-struct Setup {
-    ca: Ca,
-    folder: tempfile::TempDir,
-    addresses: [(&'static str, SocketAddr); 2],
-    clients: [SocketAddr; 2],
-}
-
-impl Setup {
-    fn new() -> Self {
-        let addresses = [(HUB, free_address()), (OTHER, free_address())];
-        let clients = [free_address(), free_address()];
-        Self { ca: Ca::new(), folder: tempfile::tempdir().unwrap(), addresses, clients }
-    }
-
-    async fn start(&self, which: usize) -> Server {
-        let (own, address) = self.addresses[which];
-        let tls = self.ca.issue(own, &[own]);
-        let data = Path::new(self.folder.path()).join(own);
-        let mut config = Config { server_name: name(own), data, ..Config::default() };
-        config.client.listen = vec![self.clients[which]];
-        config.registration.mode = RegistrationMode::Open;
-        config.rate_limits.enabled = false;
-        config.federation.listen = vec![address];
-        config.federation.tls_certificate = Some(tls.certificate);
-        config.federation.tls_key = Some(tls.private_key);
-        config.federation.ca_file = Some(self.ca.path("ca.pem"));
-        config.federation.overrides = self.addresses.iter().map(|(of, address)| (name(of), *address)).collect();
-        Server::start(config).await.unwrap()
-    }
-}
 
 async fn join(person: &Person, room: &RoomId) {
     let (status, answer) = person.post(&format!("join/{room}?server_name={HUB}"), json!({})).await;
@@ -74,7 +24,7 @@ fn ids(sync: &Value) -> Vec<u64> {
 
 #[tokio::test]
 async fn messages_wait_for_a_server_that_is_down_and_survive_the_sender() {
-    let setup = Setup::new();
+    let setup = Setup::new(&[HUB, OTHER]);
     let (hub, one) = (setup.start(0).await, setup.start(1).await);
     let alice = Person::register(hub.addresses(Api::Client).next().unwrap(), "alice").await;
     let bob = Person::register(one.addresses(Api::Client).next().unwrap(), "bob").await;
@@ -112,7 +62,7 @@ async fn messages_wait_for_a_server_that_is_down_and_survive_the_sender() {
 
 #[tokio::test]
 async fn both_see_each_other_in_a_room() {
-    let setup = Setup::new();
+    let setup = Setup::new(&[HUB, OTHER]);
     let (hub, one) = (setup.start(0).await, setup.start(1).await);
     let alice = Person::register(hub.addresses(Api::Client).next().unwrap(), "alice").await;
     let bob = Person::register(one.addresses(Api::Client).next().unwrap(), "bob").await;
@@ -171,7 +121,7 @@ async fn both_see_each_other_in_a_room() {
 
 #[tokio::test]
 async fn devices_and_key_packages_of_mls() {
-    let setup = Setup::new();
+    let setup = Setup::new(&[HUB, OTHER]);
     let (hub, one) = (setup.start(0).await, setup.start(1).await);
     let alice = Person::register(hub.addresses(Api::Client).next().unwrap(), "alice").await;
     let bob = Person::register(one.addresses(Api::Client).next().unwrap(), "bob").await;

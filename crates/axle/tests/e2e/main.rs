@@ -6,6 +6,7 @@ mod bridge;
 mod chat;
 mod clients;
 mod conversation;
+mod claims;
 mod crash;
 mod demo;
 mod faults;

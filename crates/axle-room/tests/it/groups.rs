@@ -276,7 +276,7 @@ fn a_kick_and_its_commit_are_one() {
     let timeline = world.hub.timeline();
     let [.., member, commit] = &timeline[..] else { panic!() };
     assert_eq!((member.event_id(), Some(commit.event_id())), (&paired.member, paired.commit.as_ref()));
-    assert_eq!(commit.prev_events(), [paired.member.clone()]);
+    assert_eq!(commit.prev_events(), std::slice::from_ref(&paired.member));
     assert_eq!(world.users(), [ALICE, DAN]);
     assert!(world.group().queued().is_empty());
     world.alice.confirm(&room_id(), &paired.commit.unwrap()).unwrap();
@@ -368,7 +368,7 @@ fn proposals_wait_and_are_stored() {
     let known = world.hub.known(&Default::default());
     let change = world.hub.room.propose(&user(BOB), &proposal, &known).unwrap();
     world.hub.store(&change);
-    assert_eq!(world.group().queued(), [proposal.message.clone()]);
+    assert_eq!(world.group().queued(), std::slice::from_ref(&proposal.message));
     world.assert_stored();
     assert_eq!(group_refusal(world.hub.room.propose(&user(DAN), &proposal, &known)), "wrong_sender");
     let junk = ProposalContent { message: vec![1, 2, 3] };

@@ -218,6 +218,7 @@ fn what_has_to_be_known_of_devices_is_looked_up() {
     let message = pending.unwrap().content.message;
     let users: Vec<_> = world.hub.room.devices_for(&user(BOB), &message).into_iter().collect();
     assert_eq!(users, [user(ALICE), user(BOB), user(DAN)]);
+    assert!(world.hub.room.devices_for(&user(CAROL), &message).is_empty(), "who is not in the room");
     assert_eq!(hub::added_users(&message).into_iter().collect::<Vec<_>>(), [user(DAN)]);
     for junk in [&[][..], &[0; 40], &message[..60]] {
         assert!(hub::added_users(junk).is_empty());

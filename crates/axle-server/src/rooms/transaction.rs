@@ -112,7 +112,6 @@ type Failed = Vec<(EventId, String)>;
 
 async fn take_room(rooms: &Rooms, origin: &ServerName, of_room: OfRoom) -> Result<Failed, MatrixError> {
     let events = of_room.events.clone();
-    groups::prepare_events(rooms, &of_room.room_id, &events).await?;
     let mut failed = Failed::new();
     let mut verified = Vec::with_capacity(events.len());
     for (event, checked) in events.iter().zip(received::check(rooms, of_room.events).await?) {
@@ -124,6 +123,7 @@ async fn take_room(rooms: &Rooms, origin: &ServerName, of_room: OfRoom) -> Resul
             }
         }
     }
+    groups::prepare_events(rooms, &of_room.room_id, verified.iter().map(Verified::event)).await?;
     take_verified(rooms, origin, &of_room.room_id, verified, &mut failed).await?;
     Ok(failed)
 }

@@ -4,9 +4,9 @@
 
 mod bridge;
 mod chat;
+mod claims;
 mod clients;
 mod conversation;
-mod claims;
 mod crash;
 mod demo;
 mod faults;

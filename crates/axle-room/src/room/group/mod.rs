@@ -69,9 +69,17 @@ impl Room {
     }
 
     /// The users whose devices have to be known ([`Known::devices`]) before a commit or a proposal of `sender` is handed to
-    /// the room: who is in the group, and who comes in.
+    /// the room: who is in the group, and who comes in. Nobody who may not be in it: that is refused without a look at
+    /// devices, so that nobody is asked about in vain.
     pub fn devices_for(&self, sender: &UserId, message: &[u8]) -> BTreeSet<UserId> {
+        let devices = Devices::default();
+        let view = View { state: &self.state, devices: &devices, paired: None };
+        let may_be_in = |user: &UserId| view.is_joined(user) || view.is_world_readable();
+        if !may_be_in(sender) {
+            return BTreeSet::new();
+        }
         let mut users = hub::added_users(message);
+        users.retain(may_be_in);
         users.insert(sender.clone());
         users.extend(self.group_users());
         users

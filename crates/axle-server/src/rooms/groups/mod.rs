@@ -105,8 +105,12 @@ pub(super) async fn prepare(
 }
 
 /// The same for the commits among events that another server has sent.
-pub(super) async fn prepare_events(rooms: &Rooms, room_id: &RoomId, events: &[Event]) -> Result<(), MatrixError> {
-    for event in events.iter().filter(|event| event.event_type() == CommitContent::EVENT_TYPE) {
+pub(super) async fn prepare_events(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    events: impl Iterator<Item = &Event> + Send,
+) -> Result<(), MatrixError> {
+    for event in events.filter(|event| event.event_type() == CommitContent::EVENT_TYPE) {
         if let Ok(content) = CommitContent::parse(event.content()) {
             prepare(rooms, room_id, event.sender(), content.message.into()).await?;
         }

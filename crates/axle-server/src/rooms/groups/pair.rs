@@ -130,9 +130,9 @@ async fn of_other_server(
         }
         HubPaired::LocalCommit(_) => return Err(MatrixError::bad_json("Another server's commit is an LPDU.")),
     };
-    super::prepare_events(rooms, room_id, &events).await?;
     let checked: Result<Vec<Verified>, _> = received::check(rooms, events).await?.into_iter().collect();
     let events = checked.map_err(|error| MatrixError::forbidden(format!("{error}.")))?;
+    super::prepare_events(rooms, room_id, events.iter().map(Verified::event)).await?;
     let devices = match &proposal {
         Some((sender, content)) => prepare(rooms, room_id, sender, content.message.clone().into()).await?,
         None => Default::default(),

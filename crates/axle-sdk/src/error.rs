@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::EncryptionError;
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,6 +49,9 @@ pub enum Error {
     /// The server asks for a step in registration that this client cannot take.
     #[error("the server asks for {0:?} to register, which this client cannot do")]
     RegistrationStep(Vec<String>),
+    /// Encryption failed on this side, or the hub did not take what was encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// A session file could not be read or written.
     #[error("session file {}", path.display())]
     SessionFile {

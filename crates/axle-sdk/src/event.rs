@@ -30,6 +30,26 @@ pub struct Event {
     /// `unsigned`.
     #[serde(default, skip_serializing_if = "Unsigned::is_empty")]
     pub unsigned: Unsigned,
+    /// How it came, if it was encrypted; this device says so, not the server.
+    #[serde(skip)]
+    pub encryption: Option<EventEncryption>,
+}
+
+/// How an event came that was encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventEncryption {
+    /// Type and content are what its sender's device has encrypted.
+    Decrypted {
+        /// The device.
+        device_id: String,
+        /// The epoch of the group.
+        epoch: u64,
+    },
+    /// It cannot be read.
+    Failed {
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// What the server adds to an event for this client.

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use axle_protocol::base64;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{EncryptionError, Error};
 
 /// A logged-in device.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,24 @@ pub struct Session {
     /// Certificates (PEM) to trust beside the public ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ca_certificates: Vec<String>,
+    /// The secret that this device's keys are sealed with where they are kept: 32 random bytes in unpadded base64. Whoever
+    /// has the file of keys without this one can read nothing in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_secret: Option<String>,
+}
+
+impl Session {
+    /// A fresh [`Self::store_secret`]. Fails if the system has no randomness.
+    pub fn new_store_secret() -> Result<String, EncryptionError> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|_| EncryptionError::NoSecret)?;
+        Ok(base64::encode(secret))
+    }
+
+    /// [`Self::store_secret`], decoded.
+    pub fn store_secret(&self) -> Result<[u8; 32], EncryptionError> {
+        self.store_secret.as_deref().and_then(base64::decode_array).ok_or(EncryptionError::NoSecret)
+    }
 }
 
 impl std::fmt::Debug for Session {
@@ -109,6 +128,7 @@ mod tests {
             device_id: "DEVICE".into(),
             access_token: "secret".into(),
             ca_certificates: vec!["PEM".into()],
+            store_secret: Some("another secret".into()),
         }
     }
 

@@ -22,6 +22,12 @@ pub struct Decrypted {
     pub epoch: u64,
 }
 
+/// The epoch that a message was encrypted in. `None` if it is none.
+pub fn message_epoch(content: &EncryptedContent) -> Option<u64> {
+    let message: PrivateMessageIn = decode(bare(&content.ciphertext, WireFormat::PrivateMessage))?;
+    Some(message.epoch().as_u64())
+}
+
 impl Member {
     /// Encrypts to the group as it is.
     pub fn encrypt(&mut self, room: &RoomId, plaintext: &[u8]) -> Result<EncryptedContent, MemberError> {

@@ -134,6 +134,11 @@ impl Member {
     }
 }
 
+/// The epoch that a commit was made in; it leads to the next one. `None` if it is none.
+pub fn commit_epoch(content: &CommitContent) -> Option<u64> {
+    Some(read(&content.message).ok()?.epoch().as_u64())
+}
+
 fn read(bytes: &[u8]) -> Result<PublicMessageIn, MemberError> {
     decode(bare(bytes, WireFormat::PublicMessage)).ok_or(MemberError::Malformed("the message"))
 }
@@ -150,11 +155,11 @@ pub(super) fn author(processed: &ProcessedMessage) -> Result<Credential, MemberE
     Credential::decode(processed.credential().serialized_content()).map_err(invalid)
 }
 
-fn member_at(group: &MlsGroup, leaf: LeafNodeIndex) -> Option<Credential> {
+pub(super) fn member_at(group: &MlsGroup, leaf: LeafNodeIndex) -> Option<Credential> {
     credential_of(group.public_group().leaf(leaf)?)
 }
 
-fn credential_of(leaf: &LeafNode) -> Option<Credential> {
+pub(super) fn credential_of(leaf: &LeafNode) -> Option<Credential> {
     Credential::of_leaf(leaf.credential(), leaf.signature_key().as_slice()).ok()
 }
 

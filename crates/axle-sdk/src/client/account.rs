@@ -134,7 +134,9 @@ impl Client {
     fn begin_session(&self, answer: LoggedIn) -> Session {
         let LoggedIn { user_id, device_id, access_token } = answer;
         let (server, ca_certificates) = (self.server().to_owned(), self.inner.ca_certificates.clone());
-        let session = Session { server, user_id, device_id, access_token, ca_certificates };
+        // Without one, the device can have no keys; the caller says so when it wants some.
+        let store_secret = Session::new_store_secret().ok();
+        let session = Session { server, user_id, device_id, access_token, ca_certificates, store_secret };
         self.set_session(Some(session.clone()));
         session
     }

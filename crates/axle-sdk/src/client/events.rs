@@ -132,6 +132,17 @@ impl Client {
 
     /// A page of a room's history.
     pub async fn messages(&self, room_id: &str, from: &PageFrom, limit: usize) -> Result<MessagesPage, Error> {
+        self.messages_of_types(room_id, from, limit, &[]).await
+    }
+
+    /// A page of a room's history, of events of these types only; of all if none are named.
+    pub async fn messages_of_types(
+        &self,
+        room_id: &str,
+        from: &PageFrom,
+        limit: usize,
+        types: &[&str],
+    ) -> Result<MessagesPage, Error> {
         let (direction, token) = match from {
             PageFrom::Newest => ("b", None),
             PageFrom::Before(token) => ("b", Some(token)),
@@ -142,6 +153,9 @@ impl Client {
         let mut call = Call::get(&path).query("dir", direction).query("limit", limit.to_string());
         if let Some(token) = token {
             call = call.query("from", token);
+        }
+        if !types.is_empty() {
+            call = call.query("filter", json!({ "types": types }).to_string());
         }
         self.call(call.timeout(HISTORY_TIMEOUT)).await
     }

@@ -2,6 +2,7 @@
 
 mod account;
 mod builder;
+mod encryption;
 mod events;
 mod request;
 mod rooms;
@@ -15,6 +16,7 @@ pub use account::{Profile, Registration, WhoAmI};
 pub use builder::ClientBuilder;
 pub use events::{Member, MessagesPage, PageFrom};
 pub use request::RetryPolicy;
+pub(crate) use request::random;
 pub use rooms::{CreateRoom, JoinRule, Preset};
 
 use crate::{Error, Session};
@@ -89,5 +91,5 @@ impl std::fmt::Debug for Client {
 
 /// A fresh id for a transaction. A request that is sent again with the id of the first is done once.
 pub fn new_transaction_id() -> String {
-    format!("axle-{:016x}{:016x}", request::random(), request::random())
+    format!("axle-{:016x}{:016x}", random(), random())
 }

@@ -166,7 +166,7 @@ impl Client {
 }
 
 /// 64 random bits.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     // Without the system's randomness nothing else works either; ids need only be unlikely to repeat.
     getrandom::u64().unwrap_or_else(|_| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

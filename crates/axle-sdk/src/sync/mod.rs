@@ -4,4 +4,7 @@ mod follow;
 mod response;
 
 pub use follow::{SyncLoop, SyncStep};
-pub use response::{HubFault, InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncResponse, TimelineChunk};
+pub use response::{
+    DeviceLists, HubFault, InvitedRoom, JoinedRoom, LeftRoom, RoomUpdates, StateChunk, SyncResponse, TimelineChunk,
+    ToDevice, ToDeviceEvent,
+};

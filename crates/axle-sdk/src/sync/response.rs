@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::Event;
 use crate::event::lenient;
@@ -15,6 +16,50 @@ pub struct SyncResponse {
     /// What happened in rooms.
     #[serde(default)]
     pub rooms: RoomUpdates,
+    /// Messages from device to device.
+    #[serde(default)]
+    pub to_device: ToDevice,
+    /// Whose devices have changed.
+    #[serde(default)]
+    pub device_lists: DeviceLists,
+    /// One-time keys that this device has left on the server, by algorithm. A kind that is not named has none.
+    #[serde(default)]
+    pub device_one_time_keys_count: Option<BTreeMap<String, u64>>,
+    /// Kinds of keys of last resort that were not given out yet.
+    #[serde(default)]
+    pub device_unused_fallback_key_types: Option<Vec<String>>,
+}
+
+/// Messages from device to device.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ToDevice {
+    /// Oldest first.
+    #[serde(deserialize_with = "lenient")]
+    pub events: Vec<ToDeviceEvent>,
+}
+
+/// A message from a device to this one.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct ToDeviceEvent {
+    /// `type`.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// `sender`, a user.
+    pub sender: String,
+    /// `content`.
+    #[serde(default)]
+    pub content: Map<String, Value>,
+}
+
+/// Whose devices have changed since the last sync.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct DeviceLists {
+    /// Users to be asked about again.
+    pub changed: Vec<String>,
+    /// Users with whom no room is shared any more.
+    pub left: Vec<String>,
 }
 
 /// What happened in rooms, by the user's membership.

@@ -104,6 +104,12 @@ impl RoomView {
         self.state_text("m.room.create", "room_version")
     }
 
+    /// Whether its create event says that it is encrypted, in whatever way.
+    pub fn is_encrypted(&self) -> bool {
+        self.state("m.room.create", "")
+            .is_some_and(|create| create.content.get("encryption").is_some_and(|it| !it.is_null()))
+    }
+
     /// How people come in: `public`, `invite`, `knock`.
     pub fn join_rule(&self) -> Option<&str> {
         self.state_text("m.room.join_rules", "join_rule")
@@ -205,6 +211,11 @@ impl RoomView {
         let stuck = page.chunk.is_empty() && page.end.as_deref() == self.timeline.prev_batch();
         let end = page.end.filter(|_| !stuck);
         self.timeline.prepend(page.chunk, end)
+    }
+
+    /// Puts an event that could be decrypted later in the place of what it was. Returns whether it is in the timeline.
+    pub fn replace(&mut self, event: Event) -> bool {
+        self.timeline.replace(event)
     }
 
     pub(super) fn new(room_id: &str, own_id: &str, membership: Membership) -> Self {

@@ -93,6 +93,14 @@ impl Timeline {
         self.items.len() - before
     }
 
+    /// Puts an event in the place of the one with its id, if that is here and was not redacted.
+    pub(super) fn replace(&mut self, event: Event) -> bool {
+        let item = self.items.iter_mut().rev().find(|item| item.event.event_id == event.event_id);
+        let Some(item) = item.filter(|item| item.redacted.is_none()) else { return false };
+        item.event = event;
+        true
+    }
+
     /// Forgets everything: events are missing between what is here and what comes. History brings it back.
     pub(super) fn restart(&mut self, prev_batch: Option<String>) {
         *self = Self { prev_batch, ..Self::default() };

@@ -94,6 +94,7 @@ pub(crate) fn session() -> Session {
         device_id: "DEVICE".into(),
         access_token: "secret".into(),
         ca_certificates: Vec::new(),
+        store_secret: None,
     }
 }
 

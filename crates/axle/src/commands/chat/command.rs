@@ -8,7 +8,7 @@ pub(crate) enum Command {
     /// A message to the current room.
     Say(String),
     /// Make a room.
-    Create { name: String, join_rule: JoinRule },
+    Create { name: String, join_rule: JoinRule, encrypted: bool },
     /// Invite a user to the current room.
     Invite { user: String },
     /// Join a room.
@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Members,
     /// Say what the hub of the current room did that it should not have.
     Faults,
+    /// Say which devices can read the current room, with the codes to compare.
+    Devices,
+    /// Note that a device's code was compared and is right.
+    Verify { user: String, device: String },
+    /// Say the code of the current room's group.
+    Epoch,
     /// Fetch older messages.
     History,
     /// Send the failed messages of the current room again.
@@ -68,11 +74,14 @@ pub(crate) enum Awaited {
     Invite(Option<String>),
     /// An event of this type in the current room.
     Event(String),
+    /// So many devices in the group of the current room, this one among them.
+    Devices(usize),
 }
 
 /// Every command, how it is written and what it does.
-pub(crate) const HELP: [(&str, &str); 23] = [
-    ("/create NAME [public|private|knock]", "make a room; private if nothing is said"),
+pub(crate) const HELP: [(&str, &str); 27] = [
+    ("/create NAME [public|private|knock]", "make a room; private and encrypted if nothing is said"),
+    ("/create ... --plain", "make one that is not encrypted"),
     ("/invite USER", "invite a user to this room"),
     ("/join ROOM [SERVER...]", "join a room, through one of these servers"),
     ("/knock ROOM [SERVER...]", "ask to be invited"),
@@ -87,13 +96,19 @@ pub(crate) const HELP: [(&str, &str); 23] = [
     ("/rooms", "list the rooms"),
     ("/members", "list the members of this room"),
     ("/faults", "what this room's hub did wrong, if anything"),
+    ("/devices", "which devices can read this room, and codes to compare"),
+    ("/verify USER DEVICE", "the code of this device was compared and is right"),
+    ("/epoch", "a code that is the same for all who can read this room"),
     ("/history", "fetch older messages"),
     ("/retry, /discard", "send failed messages again, or forget them"),
     ("/say TEXT", "say what begins with a slash"),
     ("/help", "this page"),
     ("/quit", "the end"),
     ("/sync", "scripts: print all that happened up to now"),
-    ("/wait [SECONDS] message TEXT | membership USER WHAT | invite [ROOM] | event TYPE", "scripts: wait for it"),
+    (
+        "/wait [SECONDS] message TEXT | membership USER WHAT | invite [ROOM] | event TYPE | devices NUMBER",
+        "scripts: wait for it",
+    ),
     ("/fails [ERRCODE] COMMAND", "scripts: the command must fail"),
 ];
 
@@ -129,6 +144,9 @@ impl Command {
             "rooms" => Self::Rooms,
             "members" => Self::Members,
             "faults" => Self::Faults,
+            "devices" => Self::Devices,
+            "verify" => return parse_verify(rest),
+            "epoch" => Self::Epoch,
             "history" => Self::History,
             "retry" => Self::Retry,
             "discard" => Self::Discard,
@@ -159,6 +177,10 @@ fn user_id(text: &str) -> Result<String, String> {
 }
 
 fn parse_create(rest: &str) -> Result<Command, String> {
+    let (rest, encrypted) = match rest.strip_suffix("--plain") {
+        Some(rest) if rest.is_empty() || rest.ends_with(char::is_whitespace) => (rest.trim(), false),
+        _ => (rest, true),
+    };
     let (name, last) = rest.rsplit_once(char::is_whitespace).unwrap_or((rest, ""));
     let rule = match last {
         "public" => Some(JoinRule::Public),
@@ -169,9 +191,16 @@ fn parse_create(rest: &str) -> Result<Command, String> {
     // A last word that is no rule is part of the name.
     let (name, join_rule) = rule.map_or((rest, JoinRule::Invite), |rule| (name.trim(), rule));
     if name.is_empty() {
-        return Err("write /create NAME [public|private|knock]".to_owned());
+        return Err("write /create NAME [public|private|knock] [--plain]".to_owned());
     }
-    Ok(Command::Create { name: name.to_owned(), join_rule })
+    Ok(Command::Create { name: name.to_owned(), join_rule, encrypted })
+}
+
+fn parse_verify(rest: &str) -> Result<Command, String> {
+    match split_word(rest) {
+        (user, device) if !device.is_empty() => Ok(Command::Verify { user: user_id(user)?, device: device.to_owned() }),
+        _ => Err("write /verify USER DEVICE; /devices says which there are".to_owned()),
+    }
 }
 
 fn parse_room(rest: &str, make: impl FnOnce(String, Vec<String>) -> Command) -> Result<Command, String> {
@@ -204,10 +233,11 @@ fn parse_wait(rest: &str) -> Result<Command, String> {
     let (first, after) = split_word(rest);
     let (seconds, rest) = first.parse().map_or((None, rest), |seconds| (Some(seconds), after));
     let (kind, rest) = split_word(rest);
-    let usage = "write /wait [SECONDS] message TEXT, membership USER WHAT, invite [ROOM] or event TYPE";
+    let usage = "write /wait [SECONDS] message TEXT, membership USER WHAT, invite [ROOM], event TYPE or devices NUMBER";
     let what = match kind {
         "message" if !rest.is_empty() => Awaited::Message(rest.to_owned()),
         "event" if !rest.is_empty() => Awaited::Event(rest.to_owned()),
+        "devices" => Awaited::Devices(rest.parse().map_err(|_| usage.to_owned())?),
         "invite" => Awaited::Invite(non_empty(rest)),
         "membership" => {
             let (user, membership) = split_word(rest);
@@ -221,7 +251,11 @@ fn parse_wait(rest: &str) -> Result<Command, String> {
 
 fn parse_fails(rest: &str) -> Result<Command, String> {
     let (first, after) = split_word(rest);
-    let (errcode, rest) = if first.starts_with("M_") { (Some(first.to_owned()), after) } else { (None, rest) };
+    let (errcode, rest) = if first.starts_with("M_") || first.starts_with("IM.") {
+        (Some(first.to_owned()), after)
+    } else {
+        (None, rest)
+    };
     let command = Box::new(Command::parse(rest)?);
     Ok(Command::Fails { errcode, command })
 }
@@ -243,11 +277,16 @@ mod tests {
 
     #[test]
     fn create() {
-        let create = |name: &str, join_rule| Command::Create { name: name.into(), join_rule };
+        let create = |name: &str, join_rule| Command::Create { name: name.into(), join_rule, encrypted: true };
         assert_eq!(parsed("/create Tea time public"), create("Tea time", JoinRule::Public));
         assert_eq!(parsed("/create Tea time"), create("Tea time", JoinRule::Invite));
         assert_eq!(parsed("/create public"), create("public", JoinRule::Invite));
         assert_eq!(parsed("/create a knock"), create("a", JoinRule::Knock));
+        let plain = |name: &str, join_rule| Command::Create { name: name.into(), join_rule, encrypted: false };
+        assert_eq!(parsed("/create Tea time public --plain"), plain("Tea time", JoinRule::Public));
+        assert_eq!(parsed("/create Tea --plain"), plain("Tea", JoinRule::Invite));
+        assert_eq!(parsed("/create my--plain"), create("my--plain", JoinRule::Invite));
+        assert!(Command::parse("/create --plain").is_err());
         assert!(Command::parse("/create").is_err());
     }
 
@@ -281,6 +320,16 @@ mod tests {
         assert_eq!(parsed("/redact"), redact(None, None));
         assert_eq!(parsed("/redact $e a typo"), redact(Some("$e"), Some("a typo")));
         assert_eq!(parsed("/redact a typo"), redact(None, Some("a typo")));
+    }
+
+    #[test]
+    fn devices() {
+        let verify = Command::Verify { user: "@b:x.test".into(), device: "ABC".into() };
+        assert_eq!(parsed("/verify @b:x.test ABC"), verify);
+        assert!(Command::parse("/verify @b:x.test").unwrap_err().contains("USER DEVICE"));
+        assert!(Command::parse("/verify bob ABC").unwrap_err().contains("@alice"));
+        assert_eq!(parsed("/wait devices 3"), Command::Wait { seconds: None, what: Awaited::Devices(3) });
+        assert!(Command::parse("/wait devices many").is_err());
     }
 
     #[test]

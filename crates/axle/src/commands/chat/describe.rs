@@ -17,8 +17,8 @@ pub(super) fn describe(item: &TimelineItem, sender: &str, own_server: &str) -> O
         "m.room.history_visibility" => format!("{sender} set who sees history: {}", text("history_visibility")),
         "m.room.guest_access" => format!("{sender} set whether guests may join: {}", text("guest_access")),
         "m.room.power_levels" => format!("{sender} set who may do what"),
-        // Shown where it takes effect.
-        "m.room.redaction" => return None,
+        // Shown where they take effect: the header says which epoch it is.
+        "m.room.redaction" | "m.mls.commit" => return None,
         other => format!("{sender} sent {}", clean(other)),
     })
 }

@@ -1,6 +1,6 @@
 //! How a timeline is written down: one or more lines an event.
 
-use axle_sdk::{OutgoingState, RoomView, TimelineItem};
+use axle_sdk::{EventEncryption, OutgoingState, RoomView, TimelineItem};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 
@@ -94,6 +94,14 @@ fn entry(item: &TimelineItem, own_server: &str) -> Option<Entry> {
         let body = event.text("body").unwrap_or("(a message without text)");
         let paragraphs = body.lines().map(clean).collect();
         return Some(Entry { name, paragraphs, style: Style::new() });
+    }
+    if let Some(EventEncryption::Failed { reason }) = &event.encryption {
+        let name = Some(Span::from(format!("{sender}  ")).fg(color_of(&event.sender)).bold());
+        return Some(Entry {
+            name,
+            paragraphs: vec![format!("(cannot be read: {reason})")],
+            style: Style::new().dim(),
+        });
     }
     let text = describe(item, &sender, own_server)?;
     Some(Entry { name: None, paragraphs: vec![format!("· {text}")], style: Style::new().dim() })

@@ -10,6 +10,7 @@ use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
 use super::Args;
+use super::account::forget_keys;
 
 /// The step of a registration that takes a token.
 const TOKEN_STEP: &str = "m.login.registration_token";
@@ -17,8 +18,8 @@ const DEVICE_NAME: &str = "axle chat";
 /// How long commands other than messages are tried again.
 const PATIENCE: RetryPolicy = RetryPolicy { give_up_after: Duration::from_secs(20) };
 
-/// A client with a session, remembered for the next time.
-pub(super) async fn client(args: &Args) -> Result<Client, Box<dyn Error>> {
+/// A client with a session, remembered for the next time, and where.
+pub(super) async fn client(args: &Args) -> Result<(Client, SessionFile), Box<dyn Error>> {
     let files = Files::new(args)?;
     if !args.register
         && let Some(file) = files.remembered(args)?
@@ -27,7 +28,7 @@ pub(super) async fn client(args: &Args) -> Result<Client, Box<dyn Error>> {
         let client = Client::resume(session)?.with_retry(PATIENCE);
         // With a password at hand, a session that is over begins anew.
         if args.password.is_none() || client.whoami().await.is_ok() {
-            return Ok(client);
+            return Ok((client, file));
         }
     }
     let (Some(server), Some(user)) = (&args.server, &args.user) else {
@@ -52,9 +53,11 @@ pub(super) async fn client(args: &Args) -> Result<Client, Box<dyn Error>> {
         client.login(user, &password, DEVICE_NAME).await?
     };
     let file = files.of(args, &session.user_id);
+    // Those of a session of before are another device's.
+    forget_keys(file.path())?;
     file.save(&session)?;
     files.remember(&file)?;
-    Ok(client.with_retry(PATIENCE))
+    Ok((client.with_retry(PATIENCE), file))
 }
 
 /// What a person can do about a refused registration.
@@ -79,7 +82,7 @@ pub(super) async fn log_out(args: &Args) -> Result<(), Box<dyn Error>> {
         Err(error) if !error.is_logged_out() => return Err(error.into()),
         _ => file.remove()?,
     }
-    Ok(())
+    Ok(forget_keys(file.path())?)
 }
 
 fn connect(args: &Args, server: &str) -> Result<Client, Box<dyn Error>> {

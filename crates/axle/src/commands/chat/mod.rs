@@ -1,5 +1,6 @@
 //! `axle chat`: a chat in the terminal, or by commands on standard input.
 
+mod account;
 mod app;
 mod command;
 mod describe;
@@ -56,8 +57,9 @@ pub(crate) fn run(args: Args) -> Outcome {
             login::log_out(&args).await?;
             return Ok(ExitCode::SUCCESS);
         }
-        let client = login::client(&args).await?;
-        if args.script { script::run(client, args.fail_fast).await } else { terminal::run(client).await }
+        let (client, file) = login::client(&args).await?;
+        let opened = account::Opened::open(client, &file).await?;
+        if args.script { script::run(opened, args.fail_fast).await } else { terminal::run(opened).await }
     });
     // A read of standard input cannot be called back; the process ends without it.
     runtime.shutdown_background();

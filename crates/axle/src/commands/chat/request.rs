@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use axle_sdk::encryption::DeviceView;
 use axle_sdk::{Client, CreateRoom, Error, Membership, MessagesPage, PageFrom, RetryPolicy, RoomView};
 use serde_json::{Map, Value, json};
 
+use super::account::Account;
 use super::command::Command;
 
 /// How many events of history are fetched at once.
@@ -15,7 +17,7 @@ const SEND_PATIENCE: RetryPolicy = RetryPolicy { give_up_after: Duration::from_s
 /// Something to ask of the server.
 #[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Create(CreateRoom),
+    Create { room: Box<CreateRoom>, encrypted: bool },
     Join { room: String, via: Vec<String> },
     Knock { room: String, via: Vec<String> },
     Leave { room: String },
@@ -27,6 +29,9 @@ pub(crate) enum Request {
     Redact { room: String, event: String, reason: Option<String>, txn: String },
     Send { room: String, content: Map<String, Value>, txn: String },
     History { room: String, from: PageFrom },
+    Devices { room: String },
+    Verify { user: String, device: String },
+    Epoch { room: String },
 }
 
 /// What the server answered.
@@ -36,6 +41,8 @@ pub(crate) enum Answer {
     Room(String),
     Event(String),
     Page(MessagesPage),
+    Devices(Vec<DeviceView>),
+    Epoch { epoch: u64, code: String },
 }
 
 /// Why a request failed.
@@ -88,8 +95,9 @@ impl Request {
     /// The room whose requests must keep their order; history may overtake.
     pub(crate) fn lane(&self) -> &str {
         match self {
-            Self::Create(_) => "create",
+            Self::Create { .. } => "create",
             Self::History { .. } => "history",
+            Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } => "devices",
             Self::Join { room, .. } | Self::Knock { room, .. } | Self::Leave { room } => room,
             Self::Invite { room, .. } | Self::Kick { room, .. } | Self::Ban { room, .. } => room,
             Self::Unban { room, .. } | Self::Topic { room, .. } | Self::Redact { room, .. } => room,
@@ -98,10 +106,18 @@ impl Request {
     }
 
     /// What a command asks for, in the room that it is given in. The error says why it makes no sense there.
-    /// `txn` is used if the request takes a transaction id.
-    pub(crate) fn plan(command: &Command, room: Option<&RoomView>, txn: String) -> Result<Self, String> {
+    /// `txn` is used if the request takes a transaction id; `encrypts` says whether this device has keys at all.
+    pub(crate) fn plan(
+        command: &Command,
+        room: Option<&RoomView>,
+        txn: String,
+        encrypts: bool,
+    ) -> Result<Self, String> {
         match command.clone() {
-            Command::Create { name, join_rule } => return Ok(Self::Create(CreateRoom::named(name, join_rule))),
+            Command::Create { name, join_rule, encrypted } => {
+                return Ok(Self::Create { room: Box::new(CreateRoom::named(name, join_rule)), encrypted });
+            }
+            Command::Verify { user, device } => return Ok(Self::Verify { user, device }),
             Command::Join { room, via } => return Ok(Self::Join { room, via }),
             Command::Knock { room, via } => return Ok(Self::Knock { room, via }),
             _ => {}
@@ -109,6 +125,9 @@ impl Request {
         let view = room.ok_or("there is no room to do this in; /create, /join or /room first")?;
         let room = view.room_id().to_owned();
         Ok(match command.clone() {
+            Command::Say(_) if view.is_encrypted() && !encrypts => {
+                return Err("this room is encrypted, and with this server nothing can be: it is not sent".to_owned());
+            }
             Command::Say(text) => Self::Send { room, content: text_content(&text), txn },
             Command::Invite { user } => Self::Invite { room, user },
             Command::Leave => Self::Leave { room },
@@ -123,6 +142,8 @@ impl Request {
             Command::Accept | Command::Reject if view.membership() != Membership::Invite => {
                 return Err("you are not invited to this room".to_owned());
             }
+            Command::Devices => Self::Devices { room },
+            Command::Epoch => Self::Epoch { room },
             Command::Accept => Self::Join { via: via_of_invite(view), room },
             Command::Reject => Self::Leave { room },
             Command::History => {
@@ -133,11 +154,39 @@ impl Request {
         })
     }
 
-    /// Asks the server.
-    pub(crate) async fn perform(&self, client: &Client) -> Result<Answer, Failure> {
+    /// Asks the server, or this device's keys.
+    pub(crate) async fn perform(&self, account: &Account) -> Result<Answer, Failure> {
+        let Some(encryption) = &account.encryption else { return self.perform_plain(&account.client).await };
         let done = |()| Answer::Done;
         let answer = match self {
-            Self::Create(room) => client.create_room(room).await.map(Answer::Room),
+            Self::Create { room, encrypted: true } => encryption.create_room(room).await.map(Answer::Room),
+            Self::Leave { room } => encryption.leave(room).await.map(done),
+            Self::Kick { room, user, reason } => encryption.kick(room, user, reason.as_deref()).await.map(done),
+            Self::Ban { room, user, reason } => encryption.ban(room, user, reason.as_deref()).await.map(done),
+            Self::Send { room, content, txn } => {
+                encryption.send(room, "m.room.message", content, txn).await.map(Answer::Event)
+            }
+            Self::History { room, .. } => {
+                let mut answer = self.perform_plain(&account.client).await?;
+                if let Answer::Page(page) = &mut answer {
+                    encryption.take_in_history(room, page)?;
+                }
+                Ok(answer)
+            }
+            Self::Devices { room } => encryption.devices(room).map(Answer::Devices).map_err(Error::from),
+            Self::Verify { user, device } => encryption.verify(user, device).map(done).map_err(Error::from),
+            Self::Epoch { room } => {
+                encryption.epoch_code(room).map(|(epoch, code)| Answer::Epoch { epoch, code }).map_err(Error::from)
+            }
+            _ => return self.perform_plain(&account.client).await,
+        };
+        Ok(answer?)
+    }
+
+    async fn perform_plain(&self, client: &Client) -> Result<Answer, Failure> {
+        let done = |()| Answer::Done;
+        let answer = match self {
+            Self::Create { room, .. } => client.create_room(room).await.map(Answer::Room),
             Self::Join { room, via } => client.join(room, via).await.map(Answer::Room),
             Self::Knock { room, via } => client.knock(room, via, None).await.map(Answer::Room),
             Self::Leave { room } => client.leave(room).await.map(done),
@@ -157,6 +206,9 @@ impl Request {
                 client.send(room, "m.room.message", content, txn).await.map(Answer::Event)
             }
             Self::History { room, from } => client.messages(room, from, HISTORY_PAGE).await.map(Answer::Page),
+            Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } => {
+                return Err(Failure::local("nothing is encrypted with this server"));
+            }
         };
         Ok(answer?)
     }

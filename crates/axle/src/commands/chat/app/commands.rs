@@ -39,7 +39,7 @@ impl App {
 
     fn ask(&mut self, command: &Command) -> Vec<Effect> {
         let txn = self.next_txn();
-        let request = match Request::plan(command, self.room(), txn) {
+        let request = match Request::plan(command, self.room(), txn, self.encrypts) {
             Ok(request) => request,
             Err(error) => return self.complain(error),
         };

@@ -2,6 +2,7 @@
 
 mod commands;
 mod editor;
+mod encryption;
 mod keys;
 mod news;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use axle_sdk::encryption::{DeviceView, Notice as Told, RoomStatus};
 use axle_sdk::{Membership, RoomList, RoomView, SyncResponse};
 use crossterm::event::KeyEvent;
 
@@ -34,6 +36,12 @@ pub(crate) struct App {
     pub(crate) unread: BTreeMap<String, usize>,
     /// Rooms whose history is on its way.
     pub(crate) fetching: BTreeSet<String>,
+    /// How rooms are encrypted, as far as it is known.
+    pub(crate) encryption: BTreeMap<String, RoomStatus>,
+    /// The devices that the page of devices shows.
+    pub(crate) devices: Vec<DeviceView>,
+    /// Whether this device has keys at all.
+    pub(crate) encrypts: bool,
     /// What covers the screen, and how many of its lines are above it.
     pub(crate) page: Option<(Page, usize)>,
     size: (u16, u16),
@@ -61,6 +69,7 @@ pub(crate) enum Page {
     Rooms,
     Members,
     Faults,
+    Devices,
 }
 
 /// A line for the person at the terminal.
@@ -77,9 +86,17 @@ pub(crate) enum Input {
     Paste(String),
     Resized(u16, u16),
     Synced(Box<SyncResponse>),
-    Lost { error: String, retry_in: Duration },
+    Lost {
+        error: String,
+        retry_in: Duration,
+    },
     LoggedOut(String),
-    Answered { request: Request, result: Result<Answer, Failure> },
+    /// Encryption has something to tell.
+    Told(Told),
+    Answered {
+        request: Request,
+        result: Result<Answer, Failure>,
+    },
 }
 
 /// What the application wants done.
@@ -101,6 +118,9 @@ impl App {
             scroll: 0,
             unread: BTreeMap::new(),
             fetching: BTreeSet::new(),
+            encryption: BTreeMap::new(),
+            devices: Vec::new(),
+            encrypts: true,
             page: None,
             size,
             txn_prefix: txn_prefix.to_owned(),
@@ -117,9 +137,16 @@ impl App {
             Input::Synced(response) => self.handle_sync(*response),
             Input::Lost { error, retry_in } => self.connection = Connection::Lost { error, retry_in },
             Input::LoggedOut(error) => self.connection = Connection::LoggedOut(error),
+            Input::Told(told) => self.handle_told(told),
             Input::Answered { request, result } => self.handle_answer(request, result),
         }
         Vec::new()
+    }
+
+    /// This device has no keys, for a reason that people should know.
+    pub(crate) fn begin_plain(&mut self, because: &str) {
+        self.encrypts = false;
+        self.notice = Some(Notice::Info(because.to_owned()));
     }
 
     /// The room that is shown, if it has arrived.

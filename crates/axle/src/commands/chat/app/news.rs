@@ -2,7 +2,7 @@
 
 use axle_sdk::{Change, HubFault, Membership, SyncResponse};
 
-use super::{App, Connection, Notice};
+use super::{App, Connection, Notice, Page};
 use crate::commands::chat::lines;
 use crate::commands::chat::request::{Answer, Failure, Request};
 
@@ -63,6 +63,17 @@ impl App {
             (Request::Knock { .. }, Ok(Answer::Room(room_id))) => {
                 self.show(&room_id);
                 self.notice = Some(Notice::Info("you asked to be invited".to_owned()));
+            }
+            (Request::Verify { user, device }, Ok(_)) => {
+                self.notice = Some(Notice::Info(format!("the device {device} of {user} is verified")));
+            }
+            (_, Ok(Answer::Devices(devices))) => {
+                self.devices = devices;
+                self.open(Page::Devices);
+            }
+            (_, Ok(Answer::Epoch { epoch, code })) => {
+                let text = format!("epoch {epoch}: {code} — everybody in the room should see the same");
+                self.notice = Some(Notice::Info(text));
             }
             (_, Ok(Answer::Room(room_id))) => self.show(&room_id),
             (_, Ok(_)) => {}

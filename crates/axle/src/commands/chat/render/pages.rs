@@ -1,5 +1,6 @@
 //! Pages that cover the screen: help, and what is too long for a line.
 
+use axle_sdk::encryption::{DeviceView, Trust};
 use axle_sdk::{HubFault, Membership, RoomView};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -61,6 +62,7 @@ fn title(page: Page) -> &'static str {
         Page::Rooms => " rooms ",
         Page::Members => " members ",
         Page::Faults => " what the hub did wrong ",
+        Page::Devices => " devices that can read this room ",
     }
 }
 
@@ -71,6 +73,7 @@ fn rows(app: &App, page: Page, width: usize) -> Vec<Line<'static>> {
         Page::Rooms => rooms(app, width),
         Page::Members => room.map(|room| members(room, width)).unwrap_or_default(),
         Page::Faults => room.map(|room| faults(room, width)).unwrap_or_default(),
+        Page::Devices => devices(&app.devices, width),
     }
 }
 
@@ -159,6 +162,26 @@ fn faults(room: &RoomView, width: usize) -> Vec<Line<'static>> {
         rows.push(Line::from(format!("{} · {}", moment(*origin_server_ts), clean(kind))).bold());
         rows.extend(paragraph(&clean(detail), width));
         rows.extend(paragraph(&clean(event_id), width).into_iter().map(Stylize::dim));
+    }
+    rows
+}
+
+fn devices(devices: &[DeviceView], width: usize) -> Vec<Line<'static>> {
+    let advice = "Compare a device's code with what the same page shows there, by telephone or side by side, and then write \
+                  /verify USER DEVICE.";
+    let mut rows = paragraph(advice, width);
+    for device in devices {
+        rows.push(Line::default());
+        let name = format!("{} {}", clean(&device.user_id), clean(&device.device_id));
+        rows.push(match (device.is_this, device.trust) {
+            (true, _) => Line::from(format!("{name} · this device")).bold(),
+            (_, Trust::Verified) => Line::from(format!("{name} · verified")).bold().green(),
+            (_, Trust::Unverified) => Line::from(name).bold(),
+            (_, Trust::ChangedSince) => Line::from(format!("{name} · ANOTHER KEY SINCE IT WAS VERIFIED")).bold().red(),
+        });
+        if !device.is_this {
+            rows.extend(paragraph(&device.safety_code, width));
+        }
     }
     rows
 }

@@ -1,5 +1,6 @@
 //! The parts of the screen.
 
+use axle_sdk::encryption::RoomStatus;
 use axle_sdk::{Membership, RoomView};
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
@@ -180,7 +181,23 @@ fn hub_line(app: &App, room: &RoomView) -> Line<'static> {
         count => Span::from(format!("! the hub did wrong {count} times, /faults · ")).bold().red(),
     };
     let rule = room.join_rule().map(|rule| format!(" · {}", clean(rule))).unwrap_or_default();
-    Line::from(vec![warning, Span::from(format!("{role}{rule} · {}", clean(room.room_id()))).dim()])
+    let sealing = sealing(app, room);
+    Line::from(vec![warning, sealing, Span::from(format!("{role}{rule} · {}", clean(room.room_id()))).dim()])
+}
+
+/// Who can read the room, as far as it is known.
+fn sealing(app: &App, room: &RoomView) -> Span<'static> {
+    let group = match app.encryption.get(room.room_id()) {
+        None if room.is_encrypted() && !app.encrypts => return Span::from("encrypted, not readable here · ").red(),
+        None => return Span::default(),
+        Some(RoomStatus::Plain) => return Span::from("NOT ENCRYPTED · ").yellow(),
+        Some(RoomStatus::Unknown(_)) => return Span::from("encrypted in an unknown way · ").red(),
+        Some(RoomStatus::Encrypted(group)) => group,
+    };
+    match group.epoch {
+        Some(epoch) => Span::from(format!("encrypted: {} devices, epoch {epoch} · ", group.devices)).green(),
+        None => Span::from("encrypted: waiting to be let in · ").yellow(),
+    }
 }
 
 /// What to do in a room that one is not in.

@@ -1,6 +1,7 @@
 //! `axle chat --script`: commands from standard input, JSON lines on standard output.
 
 mod news;
+mod notices;
 mod output;
 mod run;
 mod tell;
@@ -8,9 +9,9 @@ mod tell;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use axle_sdk::Client;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use super::account::Opened;
 use super::command::Command;
 use crate::commands::Outcome;
 use news::News;
@@ -21,8 +22,8 @@ use run::Script;
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
 /// Runs the script on standard input. The exit status tells whether every command did what it should.
-pub(super) async fn run(client: Client, fail_fast: bool) -> Outcome {
-    let mut script = Script::begin(client, Output::new(std::io::stdout())).await?;
+pub(super) async fn run(opened: Opened, fail_fast: bool) -> Outcome {
+    let mut script = Script::begin(opened, Output::new(std::io::stdout())).await?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let (mut number, mut failed) = (0, 0);
     loop {

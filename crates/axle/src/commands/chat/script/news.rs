@@ -1,17 +1,27 @@
 //! What the server tells, from a task of its own.
 
-use axle_sdk::{Client, SyncLoop, SyncStep};
-use tokio::sync::mpsc;
+use axle_sdk::encryption::Notice;
+use axle_sdk::{SyncLoop, SyncStep};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 
+use crate::commands::chat::account::{Account, next_notice};
 use crate::commands::chat::request::Failure;
 
 /// How many steps may wait.
 const QUEUE: usize = 64;
 
-/// One step of following the server.
+/// What happened.
+pub(super) enum What {
+    /// A step of following the server, decrypted.
+    Step(SyncStep),
+    /// Something that encryption has to tell.
+    Notice(Notice),
+}
+
+/// One thing that happened.
 pub(super) struct Piece {
-    pub(super) step: SyncStep,
+    pub(super) what: What,
     /// The newest request of [`News::hurry`] that was made before this step began.
     pub(super) barrier: u64,
 }
@@ -25,10 +35,10 @@ pub(super) struct News {
 }
 
 impl News {
-    pub(super) fn follow(client: &Client) -> Self {
+    pub(super) fn follow(account: &Account, notices: Option<UnboundedReceiver<Notice>>) -> Self {
         let (sender, pieces) = mpsc::channel(QUEUE);
         let (hurries, asked) = mpsc::unbounded_channel();
-        let task = tokio::spawn(follow(SyncLoop::new(client, None), sender, asked));
+        let task = tokio::spawn(follow(account.clone(), notices, sender, asked));
         Self { pieces, hurries, asked: 0, task }
     }
 
@@ -52,21 +62,44 @@ impl Drop for News {
     }
 }
 
-async fn follow(mut sync: SyncLoop, pieces: mpsc::Sender<Piece>, mut asked: mpsc::UnboundedReceiver<u64>) {
+async fn follow(
+    account: Account,
+    mut notices: Option<UnboundedReceiver<Notice>>,
+    pieces: mpsc::Sender<Piece>,
+    mut asked: UnboundedReceiver<u64>,
+) {
+    let mut sync = SyncLoop::new(&account.client, None);
     let mut barrier = 0;
     loop {
-        let step = tokio::select! {
+        let mut step = tokio::select! {
             biased;
             Some(number) = asked.recv() => {
                 barrier = number;
                 sync.hurry();
                 continue;
             }
+            // What is told of a sync comes after it.
+            notice = next_notice(&mut notices) => {
+                if pieces.send(Piece { what: What::Notice(notice), barrier }).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             step = sync.next() => step,
         };
+        let mut trouble = None;
+        if let (SyncStep::Synced(response), Some(encryption)) = (&mut step, &account.encryption) {
+            trouble = encryption.take_in(response).await.err();
+        }
         let last = matches!(step, SyncStep::LoggedOut(_));
-        if pieces.send(Piece { step, barrier }).await.is_err() || last {
+        if pieces.send(Piece { what: What::Step(step), barrier }).await.is_err() || last {
             return;
+        }
+        if let Some(error) = trouble {
+            let notice = Notice::Trouble { room_id: None, reason: error.to_string() };
+            if pieces.send(Piece { what: What::Notice(notice), barrier }).await.is_err() {
+                return;
+            }
         }
     }
 }

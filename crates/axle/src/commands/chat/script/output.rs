@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use axle_sdk::{Event, Membership};
+use axle_sdk::{Event, EventEncryption, Membership};
 use serde_json::{Map, Value, json};
 
 use crate::commands::chat::request::Failure;
@@ -23,17 +23,47 @@ pub(super) fn facts(value: Value) -> Facts {
     }
 }
 
+/// An event with how it came, as a page of history shows it.
+pub(super) fn marked(event: &Event) -> Value {
+    let mut object = facts(json!(event));
+    object.extend(sealing(event));
+    Value::Object(object)
+}
+
+/// How an event came that was encrypted; nothing for others.
+fn sealing(event: &Event) -> Facts {
+    match &event.encryption {
+        None => Facts::new(),
+        Some(EventEncryption::Decrypted { device_id, epoch }) => {
+            facts(json!({"encrypted": true, "epoch": epoch, "device_id": device_id}))
+        }
+        Some(EventEncryption::Failed { reason }) => facts(json!({"encrypted": true, "undecryptable": reason})),
+    }
+}
+
 impl<W: Write> Output<W> {
     pub(super) fn new(sink: W) -> Self {
         Self { sink }
     }
 
-    pub(super) fn ready(&mut self, user_id: &str, server: &str) -> io::Result<()> {
-        self.line(&json!({"type": "ready", "user_id": user_id, "server": server}))
+    pub(super) fn ready(&mut self, user_id: &str, server: &str, plain_because: Option<&str>) -> io::Result<()> {
+        let encryption = plain_because.is_none();
+        self.line(&json!({
+            "type": "ready", "user_id": user_id, "server": server, "encryption": encryption, "plain_because": plain_because,
+        }))
     }
 
     pub(super) fn event(&mut self, room_id: &str, event: &Event) -> io::Result<()> {
-        self.line(&json!({"type": "event", "room_id": room_id, "event": event}))
+        let mut object = facts(json!({"type": "event", "room_id": room_id, "event": event}));
+        object.extend(sealing(event));
+        self.line(&Value::Object(object))
+    }
+
+    /// Something about encryption.
+    pub(super) fn encryption(&mut self, kind: &str, what: Value) -> io::Result<()> {
+        let mut object = facts(what);
+        object.insert("type".to_owned(), json!(kind));
+        self.line(&Value::Object(object))
     }
 
     pub(super) fn membership(

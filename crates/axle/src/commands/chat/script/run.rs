@@ -5,13 +5,14 @@ use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 
-use axle_sdk::{Change, Client, Event, Membership, PageFrom, RoomList, SyncResponse, SyncStep};
+use axle_sdk::{Change, Event, Membership, PageFrom, RoomList, SyncResponse, SyncStep};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::news::Piece;
-use super::output::{Facts, facts};
+use super::news::{Piece, What};
+use super::output::{self, Facts, facts};
 use super::{DEFAULT_WAIT, News, Output, tell};
+use crate::commands::chat::account::{Account, Opened};
 use crate::commands::chat::command::{Awaited, Command};
 use crate::commands::chat::request::{Answer, Failure, Request};
 
@@ -24,24 +25,25 @@ type Fatal = Box<dyn Error>;
 
 /// A script that runs.
 pub(super) struct Script<W> {
-    pub(super) client: Client,
+    pub(super) account: Account,
     pub(super) out: Output<W>,
     pub(super) news: News,
     pub(super) list: RoomList,
     pub(super) current: Option<String>,
     /// Events that were printed, by room.
-    printed: HashMap<String, HashSet<String>>,
+    pub(super) printed: HashMap<String, HashSet<String>>,
     connected: bool,
 }
 
 impl<W: Write> Script<W> {
     /// Connects and prints what there is.
-    pub(super) async fn begin(client: Client, mut out: Output<W>) -> Result<Self, Fatal> {
-        let own_id = client.user_id()?;
-        out.ready(&own_id, client.server())?;
-        let (news, list) = (News::follow(&client), RoomList::new(own_id));
+    pub(super) async fn begin(opened: Opened, mut out: Output<W>) -> Result<Self, Fatal> {
+        let Opened { account, notices, plain_because } = opened;
+        let own_id = account.client.user_id()?;
+        out.ready(&own_id, account.client.server(), plain_because.as_deref())?;
+        let (news, list) = (News::follow(&account, notices), RoomList::new(own_id));
         let (printed, connected) = (HashMap::new(), true);
-        let mut script = Self { client, out, news, list, current: None, printed, connected };
+        let mut script = Self { account, out, news, list, current: None, printed, connected };
         let barrier = script.news.hurry();
         script.reach(barrier, Instant::now() + DEFAULT_WAIT).await?;
         script.current = script.list.rooms().next().map(|room| room.room_id().to_owned());
@@ -65,7 +67,11 @@ impl<W: Write> Script<W> {
 
     /// Takes in a step and prints what it brought.
     pub(super) async fn take_in(&mut self, piece: Piece) -> Result<(), Fatal> {
-        match piece.step {
+        let step = match piece.what {
+            What::Notice(notice) => return self.print_notice(notice),
+            What::Step(step) => step,
+        };
+        match step {
             SyncStep::Synced(response) => {
                 if !std::mem::replace(&mut self.connected, true) {
                     self.out.connection_restored()?;
@@ -107,10 +113,13 @@ impl<W: Write> Script<W> {
             Command::Retry | Command::Discard | Command::Quit => {
                 Err(Failure::local("this makes sense in the terminal only: a script knows how each command went"))
             }
-            command => match Request::plan(&command, self.current_room().ok(), axle_sdk::new_transaction_id()) {
-                Ok(request) => self.ask(request).await?,
-                Err(error) => Err(Failure::local(error)),
-            },
+            command => {
+                let (txn, encrypts) = (axle_sdk::new_transaction_id(), self.account.encryption.is_some());
+                match Request::plan(&command, self.current_room().ok(), txn, encrypts) {
+                    Ok(request) => self.ask(request).await?,
+                    Err(error) => Err(Failure::local(error)),
+                }
+            }
         })
     }
 
@@ -121,9 +130,9 @@ impl<W: Write> Script<W> {
 
     /// Asks the server, and goes on printing what happens meanwhile.
     async fn ask(&mut self, request: Request) -> Result<Result<Facts, Failure>, Fatal> {
-        let client = self.client.clone();
+        let account = self.account.clone();
         let asked = request.clone();
-        let mut answer = std::pin::pin!(async move { asked.perform(&client).await });
+        let mut answer = std::pin::pin!(async move { asked.perform(&account).await });
         let result = loop {
             tokio::select! {
                 result = &mut answer => break result,
@@ -134,6 +143,8 @@ impl<W: Write> Script<W> {
             Err(failure) => Err(failure),
             Ok(Answer::Done) => Ok(Facts::new()),
             Ok(Answer::Event(event_id)) => Ok(facts(json!({"event_id": event_id}))),
+            Ok(Answer::Devices(devices)) => Ok(tell::devices(&devices)),
+            Ok(Answer::Epoch { epoch, code }) => Ok(facts(json!({"epoch": epoch, "code": code}))),
             Ok(Answer::Room(room_id)) => {
                 self.arrive(&request, &room_id).await?;
                 self.current = Some(room_id.clone());
@@ -141,7 +152,7 @@ impl<W: Write> Script<W> {
             }
             Ok(Answer::Page(page)) => {
                 let Request::History { room, .. } = &request else { return Ok(Ok(Facts::new())) };
-                let events: Vec<Event> = page.chunk.iter().rev().cloned().collect();
+                let events: Vec<_> = page.chunk.iter().rev().map(output::marked).collect();
                 self.list.room_mut(room).map(|view| view.apply_history(page));
                 let more = self.list.room(room).is_some_and(|view| view.timeline().prev_batch().is_some());
                 Ok(facts(json!({"events": events, "more": more})))
@@ -178,7 +189,7 @@ impl<W: Write> Script<W> {
         loop {
             let Ok(piece) = timeout_at(deadline, self.news.next()).await else { return Ok(false) };
             let piece = piece?;
-            let reached = piece.barrier >= barrier && matches!(piece.step, SyncStep::Synced(_));
+            let reached = piece.barrier >= barrier && matches!(piece.what, What::Step(SyncStep::Synced(_)));
             self.take_in(piece).await?;
             if reached {
                 return Ok(true);
@@ -189,7 +200,7 @@ impl<W: Write> Script<W> {
     async fn wait(&mut self, what: &Awaited, limit: Duration) -> Result<Result<Facts, Failure>, Fatal> {
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(found) = tell::find(what, &self.list, self.current.as_deref()) {
+            if let Some(found) = self.find(what) {
                 if let Awaited::Invite(_) = what {
                     self.current = found.get("room_id").and_then(|id| id.as_str()).map(str::to_owned);
                 }
@@ -201,6 +212,12 @@ impl<W: Write> Script<W> {
             };
             self.take_in(piece?).await?;
         }
+    }
+
+    fn find(&self, what: &Awaited) -> Option<Facts> {
+        let Awaited::Devices(count) = what else { return tell::find(what, &self.list, self.current.as_deref()) };
+        let (room_id, encryption) = (self.current.as_deref()?, self.account.encryption.as_ref()?);
+        tell::group_of(room_id, &encryption.status(room_id).ok()??, *count)
     }
 
     fn go_to(&mut self, name: &str) -> Result<Facts, Failure> {
@@ -246,7 +263,7 @@ impl<W: Write> Script<W> {
         for _ in 0..MAX_GAP_PAGES {
             let Some(token) = from.take() else { break };
             let request = Request::History { room: room_id.to_owned(), from: PageFrom::Before(token) };
-            let Ok(Answer::Page(page)) = request.perform(&self.client).await else { break };
+            let Ok(Answer::Page(page)) = request.perform(&self.account).await else { break };
             let printed = self.printed.entry(room_id.to_owned()).or_default();
             let known = page.chunk.iter().any(|event| printed.contains(&event.event_id));
             missed.extend(page.chunk.iter().filter(|event| !printed.contains(&event.event_id)).cloned());

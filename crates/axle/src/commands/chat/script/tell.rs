@@ -1,5 +1,6 @@
 //! What a script can ask of what is known already.
 
+use axle_sdk::encryption::{DeviceView, RoomStatus, Trust};
 use axle_sdk::{HubFault, Membership, RoomList, RoomView};
 use serde_json::{Value, json};
 
@@ -21,6 +22,45 @@ pub(super) fn rooms(list: &RoomList) -> Facts {
 pub(super) fn members(room: &RoomView) -> Facts {
     let tell = |(id, member): (&String, &axle_sdk::RoomMember)| json!({"user_id": id, "membership": member.membership.as_str(), "displayname": member.displayname});
     facts(json!({"room_id": room.room_id(), "members": room.members().iter().map(tell).collect::<Vec<_>>()}))
+}
+
+/// The devices that can read a room.
+pub(super) fn devices(devices: &[DeviceView]) -> Facts {
+    let tell = |device: &DeviceView| {
+        json!({
+            "user_id": device.user_id, "device_id": device.device_id, "this": device.is_this,
+            "safety_code": device.safety_code, "trust": trust(device.trust),
+        })
+    };
+    facts(json!({"devices": devices.iter().map(tell).collect::<Vec<_>>()}))
+}
+
+/// How a room is encrypted.
+pub(super) fn status(room_id: &str, status: &RoomStatus) -> Value {
+    match status {
+        RoomStatus::Plain => json!({"room_id": room_id, "encrypted": false}),
+        RoomStatus::Unknown(what) => json!({"room_id": room_id, "encrypted": true, "unknown": what}),
+        RoomStatus::Encrypted(group) => json!({
+            "room_id": room_id, "encrypted": true, "layering": group.layering.as_str(), "epoch": group.epoch,
+            "devices": group.devices,
+        }),
+    }
+}
+
+/// The same, if that many devices are in the group.
+pub(super) fn group_of(room_id: &str, room: &RoomStatus, count: usize) -> Option<Facts> {
+    match room {
+        RoomStatus::Encrypted(group) if group.devices == count => Some(facts(status(room_id, room))),
+        _ => None,
+    }
+}
+
+fn trust(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Unverified => "unverified",
+        Trust::Verified => "verified",
+        Trust::ChangedSince => "changed_since",
+    }
 }
 
 /// What the hub did that it should not have.
@@ -53,7 +93,7 @@ pub(super) fn find(what: &Awaited, list: &RoomList, current: Option<&str>) -> Op
     }
     let room = list.room(current?)?;
     match what {
-        Awaited::Invite(_) => None,
+        Awaited::Invite(_) | Awaited::Devices(_) => None,
         Awaited::Membership { user, membership } => {
             let member = room.members().get(user)?;
             (member.membership == *membership).then(|| facts(json!({"room_id": room.room_id()})))

@@ -1,0 +1,142 @@
+//! Who is put out or leaves: the member event and what it means for the group, as one.
+
+use axle_mls::event::RoomBinding;
+use axle_mls::{Credential, Layering};
+use axle_protocol::{RoomId, UserId, base64};
+use serde_json::json;
+
+use super::EncryptionError;
+use super::commits::{Outcome, Wanted};
+use super::engine::{Engine, MAX_TRIES, refusal_of, refused};
+use crate::Error;
+
+impl Engine {
+    /// Kicks or bans a user. Devices of theirs are removed from the group with the same stroke.
+    pub(super) async fn put_out(
+        &self,
+        room_id: &str,
+        action: &str,
+        user_id: &str,
+        reason: Option<&str>,
+    ) -> Result<(), Error> {
+        let id = super::parse_room(room_id)?;
+        let is_bound = self.encryption_of(&id).await? == Some(Layering::Bound);
+        if let (true, Ok(user)) = (is_bound, UserId::parse(user_id)) {
+            for tries in 0..MAX_TRIES {
+                let _lock = self.lock(&id).await;
+                let Some(devices) = self.devices_of(&id, &user).await? else { break };
+                match self.put_out_devices(&id, action, &user, reason, devices).await? {
+                    Outcome::Taken => return Ok(()),
+                    Outcome::Lost => {}
+                    Outcome::Refused(code) if tries + 1 == MAX_TRIES => return Err(refused(code)),
+                    Outcome::Refused(_) => {}
+                }
+                drop(_lock);
+                tokio::time::sleep(self.pause(tries)).await;
+                if self.core().room(&id).behind {
+                    self.tend(&id).await?;
+                }
+            }
+        }
+        // Nobody of theirs is in the group, or this device is not: whoever is removes what is left.
+        self.server.put_out(room_id, action, user_id, reason).await
+    }
+
+    /// Leaves a room. What is left of this user in the group is for others to remove.
+    pub(super) async fn leave(&self, room_id: &str) -> Result<(), Error> {
+        let id = super::parse_room(room_id)?;
+        let is_known = self.core().rooms.contains_key(&id);
+        let is_bound = is_known && self.core().room(&id).layering() == Some(Layering::Bound);
+        if is_bound && self.core().is_in(&id)? {
+            let _lock = self.lock(&id).await;
+            if self.leave_with_proposal(&id).await? {
+                return self.core().forget(&id);
+            }
+        }
+        self.server.leave(room_id).await?;
+        if is_bound {
+            self.core().forget(&id)?;
+        }
+        Ok(())
+    }
+
+    /// The devices of a user that are in the group; `None` if there are none, or this device is not in it.
+    async fn devices_of(&self, id: &RoomId, user: &UserId) -> Result<Option<Vec<Credential>>, Error> {
+        self.settle_old(id).await?;
+        let mut core = self.core();
+        if !core.is_in(id)? {
+            return Ok(None);
+        }
+        let devices = core.member.members(id).map_err(EncryptionError::from)?;
+        let devices: Vec<Credential> = devices.into_iter().filter(|device| device.user_id == *user).collect();
+        Ok(Some(devices).filter(|devices| !devices.is_empty()))
+    }
+
+    async fn put_out_devices(
+        &self,
+        id: &RoomId,
+        action: &str,
+        user: &UserId,
+        reason: Option<&str>,
+        devices: Vec<Credential>,
+    ) -> Result<Outcome, Error> {
+        let group = self.group_of(id).await?;
+        if !self.is_at(id, &group)? {
+            self.core().room(id).behind = true;
+            return Ok(Outcome::Lost);
+        }
+        let wanted = self.core().removals(id, Layering::Bound, group.proposals, &group.removals_due)?;
+        let Some(mut wanted) = wanted else { return Err(EncryptionError::NotInGroup.into()) };
+        self.add_removals(id, &mut wanted, devices)?;
+        let membership = if action == "ban" { "ban" } else { "leave" };
+        let mut member = json!({ "user_id": user.as_str(), "membership": membership });
+        if let Some(reason) = reason {
+            member["reason"] = json!(reason);
+        }
+        let binding = self.binding(id, &wanted.queued_adds.clone(), Some(member)).await?;
+        let lpdu = binding.member.clone().ok_or(EncryptionError::Answer("member"))?;
+        let pending = self.make_commit(id, wanted, &binding, true)?;
+        self.submit_pair(id, &pending, &lpdu).await
+    }
+
+    /// Adds those that nobody has proposed to remove.
+    fn add_removals(&self, id: &RoomId, wanted: &mut Wanted, devices: Vec<Credential>) -> Result<(), EncryptionError> {
+        let proposed = self.core().member.proposed(id, &wanted.queued)?;
+        let known = |device: &Credential| wanted.remove.contains(device) || proposed.removes.contains(device);
+        let new: Vec<Credential> = devices.into_iter().filter(|device| !known(device)).collect();
+        wanted.remove.extend(new);
+        Ok(())
+    }
+
+    /// Leaves with the proposal that removes this device. `false` if the hub does not take it; then a plain leave will do.
+    async fn leave_with_proposal(&self, id: &RoomId) -> Result<bool, Error> {
+        for tries in 0..MAX_TRIES {
+            self.settle_old(id).await?;
+            if !self.core().is_in(id)? {
+                return Ok(false);
+            }
+            let own = self.core().own_user();
+            let member = json!({ "user_id": own.as_str(), "membership": "leave" });
+            let answer = self.binding(id, &[], Some(member)).await?;
+            let lpdu = answer.member.clone().ok_or(EncryptionError::Answer("member"))?;
+            let message = self.propose_leave(id, &answer.binding)?;
+            let body = json!({ "member": lpdu, "proposal": { "message": base64::encode(message) } });
+            let error = match self.server.pair(id.as_str(), &body).await {
+                Ok(_) => return Ok(true),
+                Err(error) => error,
+            };
+            let Some(code) = refusal_of(&error) else { return Err(error) };
+            if code == "PROPOSAL_CONFLICT" || code == "QUEUE_FULL" {
+                return Ok(false);
+            }
+            tracing::debug!(code, room = %id, "a leave was refused");
+            tokio::time::sleep(self.pause(tries)).await;
+            self.catch_up(id).await?;
+        }
+        Ok(false)
+    }
+
+    fn propose_leave(&self, id: &RoomId, binding: &RoomBinding) -> Result<Vec<u8>, EncryptionError> {
+        self.core().unit(|core| Ok(core.member.leave(id, binding)?.message))
+    }
+}

@@ -1,0 +1,130 @@
+//! What syncs tell of rooms, as far as encryption needs it.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use axle_mls::{Layering, RoomEncryption};
+use axle_protocol::{EventId, RoomVersion, UserId};
+use serde_json::{Map, Value};
+
+use super::RoomStatus;
+use crate::Event;
+
+/// Messages that wait for their keys, in one room. The oldest are dropped: a page of history shows them again.
+const MAX_WAITING: usize = 200;
+
+/// How a room says it is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cipher {
+    Plain,
+    Mls(Layering),
+    Unknown(String),
+}
+
+/// A room that the user is in.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) cipher: Option<Cipher>,
+    pub(super) creator: Option<UserId>,
+    /// Who is joined, and who invited them, if that was seen.
+    pub(super) joined: BTreeMap<UserId, Option<UserId>>,
+    invited: BTreeMap<UserId, UserId>,
+    /// Messages that cannot be decrypted yet.
+    pub(super) waiting: Vec<Event>,
+    /// Something may have to be done for the group.
+    pub(super) work: bool,
+    /// It is being done.
+    pub(super) busy: bool,
+    /// Commits are missing, or one could not be applied: the hub is to be asked.
+    pub(super) behind: bool,
+    /// This device has lost track and joins again by itself.
+    pub(super) lost: bool,
+    /// Commits that could not be applied and are to be reported: the epoch that they lead to, and the message.
+    pub(super) reports: Vec<(u64, Vec<u8>)>,
+    /// Those that were.
+    pub(super) reported: Vec<EventId>,
+    /// How often the hub was asked for what is missing.
+    pub(super) asked: u32,
+    /// After a failure, nothing is tried before this.
+    pub(super) rest_until: Option<Instant>,
+    /// Devices that had no KeyPackage left, and when that was. They come in by themselves.
+    pub(super) without_package: BTreeMap<(UserId, String), Instant>,
+    /// Since when this device should be in the group and is not.
+    pub(super) outside_since: Option<Instant>,
+    /// What was told of it.
+    pub(super) told: Option<RoomStatus>,
+    /// Whether a sync has told of it since this program began.
+    pub(super) synced: bool,
+    /// Devices of which it was told that nobody publishes them.
+    pub(super) unpublished_told: Vec<(UserId, String)>,
+}
+
+impl Cipher {
+    /// Reads the content of a create event. In other versions than those of Linearized Matrix the field means nothing.
+    pub(super) fn of_create(content: &Map<String, Value>) -> Self {
+        let version = content.get("room_version").and_then(Value::as_str).and_then(RoomVersion::parse);
+        if !version.is_some_and(RoomVersion::is_linearized) {
+            return Self::Plain;
+        }
+        match RoomEncryption::of_create(content) {
+            Ok(None) => Self::Plain,
+            Ok(Some(encryption)) => Self::Mls(encryption.layering),
+            Err(unknown) => Self::Unknown(unknown.to_string()),
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn layering(&self) -> Option<Layering> {
+        match self.cipher {
+            Some(Cipher::Mls(layering)) => Some(layering),
+            _ => None,
+        }
+    }
+
+    /// Takes in a state event. Who is joined decides who should be in the group.
+    pub(super) fn fold(&mut self, event: &Event) {
+        let Some(key) = &event.state_key else { return };
+        match event.event_type.as_str() {
+            "m.room.create" if key.is_empty() => {
+                self.cipher = Some(Cipher::of_create(&event.content));
+                self.creator = UserId::parse(&event.sender).ok();
+                self.work = true;
+            }
+            "m.room.member" => self.fold_member(event, key),
+            _ => {}
+        }
+    }
+
+    fn fold_member(&mut self, event: &Event, key: &str) {
+        let Ok(user) = UserId::parse(key) else { return };
+        let sender = UserId::parse(&event.sender).ok();
+        match (event.membership(), sender) {
+            (Some("join"), _) => {
+                let inviter = self.invited.remove(&user);
+                if self.joined.insert(user, inviter).is_none() {
+                    self.work = true;
+                }
+            }
+            (membership, sender) => {
+                if self.joined.remove(&user).is_some() {
+                    self.work = true;
+                }
+                match (membership, sender) {
+                    (Some("invite"), Some(sender)) => drop(self.invited.insert(user, sender)),
+                    _ => drop(self.invited.remove(&user)),
+                }
+            }
+        }
+    }
+
+    pub(super) fn wait(&mut self, event: &Event) {
+        if self.waiting.iter().any(|other| other.event_id == event.event_id) {
+            return;
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            self.waiting.remove(0);
+        }
+        self.waiting.push(event.clone());
+    }
+}

@@ -1,0 +1,103 @@
+//! Sending, encrypted where the room is.
+
+use axle_mls::Layering;
+use axle_mls::event::EncryptedContent;
+use axle_protocol::RoomId;
+use serde_json::{Map, Value};
+
+use super::books::OwnMessage;
+use super::engine::{Engine, MAX_TRIES, is_definite, is_stale, refusal_of, refused};
+use super::incoming::Plaintext;
+use super::rooms::Cipher;
+use super::{EncryptionError, RoomStatus, TRY_MARK};
+use crate::Error;
+
+impl Engine {
+    pub(super) async fn send(
+        &self,
+        room_id: &str,
+        event_type: &str,
+        content: &Map<String, Value>,
+        transaction_id: &str,
+    ) -> Result<String, Error> {
+        let id = super::parse_room(room_id)?;
+        if self.encryption_of(&id).await?.is_none() {
+            return self.server.send(room_id, event_type, content, transaction_id).await;
+        }
+        // Who has come and is for this device to add should be able to read it.
+        drop(self.lock(&id).await);
+        let needs_work = {
+            let mut core = self.core();
+            core.room(&id).work || !core.is_in(&id)?
+        };
+        if needs_work {
+            self.tend_now(&id).await?;
+        }
+        let mut refusal = String::new();
+        for tries in 0..MAX_TRIES {
+            let message = self.encrypt(&id, event_type, content)?;
+            let transaction = match tries {
+                0 => transaction_id.to_owned(),
+                tries => format!("{transaction_id}{TRY_MARK}{tries}"),
+            };
+            let kind = EncryptedContent::EVENT_TYPE;
+            let error = match self.server.send(room_id, kind, &message.to_content(), &transaction).await {
+                Ok(event_id) => return Ok(event_id),
+                Err(error) => error,
+            };
+            // If it may be there all the same, it has to be known when it comes back.
+            if is_definite(&error) {
+                self.core().books.drop_own(&id, &message)?;
+            }
+            let Some(code) = refusal_of(&error) else { return Err(error) };
+            refusal = code.to_owned();
+            tracing::debug!(code, room = %id, "a message was refused");
+            if is_stale(&refusal) || refusal == "NOT_A_MEMBER" {
+                let mut core = self.core();
+                (core.room(&id).behind, core.room(&id).asked) = (true, 0);
+            }
+            tokio::time::sleep(self.pause(tries)).await;
+            self.tend_now(&id).await?;
+        }
+        Err(refused(refusal))
+    }
+
+    /// How a room is encrypted. Fails where this device must not send at all.
+    pub(super) async fn encryption_of(&self, id: &RoomId) -> Result<Option<Layering>, Error> {
+        if self.core().room(id).cipher.is_none() {
+            let content = self.server.create_content(id.as_str()).await?;
+            let mut core = self.core();
+            let own = core.own_user();
+            core.room(id).cipher = Some(Cipher::of_create(&content));
+            core.room(id).joined.entry(own).or_default();
+        }
+        let status = self.core().status(id)?;
+        match status {
+            Some(RoomStatus::Encrypted(group)) => Ok(Some(group.layering)),
+            Some(RoomStatus::Unknown(what)) => Err(EncryptionError::UnknownEncryption(what).into()),
+            Some(RoomStatus::Plain) | None => Ok(None),
+        }
+    }
+
+    /// Encrypts, and keeps what was said: this device cannot decrypt it itself.
+    fn encrypt(
+        &self,
+        id: &RoomId,
+        event_type: &str,
+        content: &Map<String, Value>,
+    ) -> Result<EncryptedContent, EncryptionError> {
+        let (event_type, content) = (event_type.to_owned(), content.clone());
+        let plaintext = Plaintext { event_type, content, room_id: id.to_string() };
+        let bytes = serde_json::to_vec(&plaintext).map_err(|_| EncryptionError::Answer("the message"))?;
+        self.core().unit(|core| {
+            if !core.is_in(id)? {
+                return Err(EncryptionError::NotInGroup);
+            }
+            let message = core.member.encrypt(id, &bytes)?;
+            let epoch = core.member.epoch(id)?;
+            let own = OwnMessage { event_type: plaintext.event_type, content: plaintext.content, epoch };
+            core.books.keep_own(id, &message, &own)?;
+            Ok(message)
+        })
+    }
+}

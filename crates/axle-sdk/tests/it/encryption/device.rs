@@ -1,0 +1,139 @@
+//! A person's device: its keys, what its screen shows, and what was told.
+
+use std::time::{Duration, Instant};
+
+use axle_mls::member::MemoryStore;
+use axle_sdk::encryption::{Notice, Pace, RoomStatus};
+use axle_sdk::{CreateRoom, Encryption, Error, EventEncryption, RoomList};
+use serde_json::{Map, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::hub::World;
+use super::server::{Server, Since};
+
+/// Longer than anything here should take, also on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two syncs.
+const POLL: Duration = Duration::from_millis(5);
+/// A device that waits for Welcomes as long as a test lasts.
+pub(crate) const PACE: Pace =
+    Pace { welcome: Duration::from_secs(600), turn: Duration::from_millis(10), retry: Duration::from_millis(1) };
+
+pub(crate) struct Device {
+    pub(crate) server: Server,
+    pub(crate) encryption: Encryption,
+    pub(crate) store: MemoryStore,
+    pub(crate) list: RoomList,
+    /// What was told and not looked at.
+    pub(crate) told: Vec<Notice>,
+    /// How many events of a room a sync brings.
+    pub(crate) limit: usize,
+    notices: UnboundedReceiver<Notice>,
+    since: Since,
+    transactions: u32,
+}
+
+impl Device {
+    pub(crate) async fn new(world: &World, user: &str, device: &str) -> Self {
+        Self::with(world, user, device, MemoryStore::default(), PACE).await
+    }
+
+    pub(crate) async fn with(world: &World, user: &str, device: &str, store: MemoryStore, pace: Pace) -> Self {
+        let server = Server { world: world.clone(), user: user.into(), device: device.into() };
+        let (encryption, notices) =
+            Encryption::with_store(server.clone(), user, device, store.clone(), pace).await.unwrap();
+        let (list, told, since) = (RoomList::new(user), vec![], Since::default());
+        Self { server, encryption, store, list, told, limit: 100, notices, since, transactions: 0 }
+    }
+
+    /// The program ends, and begins again with what its store has.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { server, store, limit, encryption, .. } = self;
+        drop(encryption);
+        // What still ran in the background does not reach the store of the next.
+        let again = Self::with(&server.world, &server.user, &server.device, store.copy(), PACE).await;
+        Self { limit, ..again }
+    }
+
+    pub(crate) fn user(&self) -> String {
+        self.server.user.clone()
+    }
+
+    pub(crate) async fn sync(&mut self) {
+        let mut response = self.server.sync(&mut self.since, self.limit);
+        self.encryption.take_in(&mut response).await.unwrap();
+        self.list.apply(response);
+        while let Ok(notice) = self.notices.try_recv() {
+            if let Notice::Decrypted { room_id, event } = &notice {
+                self.list.room_mut(room_id).map(|room| room.replace((**event).clone()));
+            }
+            self.told.push(notice);
+        }
+    }
+
+    pub(crate) async fn create(&self) -> String {
+        self.encryption.create_room(&CreateRoom::default()).await.unwrap()
+    }
+
+    pub(crate) async fn try_say(&mut self, room: &str, text: &str) -> Result<String, Error> {
+        self.transactions += 1;
+        let content = Map::from_iter([("msgtype".to_owned(), json!("m.text")), ("body".to_owned(), json!(text))]);
+        let transaction = format!("{}{}", self.server.device, self.transactions);
+        self.encryption.send(room, "m.room.message", &content, &transaction).await
+    }
+
+    pub(crate) async fn say(&mut self, room: &str, text: &str) {
+        self.try_say(room, text).await.unwrap();
+    }
+
+    /// What can be read of a room, in order; why not in brackets, where it cannot.
+    pub(crate) fn reads(&self, room: &str) -> Vec<String> {
+        let Some(view) = self.list.room(room) else { return vec![] };
+        let text = |item: &axle_sdk::TimelineItem| match &item.event.encryption {
+            Some(EventEncryption::Failed { reason }) => Some(format!("({reason})")),
+            _ => item.event.text("body").map(str::to_owned),
+        };
+        view.timeline().items().filter_map(text).collect()
+    }
+
+    pub(crate) fn has_read(&self, room: &str, text: &str) -> bool {
+        self.reads(room).iter().any(|read| read == text)
+    }
+
+    /// Epoch and devices, if this device is in the group.
+    pub(crate) fn group(&self, room: &str) -> Option<(u64, usize)> {
+        match self.encryption.status(room).unwrap()? {
+            RoomStatus::Encrypted(group) => Some((group.epoch?, group.devices)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn has_devices(&self, room: &str, count: usize) -> bool {
+        self.group(room).is_some_and(|(_, devices)| devices == count)
+    }
+}
+
+/// All devices sync until this holds.
+pub(crate) async fn until<const N: usize>(
+    what: &str,
+    mut devices: [&mut Device; N],
+    mut holds: impl FnMut(&[&mut Device; N]) -> bool,
+) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        for device in &mut devices {
+            device.sync().await;
+        }
+        if holds(&devices) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Devices agree on who is in the group and on its secrets.
+pub(crate) fn assert_agreement(room: &str, devices: &[&Device]) {
+    let codes: Vec<_> = devices.iter().map(|device| device.encryption.epoch_code(room).unwrap()).collect();
+    assert!(codes.windows(2).all(|pair| pair[0] == pair[1]), "{codes:?}");
+}

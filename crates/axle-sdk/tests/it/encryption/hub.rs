@@ -1,0 +1,345 @@
+//! A hub in memory that judges as a real one does, and the people's devices as it knows them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent};
+use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, RoomView};
+use axle_mls::{Credential, HubGroup, RoomEncryption};
+use axle_protocol::event::sha256;
+use axle_protocol::{EventId, KeyId, RoomId, ServerName, SigningKey, UserId, base64};
+use axle_sdk::{ApiError, Error};
+use serde_json::{Map, Value, json};
+
+pub(crate) const KEY_PACKAGE: &str = "m.mls.v1.key_package.dhkemx25519-aes128gcm-sha256-ed25519";
+
+type Object = Map<String, Value>;
+
+#[derive(Clone, Default)]
+pub(crate) struct World(Arc<Mutex<Everything>>);
+
+#[derive(Default)]
+pub(crate) struct Everything {
+    pub(crate) rooms: BTreeMap<String, Room>,
+    pub(crate) devices: BTreeMap<(String, String), Published>,
+    /// Users whose devices have changed, in order.
+    pub(crate) changed: Vec<String>,
+    /// Requests that are done and whose answer is lost, by what they ask for; how many more times.
+    pub(crate) lost_answers: HashMap<&'static str, u32>,
+    /// Messages from device to device that never arrive.
+    pub(crate) lose_welcomes: bool,
+    counter: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Published {
+    pub(crate) object: Option<Value>,
+    pub(crate) credential: Option<Credential>,
+    pub(crate) one_time: VecDeque<(String, Value)>,
+    pub(crate) last_resort: Option<(String, Value)>,
+    pub(crate) last_resort_used: bool,
+    pub(crate) inbox: Vec<Value>,
+}
+
+pub(crate) struct Room {
+    pub(crate) events: Vec<Value>,
+    pub(crate) joined: BTreeSet<UserId>,
+    pub(crate) member_events: BTreeMap<UserId, EventId>,
+    pub(crate) group: Option<HubGroup>,
+    trees: BTreeMap<String, Vec<u8>>,
+    transactions: HashMap<String, String>,
+    fixed: BTreeSet<EventId>,
+}
+
+/// The room as the hub's rules see it.
+struct View<'a> {
+    joined: &'a BTreeSet<UserId>,
+    member_events: &'a BTreeMap<UserId, EventId>,
+    fixed: &'a BTreeSet<EventId>,
+    devices: &'a BTreeMap<(String, String), Published>,
+    paired: Option<PairedMember>,
+}
+
+impl RoomView for View<'_> {
+    fn is_joined(&self, user: &UserId) -> bool {
+        self.joined.contains(user)
+    }
+
+    fn is_world_readable(&self) -> bool {
+        false
+    }
+
+    fn device(&self, user: &UserId, device_id: &str) -> DeviceState<'_> {
+        let device = self.devices.get(&(user.to_string(), device_id.to_owned()));
+        device.and_then(|device| device.credential.as_ref()).map_or(DeviceState::Removed, DeviceState::Published)
+    }
+
+    fn auth_events(&self, sender: &UserId) -> BTreeSet<EventId> {
+        self.fixed.iter().cloned().chain(self.member_event(sender)).collect()
+    }
+
+    fn member_event(&self, user: &UserId) -> Option<EventId> {
+        self.member_events.get(user).cloned()
+    }
+
+    fn paired(&self) -> Option<&PairedMember> {
+        self.paired.as_ref()
+    }
+}
+
+impl World {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Everything> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Everything {
+    pub(crate) fn room(&mut self, id: &str) -> Result<&mut Room, Error> {
+        self.rooms.get_mut(id).ok_or_else(|| api(404, "M_NOT_FOUND", "no such room"))
+    }
+
+    /// Whether the answer to this request is to be lost.
+    pub(crate) fn loses(&mut self, what: &'static str) -> bool {
+        let Some(left) = self.lost_answers.get_mut(what).filter(|left| **left > 0) else { return false };
+        *left -= 1;
+        true
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        room: &str,
+        sender: &str,
+        kind: &str,
+        key: Option<&str>,
+        content: &Value,
+    ) -> EventId {
+        self.counter += 1;
+        let id = EventId::from_reference_hash(&sha256(self.counter.to_be_bytes()));
+        let mut event = json!({
+            "event_id": id.as_str(), "sender": sender, "type": kind, "content": content, "origin_server_ts": self.counter,
+        });
+        if let Some(key) = key {
+            event["state_key"] = json!(key);
+        }
+        self.rooms.get_mut(room).unwrap().events.push(event);
+        id
+    }
+
+    pub(crate) fn create(&mut self, creator: &str, mut content: Object) -> String {
+        self.counter += 1;
+        let id = format!("!room{}:hub.test", self.counter);
+        content.entry("room_version").or_insert(json!("I.1"));
+        let (events, joined, member_events) = (vec![], BTreeSet::new(), BTreeMap::new());
+        let (trees, transactions, fixed) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
+        let room = Room { events, joined, member_events, group: None, trees, transactions, fixed };
+        self.rooms.insert(id.clone(), room);
+        let create = self.append(&id, creator, "m.room.create", Some(""), &Value::Object(content));
+        self.rooms.get_mut(&id).unwrap().fixed.insert(create);
+        self.member(&id, creator, creator, "join");
+        id
+    }
+
+    pub(crate) fn member(&mut self, room: &str, sender: &str, user: &str, membership: &str) -> EventId {
+        let id = self.append(room, sender, "m.room.member", Some(user), &json!({ "membership": membership }));
+        let room = self.rooms.get_mut(room).unwrap();
+        let user = UserId::parse(user).unwrap();
+        if membership == "join" {
+            room.joined.insert(user.clone());
+        } else {
+            room.joined.remove(&user);
+        }
+        room.member_events.insert(user, id.clone());
+        self.queue_removals();
+        id
+    }
+
+    /// What a hub does when somebody has left.
+    pub(crate) fn queue_removals(&mut self) {
+        let (hub, key) = (hub_sender(), hub_key());
+        for room in self.rooms.values_mut() {
+            let Room { joined, member_events, fixed, group, .. } = room;
+            let view = View { joined, member_events, fixed, devices: &self.devices, paired: None };
+            if let Some(group) = group {
+                group.queue_removals(&hub, &key, &view).unwrap();
+            }
+        }
+    }
+
+    fn group_of(&mut self, id: &str) -> Result<(&mut HubGroup, View<'_>), Error> {
+        let room = self.rooms.get_mut(id).ok_or_else(|| api(404, "M_NOT_FOUND", "no such room"))?;
+        let Room { joined, member_events, fixed, group, .. } = room;
+        let view = View { joined, member_events, fixed, devices: &self.devices, paired: None };
+        Ok((group.as_mut().ok_or_else(|| api(404, "M_NOT_FOUND", "no group"))?, view))
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        room: &str,
+        sender: &str,
+        kind: &str,
+        content: &Object,
+        txn: &str,
+    ) -> Result<EventId, Error> {
+        let transaction = format!("{sender} {txn}");
+        if let Some(id) = self.room(room)?.transactions.get(&transaction) {
+            return Ok(EventId::parse(id).unwrap());
+        }
+        let user = UserId::parse(sender).unwrap();
+        if !self.room(room)?.joined.contains(&user) {
+            return Err(api(403, "M_FORBIDDEN", "not joined"));
+        }
+        let id = match kind {
+            CommitContent::EVENT_TYPE => self.commit(room, &user, content, None)?,
+            EncryptedContent::EVENT_TYPE => {
+                let content = EncryptedContent::parse(content).map_err(|_| api(400, "M_BAD_JSON", "malformed"))?;
+                self.group_of(room)?.0.check_message(&content, &user).map_err(refused)?;
+                self.append(room, sender, kind, None, &Value::Object(content.to_content()))
+            }
+            _ => self.append(room, sender, kind, None, &Value::Object(content.clone())),
+        };
+        self.room(room)?.transactions.insert(transaction, id.to_string());
+        Ok(id)
+    }
+
+    fn commit(
+        &mut self,
+        id: &str,
+        sender: &UserId,
+        content: &Object,
+        paired: Option<PairedMember>,
+    ) -> Result<EventId, Error> {
+        let parsed = CommitContent::parse(content).map_err(|_| api(400, "M_BAD_JSON", "malformed"))?;
+        let room_id = RoomId::parse(id).unwrap();
+        let Room { joined, member_events, fixed, group, events, .. } = self.room_and_devices(id)?.0;
+        let layering = RoomEncryption::of_create(events[0]["content"].as_object().unwrap()).unwrap().unwrap().layering;
+        // The devices are borrowed apart from the rooms.
+        let (joined, member_events, fixed) = (joined.clone(), member_events.clone(), fixed.clone());
+        let group = group.take();
+        let view =
+            View { joined: &joined, member_events: &member_events, fixed: &fixed, devices: &self.devices, paired };
+        let judged = match group {
+            None => HubGroup::create(&room_id, layering, &hub_sender(), &parsed, sender, &view).map(Judged::New),
+            Some(group) => match group.check(&parsed, sender, &view) {
+                Ok(staged) => Ok(Judged::Next(group, staged)),
+                Err(refusal) => {
+                    self.room(id)?.group = Some(group);
+                    Err(refusal)
+                }
+            },
+        };
+        let judged = judged.map_err(refused)?;
+        let event_id =
+            self.append(id, sender.as_str(), CommitContent::EVENT_TYPE, None, &Value::Object(content.clone()));
+        let group = match judged {
+            Judged::New(created) => created.confirm(event_id.clone()),
+            Judged::Next(mut group, staged) => {
+                group.merge(staged, event_id.clone()).map_err(refused)?;
+                group
+            }
+        };
+        let room = self.room(id)?;
+        room.trees.insert(event_id.to_string(), group.ratchet_tree());
+        room.group = Some(group);
+        Ok(event_id)
+    }
+
+    fn room_and_devices(&mut self, id: &str) -> Result<(&mut Room, &BTreeMap<(String, String), Published>), Error> {
+        let room = self.rooms.get_mut(id).ok_or_else(|| api(404, "M_NOT_FOUND", "no such room"))?;
+        Ok((room, &self.devices))
+    }
+
+    pub(crate) fn group(&mut self, id: &str, commit: Option<&str>) -> Result<Object, Error> {
+        if let Some(commit) = commit {
+            let tree = self.room(id)?.trees.get(commit).cloned();
+            let tree = tree.ok_or_else(|| api(404, "M_NOT_FOUND", "not kept"))?;
+            return Ok(object(json!({ "commit_event_id": commit, "ratchet_tree": base64::encode(tree) })));
+        }
+        let (group, view) = self.group_of(id)?;
+        let due: Vec<_> = group
+            .due_removals(&view)
+            .iter()
+            .map(|it| json!({ "user_id": it.user_id.as_str(), "device_id": it.device_id }))
+            .collect();
+        Ok(object(json!({
+            "epoch": group.epoch(), "layering": group.layering().as_str(),
+            "commit_event_id": group.last_commit().unwrap().as_str(),
+            "group_info": base64::encode(group.group_info()), "ratchet_tree": base64::encode(group.ratchet_tree()),
+            "proposals": group.queued().iter().map(base64::encode).collect::<Vec<_>>(), "removals_due": due,
+        })))
+    }
+
+    pub(crate) fn binding(&mut self, id: &str, user: &str, request: &Value) -> Result<Object, Error> {
+        let room = self.room(id)?;
+        let asker = UserId::parse(user).unwrap();
+        let mut auth_events = room.fixed.clone();
+        auth_events.extend(room.member_events.get(&asker).cloned());
+        for added in request["add"].as_array().into_iter().flatten() {
+            auth_events.extend(room.member_events.get(&UserId::parse(added.as_str().unwrap()).unwrap()).cloned());
+        }
+        let ids: Vec<&str> = auth_events.iter().map(EventId::as_str).collect();
+        let hub = json!({ "server_name": "hub.test", "key": hub_key().verify_key().to_base64() });
+        let mut answer = json!({ "auth_events": ids, "hub": hub });
+        if let Some(member) = request.get("member") {
+            let lpdu = json!({ "sender": user, "member": member });
+            answer["member"] = json!({ "lpdu": lpdu, "lpdu_hash": base64::encode(sha256(lpdu.to_string())) });
+        }
+        Ok(object(answer))
+    }
+
+    pub(crate) fn pair(&mut self, id: &str, sender: &str, body: &Value) -> Result<Object, Error> {
+        let user = UserId::parse(sender).unwrap();
+        let (target, membership) = (&body["member"]["member"]["user_id"], &body["member"]["member"]["membership"]);
+        let (target, membership) = (target.as_str().unwrap(), membership.as_str().unwrap());
+        let lpdu_hash = sha256(body["member"].to_string());
+        let leaving = UserId::parse(target).unwrap();
+        let paired = PairedMember { lpdu_hash, event_id: None };
+        self.room(id)?.joined.remove(&leaving);
+        let outcome = match body.get("commit") {
+            Some(commit) => self.commit(id, &user, commit.as_object().unwrap(), Some(paired)).map(Some),
+            None => {
+                let content = ProposalContent::parse(body["proposal"].as_object().unwrap()).unwrap();
+                let (group, mut view) = self.group_of(id)?;
+                view.paired = Some(paired);
+                let queued = group.check_proposal(&content, &user, &view).and_then(|checked| group.queue(checked));
+                queued.map(|()| None).map_err(refused)
+            }
+        };
+        match outcome {
+            Err(error) => {
+                self.room(id)?.joined.insert(leaving);
+                Err(error)
+            }
+            Ok(commit) => {
+                let member = self.member(id, sender, target, membership);
+                let commit = commit.map(|id| id.to_string());
+                Ok(object(json!({ "member_event_id": member.as_str(), "commit_event_id": commit })))
+            }
+        }
+    }
+}
+
+enum Judged {
+    New(axle_mls::hub::Created),
+    Next(HubGroup, axle_mls::hub::Staged),
+}
+
+pub(crate) fn api(status: u16, errcode: &str, message: &str) -> Error {
+    let (errcode, message) = (errcode.to_owned(), message.to_owned());
+    ApiError { status, errcode, message, retry_after: None, body: Map::new() }.into()
+}
+
+fn refused(refusal: Refusal) -> Error {
+    api(409, &format!("IM.AXLE.MLS.{}", refusal.code().to_uppercase()), &refusal.to_string())
+}
+
+fn object(value: Value) -> Object {
+    value.as_object().unwrap().clone()
+}
+
+fn hub_key() -> SigningKey {
+    SigningKey::from_seed(KeyId::parse("ed25519:1").unwrap(), &[9; 32])
+}
+
+fn hub_sender() -> HubSender {
+    HubSender::new(&ServerName::parse("hub.test").unwrap(), &hub_key().verify_key())
+}

@@ -81,7 +81,8 @@ fn with_secret(client: &Client, file: &SessionFile) -> Result<Session, Box<dyn E
     Ok(session)
 }
 
-fn key_path(session: &Path) -> PathBuf {
+/// Where the keys of a session lie.
+pub(crate) fn key_path(session: &Path) -> PathBuf {
     let mut name = session.as_os_str().to_owned();
     name.push(".keys");
     name.into()

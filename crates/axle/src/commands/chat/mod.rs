@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use super::Outcome;
 
+pub(super) use account::key_path;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Address of the server's client API, such as https://hub.example.org.

@@ -8,6 +8,7 @@ mod proof;
 mod screen;
 mod server;
 mod story;
+mod vault;
 
 use std::process::ExitCode;
 

@@ -74,6 +74,15 @@ impl Network {
         self.folder.path()
     }
 
+    /// Where the keys of a person's device lie: beside their session, where the chat client looks for them.
+    pub(super) fn key_file(&self, name: &str) -> PathBuf {
+        crate::commands::chat::key_path(&self.session_file(name))
+    }
+
+    fn session_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.json"))
+    }
+
     /// The server that orders the rooms.
     pub(super) fn hub(&mut self) -> Result<&mut Server, Failure> {
         self.servers.first_mut().ok_or_else(|| "there is no hub".into())
@@ -84,7 +93,7 @@ impl Network {
         let axle = std::env::current_exe()?;
         let mut text = String::from("The servers go on running. To chat, each in a terminal of its own:\n\n");
         for person in cast.everyone() {
-            let file = SessionFile::new(self.folder.path().join(format!("{}.json", person.name())));
+            let file = SessionFile::new(self.session_file(person.name()));
             file.save(&person.client().session().ok_or("not logged in")?)?;
             let (axle, file) = (quoted(&axle), quoted(file.path()));
             writeln!(text, "  {axle} chat --session {file}    # {}", person.user_id())?;

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use axle_sdk::{Client, Error, Membership, Registration, RoomList, RoomView, SyncLoop, SyncStep, new_transaction_id};
-use tokio::time::{Instant, timeout_at};
+use axle_sdk::encryption::{KeyPlace, Notice, RoomStatus};
+use axle_sdk::{
+    Client, Encryption, Error, Event, EventEncryption, Membership, MessagesPage, Registration, RoomList, RoomView,
+    Session, SyncLoop, SyncResponse, SyncStep, new_transaction_id,
+};
+use serde_json::json;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
 
 use super::Failure;
+use super::network::Network;
 use super::server::Server;
 
 /// How long anything may take to arrive.
@@ -19,7 +26,9 @@ pub(super) struct Person {
     name: String,
     user_id: String,
     client: Client,
-    follow: SyncLoop,
+    encryption: Encryption,
+    notices: UnboundedReceiver<Notice>,
+    steps: UnboundedReceiver<SyncStep>,
     rooms: RoomList,
 }
 
@@ -33,13 +42,13 @@ pub(super) struct Cast {
 
 impl Cast {
     /// Registers everyone.
-    pub(super) async fn register(servers: &[Server]) -> Result<Self, Failure> {
-        let [hub, amber, birch] = servers else { return Err("there must be three servers".into()) };
+    pub(super) async fn register(network: &Network) -> Result<Self, Failure> {
+        let [hub, amber, birch] = &network.servers[..] else { return Err("there must be three servers".into()) };
         let (alice, bob, carol, mallory) = tokio::try_join!(
-            Person::register(hub, "alice"),
-            Person::register(amber, "bob"),
-            Person::register(birch, "carol"),
-            Person::register(birch, "mallory"),
+            Person::register(network, hub, "alice"),
+            Person::register(network, amber, "bob"),
+            Person::register(network, birch, "carol"),
+            Person::register(network, birch, "mallory"),
         )?;
         Ok(Self { alice, bob, carol, mallory })
     }
@@ -55,14 +64,19 @@ impl Cast {
 }
 
 impl Person {
-    async fn register(server: &Server, name: &str) -> Result<Self, Failure> {
+    async fn register(network: &Network, server: &Server, name: &str) -> Result<Self, Failure> {
         let client = server.client()?;
         let password = new_transaction_id().chars().rev().take(PASSWORD_LENGTH).collect();
         let registration = Registration { localpart: name.to_owned(), password, ..Registration::default() };
-        let session = client.register(&registration).await?;
-        let follow = SyncLoop::new(&client, None).timeline_limit(TIMELINE_LIMIT);
+        let mut session = client.register(&registration).await?;
+        session.store_secret = Some(Session::new_store_secret()?);
+        client.restore(session.clone());
+        let place = KeyPlace { path: network.key_file(name), secret: session.store_secret()? };
+        let (encryption, notices) =
+            Encryption::open(client.clone(), &session.user_id, &session.device_id, &place).await?;
+        let steps = follow(SyncLoop::new(&client, None).timeline_limit(TIMELINE_LIMIT));
         let (rooms, user_id) = (RoomList::new(&session.user_id), session.user_id);
-        Ok(Self { name: name.to_owned(), user_id, client, follow, rooms })
+        Ok(Self { name: name.to_owned(), user_id, client, encryption, notices, steps, rooms })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -75,6 +89,47 @@ impl Person {
 
     pub(super) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// This person's device in the groups of encrypted rooms.
+    pub(super) fn encryption(&self) -> &Encryption {
+        &self.encryption
+    }
+
+    /// Sends a message into an encrypted room. Returns its id.
+    pub(super) async fn say_secretly(&self, room_id: &str, text: &str) -> Result<String, Failure> {
+        let content = json!({ "msgtype": "m.text", "body": text });
+        let content = content.as_object().cloned().unwrap_or_default();
+        Ok(self.encryption.send(room_id, "m.room.message", &content, &new_transaction_id()).await?)
+    }
+
+    /// Waits until this person's device has decrypted a message, and to this text.
+    pub(super) async fn reads(&mut self, room_id: &str, event_id: &str, text: &str) -> Result<(), Failure> {
+        let is_read = |room: &RoomView| {
+            let item = room.timeline().items().rev().find(|item| item.event.event_id == event_id);
+            item.is_some_and(|item| {
+                let decrypted = matches!(item.event.encryption, Some(EventEncryption::Decrypted { .. }));
+                decrypted && item.event.text("body") == Some(text)
+            })
+        };
+        self.until(room_id, &format!("the text of {event_id}"), is_read).await
+    }
+
+    /// What this person's device makes of an encrypted event.
+    pub(super) fn decrypts(&self, room_id: &str, event: Event) -> Result<Event, Failure> {
+        let mut page = MessagesPage { chunk: vec![event], ..MessagesPage::default() };
+        self.encryption.take_in_history(room_id, &mut page)?;
+        page.chunk.pop().ok_or_else(|| "the event is gone".into())
+    }
+
+    /// Waits until this person's device is in the group of a room, with so many devices in all.
+    pub(super) async fn is_in_group(&mut self, room_id: &str, devices: usize) -> Result<(), Failure> {
+        let encryption = self.encryption.clone();
+        let is_in = |_: &RoomView| match encryption.status(room_id) {
+            Ok(Some(RoomStatus::Encrypted(status))) => status.epoch.is_some() && status.devices == devices,
+            _ => false,
+        };
+        self.until(room_id, &format!("{devices} devices in the group"), is_in).await
     }
 
     /// Sends a message. Returns its id.
@@ -111,19 +166,55 @@ impl Person {
     async fn until(&mut self, room_id: &str, what: &str, is_so: impl Fn(&RoomView) -> bool) -> Result<(), Failure> {
         let deadline = Instant::now() + ARRIVAL;
         while !self.rooms.room(room_id).is_some_and(&is_so) {
-            let Ok(step) = timeout_at(deadline, self.follow.next()).await else {
-                let title = self.rooms.room(room_id).map_or_else(|| room_id.to_owned(), RoomView::title);
-                return Err(format!("{} did not see {what} in {title} within {ARRIVAL:?}", self.name).into());
-            };
-            match step {
-                SyncStep::Synced(response) => drop(self.rooms.apply(*response)),
-                // It is tried again until the deadline.
-                SyncStep::Disconnected { .. } => {}
-                SyncStep::LoggedOut(error) => return Err(error.into()),
+            tokio::select! {
+                step = self.steps.recv() => match step.ok_or("nothing is followed any more")? {
+                    SyncStep::Synced(response) => self.take_in(*response).await?,
+                    // It is tried again until the deadline.
+                    SyncStep::Disconnected { .. } => {}
+                    SyncStep::LoggedOut(error) => return Err(error.into()),
+                },
+                // What encryption does in the background shows without a sync.
+                notice = self.notices.recv() => self.take_notice(notice.ok_or("the keys are gone")?),
+                () = sleep_until(deadline) => {
+                    let title = self.rooms.room(room_id).map_or_else(|| room_id.to_owned(), RoomView::title);
+                    return Err(format!("{} did not see {what} in {title} within {ARRIVAL:?}", self.name).into());
+                }
             }
         }
         Ok(())
     }
+}
+
+impl Person {
+    async fn take_in(&mut self, mut response: SyncResponse) -> Result<(), Failure> {
+        self.encryption.take_in(&mut response).await?;
+        drop(self.rooms.apply(response));
+        Ok(())
+    }
+
+    /// A message that came before its keys can be read now. What else there is to tell shows in the groups.
+    fn take_notice(&mut self, notice: Notice) {
+        if let Notice::Decrypted { room_id, event } = notice
+            && let Some(room) = self.rooms.room_mut(&room_id)
+        {
+            room.replace(*event);
+        }
+    }
+}
+
+/// Follows somebody's rooms until nobody wants to know.
+fn follow(mut syncs: SyncLoop) -> UnboundedReceiver<SyncStep> {
+    let (tell, steps) = unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let step = syncs.next().await;
+            let is_last = matches!(step, SyncStep::LoggedOut(_));
+            if tell.send(step).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    steps
 }
 
 /// What the server refused with; an error if it did not refuse, or for another reason.

@@ -6,7 +6,7 @@ use super::network::{NAMES, Network};
 use super::people::{Cast, refused};
 use super::screen::Screen;
 use super::server::Server;
-use super::{Failure, outage, proof};
+use super::{Failure, outage, proof, vault};
 
 /// The rooms of the demo, all made on the hub.
 #[derive(Debug, Clone)]
@@ -14,10 +14,17 @@ pub(super) struct Rooms {
     pub(super) square: String,
     pub(super) office: String,
     pub(super) club: String,
+    /// The encrypted one.
+    pub(super) vault: String,
 }
 
 impl Rooms {
-    pub(super) fn all(&self) -> [(&'static str, &str); 3] {
+    pub(super) fn all(&self) -> [(&'static str, &str); 4] {
+        [("Square", &self.square), ("Office", &self.office), ("Club", &self.club), ("Vault", &self.vault)]
+    }
+
+    /// Those in which everything can be read.
+    pub(super) fn plain(&self) -> [(&'static str, &str); 3] {
         [("Square", &self.square), ("Office", &self.office), ("Club", &self.club)]
     }
 }
@@ -26,7 +33,7 @@ impl Rooms {
 pub(super) async fn tell(network: &mut Network, screen: &mut Screen) -> Result<Cast, Failure> {
     start(network, screen).await?;
     let mut cast = people(network, screen).await?;
-    let rooms = make_rooms(&cast, screen).await?;
+    let mut rooms = make_rooms(&cast, screen).await?;
     fill_square(&mut cast, &rooms, screen).await?;
     fill_office(&mut cast, &rooms, screen).await?;
     fill_club(&mut cast, &rooms, screen).await?;
@@ -34,6 +41,7 @@ pub(super) async fn tell(network: &mut Network, screen: &mut Screen) -> Result<C
     take_back(&mut cast, &rooms, screen).await?;
     kick(&mut cast, &rooms, screen).await?;
     ban(&mut cast, &rooms, screen).await?;
+    rooms.vault = vault::keep_secrets(network, &mut cast, screen).await?;
     let acknowledged = outage::survive(network, &mut cast, &rooms, screen).await?;
     proof::prove(network, &mut cast, &rooms, &acknowledged, screen).await?;
     Ok(cast)
@@ -53,7 +61,7 @@ async fn start(network: &mut Network, screen: &mut Screen) -> Result<(), Failure
 
 async fn people(network: &Network, screen: &mut Screen) -> Result<Cast, Failure> {
     screen.step("People register, each with their own provider");
-    let cast = Cast::register(&network.servers).await?;
+    let cast = Cast::register(network).await?;
     for person in cast.everyone() {
         screen.say(person.name(), person.user_id());
     }
@@ -73,7 +81,7 @@ async fn make_rooms(cast: &Cast, screen: &mut Screen) -> Result<Rooms, Failure> 
         ids.push(room_id);
     }
     let [square, office, club] = <[String; 3]>::try_from(ids).map_err(|_| "three rooms were made")?;
-    Ok(Rooms { square, office, club })
+    Ok(Rooms { square, office, club, vault: String::new() })
 }
 
 async fn fill_square(cast: &mut Cast, rooms: &Rooms, screen: &mut Screen) -> Result<(), Failure> {
@@ -143,7 +151,7 @@ async fn fill_club(cast: &mut Cast, rooms: &Rooms, screen: &mut Screen) -> Resul
 
 async fn converse(cast: &mut Cast, rooms: &Rooms, screen: &mut Screen) -> Result<(), Failure> {
     screen.step("Messages in all directions: from every server to both others, in every room");
-    for (room, room_id) in rooms.all() {
+    for (room, room_id) in rooms.plain() {
         for sender in 0..NAMES.len() {
             let mut people = cast.regulars();
             let person = &people[sender];

@@ -9,6 +9,7 @@ use axle_server::key_file::SigningKeys;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+use crate::support::chat::Chat;
 use crate::support::{Network, until};
 
 /// What a person would call the first message.
@@ -308,6 +309,37 @@ fn every_kind_of_damage_is_found() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn the_groups_of_encrypted_rooms_are_checked() {
+    let mut network = Network::start(["hub.test"]);
+    let mut chat = Chat::register(&network.servers[0], "dora");
+    chat.ok("/create One");
+    chat.ok("/create Two");
+    chat.end();
+    assert!(network.servers[0].stop().success());
+    let data = network.servers[0].data();
+    let (report, status) = verify(&data);
+    assert_eq!((&report["problems"], status, &report["rooms"]), (&json!([]), 0, &json!(2)));
+    let damages: [(&str, &str); 3] = [
+        ("UPDATE group_epoch SET state = x'00'", "its group cannot be read"),
+        ("DELETE FROM group_epoch", "the group that its commits have made is not stored"),
+        (
+            "UPDATE group_epoch SET room = (SELECT sum(id) FROM room) - room",
+            "its group is stored as after the commit $",
+        ),
+    ];
+    for (sql, expected) in damages {
+        let copy = damaged(&data, |conn| {
+            // For a moment both rooms have the same epoch.
+            let sql = sql.replace("SET room =", "SET epoch = epoch + room, room =");
+            run(conn, &sql);
+        });
+        let (report, status) = verify(copy.path());
+        assert_eq!((status, &report["problem_count"]), (1, &json!(2)), "{sql}: {report}");
+        assert!(report["problems"].to_string().contains(expected), "{sql}: {report}");
+    }
 }
 
 /// An event that the rules forbid, although everything about it is in order.

@@ -2,11 +2,12 @@
 //!
 //! An event is checked by itself: form, id, hashes, signatures. Along the room's order the state is folded again, and
 //! each event judged on the state before it, as it was when it came. What is stored beside the events (current state,
-//! the log of its changes, indexes, statuses, redactions) must be what the events say.
+//! the log of its changes, indexes, statuses, redactions, the group of an encrypted room) must be what the events say.
 //!
 //! Rooms of any size are read in pages: what is in memory is a page, and the state of one room.
 
 mod event;
+mod group;
 mod keys;
 mod refused;
 mod room;

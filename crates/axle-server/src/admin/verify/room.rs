@@ -3,6 +3,7 @@
 use axle_store::{Direction, RoomSummary, StoreError};
 
 use super::VerifyReport;
+use super::group::Commits;
 use super::keys::Keys;
 use super::walk::{Place, Walk};
 use super::{event, refused::Unplaced};
@@ -25,6 +26,7 @@ pub(super) async fn verify(
     let unplaced = Unplaced::new(store, &snapshot, until);
     let mut walk = Walk::new(store, &admin.server_name, room, unplaced);
     let head = snapshot.head.as_ref().map(|head| head.position);
+    let mut commits = Commits::default();
     let mut from = None;
     loop {
         let mut page = store.timeline(room_id, from, Direction::Forward, PAGE).await?;
@@ -38,6 +40,7 @@ pub(super) async fn verify(
         let Some(last) = places.last().and_then(|place| place.stored.position) else { break };
         let lpdus = walk.known_lpdus(&places).await?;
         for place in &places {
+            commits.note(place);
             walk.step(place, &lpdus, keys, report).await?;
         }
         if is_last {
@@ -45,5 +48,6 @@ pub(super) async fn verify(
         }
         from = Some(last + 1);
     }
+    commits.compare(&admin.server_name, &snapshot, report);
     walk.finish(&snapshot, keys, report).await
 }

@@ -48,17 +48,15 @@ pub(crate) async fn pair(
     request: PairRequest,
 ) -> Result<Paired, MatrixError> {
     let member = member_lpdu(&request.member, user_id, room_id)?;
-    let commit = match &request.with {
-        PairedWith::Commit(content) => Some(commit_lpdu(rooms, user_id, room_id, content.clone()).await?),
-        PairedWith::Proposal(_) => None,
-    };
-    let with = match (&commit, &request.with) {
-        (Some(commit), _) => PairedAtHub::Commit(commit),
-        (None, PairedWith::Proposal(message)) => PairedAtHub::Proposal { sender: user_id, message },
-        (None, PairedWith::Commit(_)) => return Err(MatrixError::unknown("The commit was not made.")),
-    };
+    let commit;
     // They are appended as one, so that the last of them stands for both.
-    let last = commit.as_ref().unwrap_or(&member);
+    let (last, with) = match &request.with {
+        PairedWith::Commit(content) => {
+            commit = commit_lpdu(rooms, user_id, room_id, content.clone()).await?;
+            (&commit, PairedAtHub::Commit(&commit))
+        }
+        PairedWith::Proposal(message) => (&member, PairedAtHub::Proposal { sender: user_id, message }),
+    };
     let hash = *last.lpdu_hash().ok_or_else(|| MatrixError::unknown("The LPDU has no hash."))?;
     let mut echo = rooms.0.echoes.wait(hash);
     let paired = rooms.0.peers.pair(hub, room_id, &member, with).await;
@@ -157,4 +155,58 @@ fn of_hub(hub: &ServerName, error: PeerError) -> MatrixError {
 fn is_group_refusal(errcode: &str) -> bool {
     let code = errcode.strip_prefix("IM.AXLE.MLS.");
     code.is_some_and(|code| !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(error: PeerError) -> (u16, String, String) {
+        let MatrixError { status, errcode, error, .. } = of_hub(&ServerName::parse("hub.test").unwrap(), error);
+        (status, errcode, error)
+    }
+
+    fn refused(status: u16, errcode: &str) -> (u16, String) {
+        let (status, errcode, text) = told(PeerError::Refused(MatrixError::new(status, errcode, "why")));
+        assert!(text.contains("why") || errcode == "M_UNRECOGNIZED", "{text}");
+        (status, errcode)
+    }
+
+    #[test]
+    fn what_is_about_the_group_is_passed_on() {
+        for (status, errcode) in [
+            (409, "IM.AXLE.MLS.WRONG_EPOCH"),
+            (400, "M_BAD_JSON"),
+            (403, "M_FORBIDDEN"),
+            (404, "M_NOT_FOUND"),
+            (413, "M_TOO_LARGE"),
+            (429, "M_LIMIT_EXCEEDED"),
+        ] {
+            assert_eq!(refused(status, errcode), (status, errcode.to_owned()));
+        }
+        let wait = MatrixError::limit_exceeded(1_500);
+        let hub = ServerName::parse("hub.test").unwrap();
+        assert_eq!(of_hub(&hub, PeerError::Refused(wait)).retry_after_ms, Some(1_500));
+    }
+
+    #[test]
+    fn everything_else_is_the_hubs_failure() {
+        for (status, errcode) in [
+            (401, "M_UNKNOWN_TOKEN"),
+            (409, "M_FORBIDDEN"),
+            (409, "IM.AXLE.MLS."),
+            (409, "IM.AXLE.MLS.wrong"),
+            (400, "IM.AXLE.MLS.WRONG_EPOCH"),
+            (400, "M_WRONG_SERVER"),
+            (500, "M_UNKNOWN"),
+            (302, "M_UNKNOWN"),
+        ] {
+            assert_eq!(refused(status, errcode), (502, "M_UNKNOWN".to_owned()), "{status} {errcode}");
+        }
+        // A hub that does not have the paths is not asked again.
+        assert_eq!(refused(404, "M_UNRECOGNIZED"), (502, "M_UNRECOGNIZED".to_owned()));
+        let (status, errcode, text) = told(PeerError::Unreachable("no answer within 30s".into()));
+        assert_eq!((status, errcode.as_str()), (504, "M_UNKNOWN"));
+        assert!(text.contains("hub.test") && text.contains("30s"), "{text}");
+    }
 }

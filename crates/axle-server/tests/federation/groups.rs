@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::people::Person;
 use crate::phone::{Phone, path};
 use crate::setup::Setup;
-use crate::world::{BOB, HUB, OTHER, PEER, World, key, member};
+use crate::world::{BOB, HUB, OTHER, World, key, member};
 
 /// A room of alice's, on the hub, with bob and carol of a server each; all have a device in the group.
 struct Room {
@@ -168,8 +168,6 @@ async fn of_two_commits_for_an_epoch_one_wins() {
     room.alice.follow(&id, &commit).await;
     // A pair is refused as a whole.
     let before = last(&room.alice, &id, 1).await;
-    assert_eq!(room.carol.member.epoch(&id).unwrap(), 3);
-    room.carol.follow(&id, &won).await;
     let plan = room.alice.update_plan(&id).await;
     let binding =
         room.alice.prepare(&id, json!({"member": {"user_id": room.carol.user_id(), "membership": "ban"}})).await;
@@ -340,5 +338,4 @@ async fn only_servers_in_the_room_are_answered() {
     assert_eq!(junk.status, 409, "{}", junk.text);
     let other = crate::support::Ask::get(&group).signed_by(OTHER, HUB, &key(OTHER));
     world.send(other).await.fails(403, "M_FORBIDDEN");
-    assert_ne!(PEER, OTHER);
 }

@@ -26,7 +26,8 @@ pub(super) struct GroupAnswer {
 /// What a commit says of the room.
 pub(super) struct BindingAnswer {
     pub(super) binding: RoomBinding,
-    pub(super) hub: HubSender,
+    /// The hub as the first commit names it; only the hub itself tells.
+    pub(super) hub: Option<HubSender>,
     /// The prepared member event, if one was asked for.
     pub(super) member: Option<Value>,
 }
@@ -53,7 +54,10 @@ impl BindingAnswer {
     pub(super) fn read(answer: &Map<String, Value>) -> Result<Self> {
         let auth_events = list(answer, "auth_events").iter().take(MAX_BOUND_EVENTS);
         let auth_events = auth_events.map(|id| event_id(Some(id))).collect::<Result<_>>()?;
-        let hub = answer.get("hub").and_then(hub).ok_or(EncryptionError::Answer("hub"))?;
+        let hub = match answer.get("hub") {
+            None | Some(Value::Null) => None,
+            Some(told) => Some(hub(told).ok_or(EncryptionError::Answer("hub"))?),
+        };
         let (mut member, mut member_event) = (None, None);
         if let Some(prepared) = answer.get("member").filter(|value| !value.is_null()) {
             let hash = prepared.get("lpdu_hash").and_then(Value::as_str).and_then(base64::decode_array);

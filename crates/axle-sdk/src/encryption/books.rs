@@ -214,6 +214,14 @@ impl Books {
         Ok(self.0.write(INBOX, &inbox)?)
     }
 
+    /// Drops the Welcomes that name this room.
+    pub(super) fn drop_from_inbox_of(&self, room: &RoomId) -> Result<()> {
+        let mut inbox = self.inbox()?;
+        let before = inbox.len();
+        inbox.retain(|it| it.content.get(super::WELCOME_ROOM).and_then(Value::as_str) != Some(room.as_str()));
+        if inbox.len() == before { Ok(()) } else { Ok(self.0.write(INBOX, &inbox)?) }
+    }
+
     pub(super) fn known(&self, user: &UserId) -> Result<BTreeMap<String, KnownDevice>> {
         Ok(self.0.read(&format!("sdk known {user}"))?.unwrap_or_default())
     }

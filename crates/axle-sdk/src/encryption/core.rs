@@ -22,6 +22,8 @@ pub(super) struct Core {
     pub(super) rooms: BTreeMap<RoomId, Room>,
     /// What users have published, asked for once and again when a sync says that it has changed.
     pub(super) published: HashMap<UserId, BTreeMap<String, Credential>>,
+    /// When servers were asked for the devices of users, of those that have not answered.
+    pub(super) asked_for: HashMap<UserId, Instant>,
     key: DeviceKey,
     vault: Vault,
     notices: UnboundedSender<Notice>,
@@ -58,8 +60,8 @@ impl Core {
             })?;
         }
         let member = Member::open(key.clone(), vault.clone());
-        let (rooms, published) = (BTreeMap::new(), HashMap::new());
-        Ok(Self { member, books, rooms, published, key, vault, notices })
+        let (rooms, published, asked_for) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Ok(Self { member, books, rooms, published, asked_for, key, vault, notices })
     }
 
     /// Does something as a whole: all that it changes in groups and books becomes durable at once, or nothing.
@@ -215,6 +217,11 @@ impl Core {
         (room.behind, room.lost, room.outside_since) = (false, false, None);
         room.asked = 0;
         room.reports.clear();
+        // Of no use any more; later it would lead back to where the group was.
+        if let Err(error) = self.books.drop_from_inbox_of(id) {
+            tracing::debug!(%error, "Welcomes that were not forgotten");
+        }
+        let room = self.room(id);
         // Who else is missing, and who waits for it.
         room.work = true;
         self.tell_status(id);

@@ -22,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(20);
 /// How often all rooms are looked at without a reason.
 const ROUND: Duration = Duration::from_secs(15 * 60);
+/// How long a user's devices are not asked for again whose server has not answered.
+const UNANSWERED: Duration = Duration::from_secs(60);
 /// Before the code of a refusal of the hub.
 const REFUSAL: &str = "IM.AXLE.MLS.";
 
@@ -166,14 +168,27 @@ impl Engine {
         /// Users that are asked about at once.
         const BATCH: usize = 200;
         let unknown: Vec<String> = {
-            let core = self.core();
-            users.iter().filter(|user| !core.published.contains_key(*user)).map(|user| user.to_string()).collect()
+            let mut core = self.core();
+            core.asked_for.retain(|_, asked| asked.elapsed() < UNANSWERED);
+            let is_unknown =
+                |user: &&UserId| !core.published.contains_key(*user) && !core.asked_for.contains_key(*user);
+            let unknown: Vec<UserId> = users.iter().filter(is_unknown).cloned().collect();
+            core.asked_for.extend(unknown.iter().map(|user| (user.clone(), Instant::now())));
+            unknown.iter().map(UserId::to_string).collect()
         };
         for batch in unknown.chunks(BATCH) {
-            let answer = self.server.query_keys(batch).await?;
+            let answer = self.server.query_keys(batch).await;
             let mut core = self.core();
-            for (user, objects) in answer {
+            if answer.is_err() {
+                // The own server, which will be asked again.
+                core.asked_for.clear();
+            }
+            for (user, objects) in answer? {
                 let Ok(user) = UserId::parse(&user) else { continue };
+                // Not what has changed since it was asked for.
+                if core.asked_for.remove(&user).is_none() {
+                    continue;
+                }
                 let devices = objects.into_iter().filter_map(|(id, object)| published(&user, id, &object.to_string()));
                 let devices: BTreeMap<String, Credential> = devices.collect();
                 core.published.insert(user, devices);

@@ -60,6 +60,7 @@ impl Engine {
         for user in &response.device_lists.changed {
             let Ok(user) = UserId::parse(user) else { continue };
             core.published.remove(&user);
+            core.asked_for.remove(&user);
             for room in core.rooms.values_mut().filter(|room| room.joined.contains_key(&user)) {
                 room.work = true;
             }

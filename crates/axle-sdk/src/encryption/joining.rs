@@ -128,7 +128,7 @@ impl Engine {
 
     async fn create_group(&self, id: &RoomId, layering: Layering) -> Result<Step, Error> {
         let binding = self.binding(id, &[], None).await?;
-        let hub = (layering == Layering::Bound).then_some(&binding.hub);
+        let hub = binding.hub.as_ref().filter(|_| layering == Layering::Bound);
         let pending = self.core().unit(|core| {
             core.member.forget(id)?;
             let pending = core.member.create_group(id, layering, hub, &binding.binding)?;

@@ -34,7 +34,7 @@ impl Engine {
                 drop(_lock);
                 tokio::time::sleep(self.pause(tries)).await;
                 if self.core().room(&id).behind {
-                    self.tend(&id).await?;
+                    self.tend_now(&id).await?;
                 }
             }
         }

@@ -9,11 +9,12 @@ use crate::Event;
 /// Something that happened, in the order in which it did.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Notice {
-    /// A message that came before its keys can be read now: it takes the place of the encrypted event.
+    /// A message that came before its keys can be read now, or it is known that it never will be: this takes the place of
+    /// the encrypted event.
     Decrypted {
         /// The room.
         room_id: String,
-        /// The event, with its real type and content.
+        /// The event, with its real type and content if it can be read.
         event: Box<Event>,
     },
     /// How a room is encrypted has changed, or is known now.

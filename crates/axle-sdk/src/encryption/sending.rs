@@ -30,8 +30,12 @@ impl Engine {
             let mut core = self.core();
             core.room(&id).work || !core.is_in(&id)?
         };
-        if needs_work {
-            self.tend_now(&id).await?;
+        if needs_work && let Err(error) = self.tend_now(&id).await {
+            // What is amiss with others need not keep this device from speaking.
+            if !self.core().is_in(&id)? {
+                return Err(error);
+            }
+            tracing::debug!(%error, room = %id, "sends to the group as it is");
         }
         let mut refusal = String::new();
         for tries in 0..MAX_TRIES {

@@ -146,7 +146,7 @@ fn mistakes_say_what_to_write() {
 fn a_server_that_was_killed_is_found_again() {
     let mut network = Network::start(["hub.test", "one.test"]);
     let (mut alice, bob) = (Chat::register(&network.servers[0], "alice"), network.servers[1].register("bob"));
-    let room = text(&alice.ok("/create Square public"), "room_id").to_owned();
+    let room = text(&alice.ok("/create Square public --plain"), "room_id").to_owned();
     bob.join(&room, "hub.test").ok();
     alice.ok("/wait membership @bob:one.test join");
     network.servers[0].kill();

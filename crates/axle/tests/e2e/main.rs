@@ -9,6 +9,7 @@ mod clients;
 mod conversation;
 mod crash;
 mod demo;
+mod encryption;
 mod faults;
 mod garbage;
 mod kill;

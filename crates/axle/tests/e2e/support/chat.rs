@@ -30,8 +30,17 @@ impl Chat {
         Self::start(server, name, &[])
     }
 
+    /// Another device of a user, with a session under its own name.
+    pub(crate) fn log_in(server: &Server, name: &str, device: &str) -> Self {
+        Self::start_at(server, name, &session(server, device), &[])
+    }
+
     fn start(server: &Server, name: &str, args: &[&str]) -> Self {
-        let mut child = command(&server.url(), &session(server, name), name)
+        Self::start_at(server, name, &session(server, name), args)
+    }
+
+    fn start_at(server: &Server, name: &str, session: &Path, args: &[&str]) -> Self {
+        let mut child = command(&server.url(), session, name)
             .arg("--script")
             .args(args)
             .stdin(Stdio::piped())
@@ -96,6 +105,12 @@ impl Chat {
     /// The next message with this text.
     pub(crate) fn hear(&mut self, text: &str) -> Value {
         self.until(|line| line["type"] == "event" && line["event"]["content"]["body"] == text)
+    }
+
+    /// Stops it with SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// The end of the input; the exit status, and how many commands failed.

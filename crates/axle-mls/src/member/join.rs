@@ -29,7 +29,8 @@ pub struct HubState {
 
 impl Member {
     /// Joins the group of a room by a Welcome, with the ratchet tree that the hub has of the epoch of its commit. A
-    /// group that this device was removed from, or has lost track of, is replaced.
+    /// group that this device was removed from, or has lost track of, is replaced; but a Welcome does not bring an epoch
+    /// back that is over here, whoever repeats it.
     pub fn join(
         &mut self,
         room: &RoomId,
@@ -74,6 +75,9 @@ impl Member {
         if *staged.group_context().group_id() != group_id(room) {
             return Err(MemberError::Malformed("the Welcome"));
         }
+        if self.has_reached(room, staged.group_context().epoch().as_u64()) {
+            return Err(MemberError::AlreadyMember);
+        }
         self.forget_group(room)?;
         let group = staged.into_group(&self.provider).map_err(invalid)?;
         let mut kept = Room::new(layering);
@@ -82,6 +86,13 @@ impl Member {
         // Every leaf has to show a credential with its own key.
         self.members(room)?;
         self.keep_room(room, &kept)
+    }
+
+    /// Whether this device is in the group, in this epoch or a later one. A KeyPackage of last resort opens its Welcomes
+    /// again and again.
+    fn has_reached(&mut self, room: &RoomId, epoch: u64) -> bool {
+        let counts = self.room(room).is_ok_and(|kept| kept.pending != Pending::Group);
+        counts && self.group(room).is_ok_and(|group| group.is_active() && group.epoch().as_u64() >= epoch)
     }
 
     fn join_by_commit(

@@ -7,6 +7,7 @@ mod credentials;
 mod devices;
 mod forms;
 mod groups;
+mod hostile;
 mod key_packages;
 mod races;
 mod recovery;

@@ -225,8 +225,9 @@ impl HubGroup {
         Ok(())
     }
 
-    /// Nobody stays who has to leave; except where nobody else is left who could remove them. Who joins such a group has
-    /// to do so first.
+    /// Nobody stays who has to leave; except where nobody else may be left who could remove them: all others have to leave,
+    /// or one that is in the group comes back into its own place, because it cannot follow any more, and perhaps nobody can.
+    /// Who joins like this has to remove them first.
     fn check_due(&self, after: &mut After, view: &dyn RoomView) -> Result<(), Refusal> {
         let staying = self.members.iter().filter(|(leaf, _)| !after.removed.contains(leaf));
         let staying: Vec<&Credential> =
@@ -236,7 +237,8 @@ impl HubGroup {
         if due.is_empty() {
             return Ok(());
         }
-        if !after.changes.external || due.len() < staying.len() {
+        let comes_back = !after.removed.is_empty();
+        if !after.changes.external || (due.len() < staying.len() && !comes_back) {
             return Err(Refusal::RemovalDue(due));
         }
         after.abandoned = true;
@@ -305,7 +307,7 @@ struct After {
     removed: BTreeSet<u32>,
     /// Leaves that show another credential or key.
     replaced: BTreeMap<u32, Credential>,
-    /// Whether a device joins that is alone among those who have to leave. They could still read what it sends.
+    /// Whether a device joins while others have to leave. They could still read what is sent.
     abandoned: bool,
 }
 

@@ -155,7 +155,7 @@ impl HubGroup {
         }
         let (epoch, hash) = (report.epoch, report.commit_hash);
         self.keep_report(report);
-        let decided = self.is_void(epoch, &hash, &committer);
+        let decided = self.is_void(epoch, &hash, &committer, view);
         Ok(decided.then(|| RollBack { to_epoch: epoch.saturating_sub(1), committer }))
     }
 
@@ -203,8 +203,11 @@ impl HubGroup {
         self.reports.drain(..surplus);
     }
 
-    fn is_void(&self, epoch: u64, commit_hash: &[u8; 32], committer: &Credential) -> bool {
-        let alone = self.members.values().all(|device| device.user_id == committer.user_id);
+    fn is_void(&self, epoch: u64, commit_hash: &[u8; 32], committer: &Credential, view: &dyn RoomView) -> bool {
+        // Who may not report any more is not waited for.
+        let may_report = |device: &&Credential| self.check_author(device, &device.user_id, view).is_ok();
+        let reporters: Vec<&Credential> = self.members.values().filter(may_report).collect();
+        let alone = reporters.iter().all(|device| device.user_id == committer.user_id);
         // Who counts once: a user, or among one user's own, a device.
         let voter = |user_id: &str, device_id: &str| match (alone, user_id == committer.user_id.as_str()) {
             (true, _) => (device_id != committer.device_id).then(|| device_id.to_owned()),
@@ -212,7 +215,7 @@ impl HubGroup {
             (false, false) => Some(user_id.to_owned()),
         };
         let voters: BTreeSet<String> =
-            self.members.values().filter_map(|device| voter(device.user_id.as_str(), &device.device_id)).collect();
+            reporters.iter().filter_map(|device| voter(device.user_id.as_str(), &device.device_id)).collect();
         let with = |verdict| -> BTreeSet<String> {
             let reports =
                 self.reports.iter().filter(|report| (report.epoch, &report.commit_hash) == (epoch, commit_hash));

@@ -9,6 +9,7 @@ mod forms;
 mod groups;
 mod hostile;
 mod key_packages;
+mod model;
 mod races;
 mod recovery;
 mod refusals;

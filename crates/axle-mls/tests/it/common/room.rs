@@ -8,7 +8,7 @@ use axle_mls::hub::{DeviceState, PairedMember, RoomView};
 use axle_protocol::event::sha256;
 use axle_protocol::{EventId, UserId};
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Room {
     pub joined: BTreeSet<UserId>,
     pub world_readable: bool,

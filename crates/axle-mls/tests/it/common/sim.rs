@@ -18,6 +18,8 @@ pub(crate) struct Sim {
     pub layering: Layering,
     pub room: Room,
     pub hub_key: SigningKey,
+    /// Whether a new group in the bound layering names the hub as its external sender.
+    pub names_hub: bool,
     hub: Option<HubGroup>,
     pub devices: Vec<Device>,
     /// Commits in the order of the log.
@@ -60,8 +62,17 @@ impl Sim {
     pub(crate) fn empty(layering: Layering) -> Self {
         let hub_key = SigningKey::from_seed(KeyId::parse("ed25519:1").unwrap(), &[9; 32]);
         let id = RoomId::parse("!room:hub.test").unwrap();
-        let room = Room::default();
-        Self { id, layering, room, hub_key, hub: None, devices: vec![], log: vec![], snapshots: BTreeMap::new() }
+        Self {
+            id,
+            layering,
+            room: Room::default(),
+            hub_key,
+            names_hub: true,
+            hub: None,
+            devices: vec![],
+            log: vec![],
+            snapshots: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn hub_sender(&self) -> HubSender {
@@ -108,7 +119,7 @@ impl Sim {
     /// What the first device commits first.
     pub(crate) fn create_group(&mut self) -> PendingCommit {
         let (id, layering, hub) = (self.id.clone(), self.layering, self.hub_sender());
-        let hub = (layering == Layering::Bound).then_some(&hub);
+        let hub = (layering == Layering::Bound && self.names_hub).then_some(&hub);
         let binding = self.room.binding(&self.user_of(0), []);
         self.member(0).create_group(&id, layering, hub, &binding).unwrap()
     }
@@ -162,13 +173,17 @@ impl Sim {
 
     /// Sends a commit to the hub, which appends it; nobody hears of it yet.
     pub(crate) fn append(&mut self, committer: usize, pending: &PendingCommit) -> Result<Merged, Refusal> {
-        let sender = self.user_of(committer);
+        self.append_from(&self.user_of(committer), &pending.content)
+    }
+
+    /// The same, of whatever device of a user.
+    pub(crate) fn append_from(&mut self, sender: &UserId, content: &CommitContent) -> Result<Merged, Refusal> {
         let hub = self.hub.as_mut().unwrap();
-        let staged = hub.check(&pending.content, &sender, &self.room)?;
+        let staged = hub.check(content, sender, &self.room)?;
         let event_id = self.room.event_id();
         let merged = hub.merge(staged, event_id.clone())?;
         self.snapshots.insert(merged.epoch, merged.snapshot.clone());
-        self.log.push((event_id, pending.content.clone()));
+        self.log.push((event_id, content.clone()));
         self.room.paired = None;
         Ok(merged)
     }

@@ -8,6 +8,7 @@ mod devices;
 mod forms;
 mod groups;
 mod hostile;
+mod interop;
 mod key_packages;
 mod model;
 mod races;

@@ -55,6 +55,23 @@ pub(crate) struct Caller {
     pub(crate) service: Option<ServiceIndex>,
 }
 
+/// Whom an endpoint is for, of those who are logged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admits {
+    /// Those whose account is not locked.
+    Unlocked,
+    Everybody,
+}
+
+impl Admits {
+    fn check(self, session: Session) -> ApiResult<Session> {
+        if self == Self::Unlocked {
+            session.require_unlocked()?;
+        }
+        Ok(session)
+    }
+}
+
 /// A request whose body has not been read.
 #[derive(Debug)]
 pub(crate) struct RawRequest {
@@ -135,17 +152,10 @@ impl Endpoints {
         F: Future<Output = ApiResult<A>> + Send,
         A: OutgoingResponse,
     {
-        self.at(&stable_paths::<R>(), R::METHOD, move |api, params, request| {
-            let handler = handler.clone();
-            async move {
-                let (api, session) = identify(api, &request).await?;
-                let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
-                handler(api, session, request).await.map(respond)
-            }
-        })
+        self.authed_within(&stable_paths::<R>(), MAX_BODY_BYTES, Admits::Everybody, handler)
     }
 
-    /// The same on these paths.
+    /// An endpoint on these paths for people who are logged in.
     pub(crate) fn authed_at<R, H, F, A>(self, paths: &[&str], handler: H) -> Self
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
@@ -153,7 +163,7 @@ impl Endpoints {
         F: Future<Output = ApiResult<A>> + Send,
         A: OutgoingResponse,
     {
-        self.authed_within(paths, MAX_BODY_BYTES, handler)
+        self.authed_within(paths, MAX_BODY_BYTES, Admits::Unlocked, handler)
     }
 
     /// The same on the stable paths, with bodies of at most so many bytes.
@@ -164,10 +174,10 @@ impl Endpoints {
         F: Future<Output = ApiResult<A>> + Send,
         A: OutgoingResponse,
     {
-        self.authed_within(&stable_paths::<R>(), max_body_bytes, handler)
+        self.authed_within(&stable_paths::<R>(), max_body_bytes, Admits::Unlocked, handler)
     }
 
-    fn authed_within<R, H, F, A>(self, paths: &[&str], max_body_bytes: usize, handler: H) -> Self
+    fn authed_within<R, H, F, A>(self, paths: &[&str], max_body_bytes: usize, admits: Admits, handler: H) -> Self
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
         H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
@@ -177,7 +187,7 @@ impl Endpoints {
         self.at(paths, R::METHOD, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let (api, session) = admit(api, &request).await?;
+                let (api, session) = admit(api, &request, admits).await?;
                 let request = parse::<R>(params, request, max_body_bytes).await?;
                 handler(api, session, request).await.map(respond)
             }
@@ -194,7 +204,7 @@ impl Endpoints {
         self.at(paths, method, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let (api, session) = admit(api, &request).await?;
+                let (api, session) = admit(api, &request, Admits::Unlocked).await?;
                 let request = RawRequest::new(params, request)?;
                 handler(api, session, request).await
             }
@@ -249,7 +259,7 @@ impl Endpoints {
                 let (api, caller) = caller(api, &request);
                 // A token that is there has to be a good one.
                 let (api, session) = match session::token(&request) {
-                    Ok(_) => admit(api, &request).await.map(|(api, session)| (api, Some(session)))?,
+                    Ok(_) => admit(api, &request, Admits::Unlocked).await.map(|(api, session)| (api, Some(session)))?,
                     Err(_) => (api, None),
                 };
                 let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
@@ -302,30 +312,24 @@ async fn method_not_allowed() -> ApiError {
 }
 
 /// Who makes a request that needs a session, and the API with the limits that hold for them. 401 `M_USER_LOCKED` if their
-/// account is locked.
-fn admit(api: Api, request: &Request<Body>) -> impl Future<Output = ApiResult<(Api, Session)>> + Send + use<> {
-    let identified = identify(api, request);
-    async move {
-        let (api, session) = identified.await?;
-        session.require_unlocked()?;
-        Ok((api, session))
-    }
-}
-
-/// The same of anybody who is logged in.
-fn identify(api: Api, request: &Request<Body>) -> impl Future<Output = ApiResult<(Api, Session)>> + Send + use<> {
+/// account is locked, and the endpoint is not for everybody.
+fn admit(
+    api: Api,
+    request: &Request<Body>,
+    admits: Admits,
+) -> impl Future<Output = ApiResult<(Api, Session)>> + Send + use<> {
     // What is borrowed from a body that arrives cannot be kept meanwhile.
     let (token, address, uri) = (session::token(request), address(request), request.uri().clone());
     async move {
         let token = token?;
         let Some(service) = api.config.services.by_token(&token) else {
             let session = session::authenticate(&api, token, address).await?;
-            return Ok((api, session));
+            return Ok((api, admits.check(session)?));
         };
         let session = appservice::session(&api, service, &uri).await?;
         let is_sender = |service: &ApplicationService| service.sender == session.user_id;
         let is_free = api.config.services.get(service).is_some_and(|it| !it.rate_limited || is_sender(it));
-        Ok((if is_free { api.unlimited() } else { api }, session))
+        Ok((if is_free { api.unlimited() } else { api }, admits.check(session)?))
     }
 }
 

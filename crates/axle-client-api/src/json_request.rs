@@ -1,9 +1,25 @@
 //! Requests for which ruma has no type that fits.
 
+/// Gives a type of request the method and paths of one of ruma's, and its authentication, if no other is named.
+macro_rules! metadata_like {
+    ($request:ty, $ruma:ty) => {
+        $crate::json_request::metadata_like!($request, $ruma, <$ruma as ruma::api::Metadata>::Authentication);
+    };
+    ($request:ty, $ruma:ty, $authentication:ty) => {
+        impl ruma::api::Metadata for $request {
+            const METHOD: http::Method = <$ruma as ruma::api::Metadata>::METHOD;
+            const RATE_LIMITED: bool = <$ruma as ruma::api::Metadata>::RATE_LIMITED;
+            type Authentication = $authentication;
+            type PathBuilder = <$ruma as ruma::api::Metadata>::PathBuilder;
+            const PATH_BUILDER: Self::PathBuilder = <$ruma as ruma::api::Metadata>::PATH_BUILDER;
+        }
+    };
+}
+
 /// Makes a type that is deserialised from a JSON body a request on the method and paths of one of ruma's.
 macro_rules! json_request {
     ($request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty) => {
-        $crate::json_request::json_request!(@metadata $request, $ruma, $authentication);
+        $crate::json_request::metadata_like!($request, $ruma, $authentication);
 
         impl ruma::api::IncomingRequest for $request {
             type EndpointError = ruma::api::error::Error;
@@ -21,7 +37,7 @@ macro_rules! json_request {
     (
         $request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty, path: $field:ident
     ) => {
-        $crate::json_request::json_request!(@metadata $request, $ruma, $authentication);
+        $crate::json_request::metadata_like!($request, $ruma, $authentication);
 
         impl ruma::api::IncomingRequest for $request {
             type EndpointError = ruma::api::error::Error;
@@ -37,15 +53,7 @@ macro_rules! json_request {
             }
         }
     };
-    (@metadata $request:ty, $ruma:ty, $authentication:ty) => {
-        impl ruma::api::Metadata for $request {
-            const METHOD: http::Method = <$ruma as ruma::api::Metadata>::METHOD;
-            const RATE_LIMITED: bool = <$ruma as ruma::api::Metadata>::RATE_LIMITED;
-            type Authentication = $authentication;
-            type PathBuilder = <$ruma as ruma::api::Metadata>::PathBuilder;
-            const PATH_BUILDER: Self::PathBuilder = <$ruma as ruma::api::Metadata>::PATH_BUILDER;
-        }
-    };
 }
 
 pub(crate) use json_request;
+pub(crate) use metadata_like;

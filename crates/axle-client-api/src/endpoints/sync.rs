@@ -4,23 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ruma::api::client::filter::FilterDefinition;
-use ruma::api::client::sync::sync_events::v3::{Filter, Request};
+use ruma::api::client::sync::sync_events::v3::{Filter, Request as RumaRequest};
+use ruma::api::error::DeserializationError;
+use ruma::api::IncomingRequest;
 use tokio::time::{Instant, timeout_at};
 
 use crate::endpoints::filter_get::stored;
 use crate::error::ApiResult;
+use crate::json_request::metadata_like;
 use crate::json_response::JsonResponse;
 use crate::presence;
 use crate::session::{self, Session};
 use crate::state::Api;
 use crate::sync::extensions::{e2ee, to_device};
-use crate::sync::{self, News, SyncResponse};
+use crate::sync::{self, News, SyncResponse, WantedState};
 use crate::token::Moment;
 
 /// The longest that a client is kept waiting.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// ruma's type, and under which name the client wants the state after the timeline.
+pub(crate) struct Request {
+    request: RumaRequest,
+    state: WantedState,
+}
+
 pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<SyncResponse>> {
+    let Request { request, state } = request;
     let since = request.since.as_deref().map(Moment::parse_since).transpose()?;
     let filter = Arc::new(match request.filter {
         None => FilterDefinition::default(),
@@ -42,8 +52,7 @@ pub(crate) async fn sync(api: Api, session: Session, request: Request) -> ApiRes
         let until = Moment { stream: api.store.max_stream().await?, fleeting: api.clock.now() };
         // A token from beyond the end was given out before an older copy of the store was restored.
         let since = since.filter(|since| since.stream <= until.stream);
-        let (full_state, state_after) = (request.full_state, request.use_state_after);
-        let news = News { full_state, state_after, ..News::between(since, until) };
+        let news = News { full_state: request.full_state, state, ..News::between(since, until) };
         let answer = match news.is_none() {
             true => None,
             false => api.at_once(read(api.clone(), session.clone(), filter.clone(), news)).await?,
@@ -72,4 +81,32 @@ async fn read(
         return Ok(None);
     }
     Ok(Some(response.with_own_keys(e2ee::own_keys(&api, &session).await?)))
+}
+
+/// Whether a query asks for the state after the timeline as clients did before the specification had it, and most do
+/// still (MSC4222).
+fn asks_for_unstable_state(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "org.matrix.msc4222.use_state_after" && value == "true")
+}
+
+metadata_like!(Request, RumaRequest);
+
+impl IncomingRequest for Request {
+    type EndpointError = <RumaRequest as IncomingRequest>::EndpointError;
+    type OutgoingResponse = JsonResponse<SyncResponse>;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let unstable = request.uri().query().is_some_and(asks_for_unstable_state);
+        let request = RumaRequest::try_from_http_request_inner(request, path_args)?;
+        let state = match (request.use_state_after, unstable) {
+            (true, _) => WantedState::After,
+            (false, true) => WantedState::UnstableAfter,
+            (false, false) => WantedState::Before,
+        };
+        Ok(Self { request, state })
+    }
 }

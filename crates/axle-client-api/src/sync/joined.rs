@@ -39,7 +39,7 @@ pub(super) async fn read(
     let mut room = JoinedRoom {
         state: State::new(
             render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await?,
-            sync.news.state_after,
+            sync.news.state,
         ),
         timeline: part.render(sync.api, sync.session, None).await?,
         account_data: sync.account_data(room_id, all).await?,

@@ -39,7 +39,7 @@ pub(super) async fn read(
     Ok(LeftRoom {
         state: State::new(
             render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await?,
-            sync.news.state_after,
+            sync.news.state,
         ),
         timeline: part.render(sync.api, sync.session, end).await?,
         account_data: sync.account_data(room_id, !was_in).await?,
@@ -57,10 +57,10 @@ async fn only_the_end(sync: &Sync<'_>, event: StoredEvent) -> ApiResult<LeftRoom
     let (position, end) = (event.position, [event]);
     let events = render(sync.api, sync.session, &end, View::timeline(Format::Sync, position)).await?;
     // It is in the timeline: the state before that is none.
-    let after = if sync.news.state_after { &end[..] } else { &[] };
+    let after = if sync.news.state_after() { &end[..] } else { &[] };
     let state = render(sync.api, sync.session, after, View::state(Format::Sync, position)).await?;
     Ok(LeftRoom {
-        state: State::new(state, sync.news.state_after),
+        state: State::new(state, sync.news.state),
         timeline: Timeline { events, limited: false, prev_batch },
         ..LeftRoom::default()
     })

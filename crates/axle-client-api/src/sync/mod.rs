@@ -33,7 +33,7 @@ use crate::visibility::{Access, member_event};
 use extensions::account_data::{self, Changes};
 use extensions::{e2ee, presence, to_device, typing};
 use membership::Current;
-pub(crate) use response::SyncResponse;
+pub(crate) use response::{SyncResponse, WantedState};
 use response::{Events, Rooms};
 use timeline::{DEFAULT_LIMIT, Known, MAX_LIMIT, Part};
 
@@ -49,8 +49,7 @@ pub(crate) struct News {
     pub(crate) fleeting_until: i64,
     /// Whether the client wants all state again.
     pub(crate) full_state: bool,
-    /// Whether it wants the state after the timeline, not before it.
-    pub(crate) state_after: bool,
+    pub(crate) state: WantedState,
 }
 
 impl News {
@@ -62,8 +61,13 @@ impl News {
             fleeting_since: since.map(|since| since.fleeting),
             fleeting_until: until.fleeting,
             full_state: false,
-            state_after: false,
+            state: WantedState::Before,
         }
+    }
+
+    /// Whether the client wants the state after the timeline, not before it.
+    fn state_after(&self) -> bool {
+        self.state != WantedState::Before
     }
 
     /// Whether nothing can have happened.

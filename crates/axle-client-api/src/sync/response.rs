@@ -94,7 +94,18 @@ pub(crate) struct KnockedRoom {
     pub(crate) knock_state: Events<AnyStrippedStateEvent>,
 }
 
-/// State of a room.
+/// Which state of a room a client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WantedState {
+    /// Before the timeline.
+    Before,
+    /// After it.
+    After,
+    /// The same, under the name from before the specification had it (MSC4222).
+    UnstableAfter,
+}
+
+/// State of a room, under the name that the client knows it by.
 #[derive(Debug, Serialize)]
 pub(crate) enum State {
     /// Before the timeline.
@@ -103,6 +114,8 @@ pub(crate) enum State {
     /// After it.
     #[serde(rename = "state_after")]
     After(Events<AnySyncStateEvent>),
+    #[serde(rename = "org.matrix.msc4222.state_after")]
+    UnstableAfter(Events<AnySyncStateEvent>),
 }
 
 /// The newest events of a room.
@@ -125,12 +138,16 @@ pub(crate) struct Summary {
 }
 
 impl State {
-    pub(crate) fn new(events: Vec<Raw<AnySyncStateEvent>>, after: bool) -> Self {
-        if after { Self::After(Events { events }) } else { Self::Before(Events { events }) }
+    pub(crate) fn new(events: Vec<Raw<AnySyncStateEvent>>, wanted: WantedState) -> Self {
+        match wanted {
+            WantedState::Before => Self::Before(Events { events }),
+            WantedState::After => Self::After(Events { events }),
+            WantedState::UnstableAfter => Self::UnstableAfter(Events { events }),
+        }
     }
 
     fn is_empty(&self) -> bool {
-        let (Self::Before(state) | Self::After(state)) = self;
+        let (Self::Before(state) | Self::After(state) | Self::UnstableAfter(state)) = self;
         state.events.is_empty()
     }
 }

@@ -95,7 +95,7 @@ impl Part {
         let store = &sync.api.store;
         let lazy = sync.state_filter.lazy_loads_members();
         // The state is that before this place.
-        let place = match (sync.news.state_after, self.last) {
+        let place = match (sync.news.state_after(), self.last) {
             (true, Some(last)) => Some((last.saturating_add(1), self.until.saturating_add(1))),
             (true, None) => None,
             (false, _) => self.first,
@@ -163,7 +163,7 @@ impl Part {
     /// from them, whom they are about.
     fn people(&self, sync: &Sync<'_>) -> BTreeSet<String> {
         let own = std::iter::once(sync.session.user_id.to_string());
-        let about = self.events.iter().filter(|_| sync.news.state_after).filter_map(member_of);
+        let about = self.events.iter().filter(|_| sync.news.state_after()).filter_map(member_of);
         let about = about.map(|(user, _)| user.into_owned());
         self.events.iter().filter_map(sender).chain(own).chain(about).collect()
     }

@@ -110,3 +110,23 @@ async fn who_loads_members_lazily_is_told_whom_the_timeline_is_about() {
     let told = &of(&news, "join", &room)["state_after"]["events"];
     assert!(told.to_string().contains(bob.user_id.as_str()), "the sender: {told}");
 }
+
+#[tokio::test]
+async fn clients_that_know_it_by_its_older_name_are_told_by_that() {
+    let server = server().await;
+    let (alice, _, room) = two_in_a_room(&server).await;
+    let (query, name) = ("org.matrix.msc4222.use_state_after=true", "org.matrix.msc4222.state_after");
+    let first = alice.sync(query).await;
+    let told = of(&first, "join", &room);
+    assert!(types(&told[name]["events"]).contains(&"m.room.create") && told.get("state_after").is_none());
+    alice.set_state(&room, "m.room.topic", json!({"topic": "tea"})).await;
+    let news = alice.sync(&format!("{}&{query}", next(&first))).await;
+    let told = of(&news, "join", &room);
+    assert_eq!((types(&told[name]["events"]), types(&told["timeline"]["events"])), (vec!["m.room.topic"], vec!["m.room.topic"]));
+    // Who knows both names is told by the one of the specification.
+    let both = alice.sync(&format!("{}&{query}&{AFTER}", next(&first))).await;
+    let told = of(&both, "join", &room);
+    assert_eq!((contents(told, "m.room.topic").len(), told.get(name)), (1, None));
+    let without = alice.sync(&format!("{}&org.matrix.msc4222.use_state_after=false", next(&first))).await;
+    assert!(without["rooms"]["join"][room.as_str()].get("state").is_some());
+}

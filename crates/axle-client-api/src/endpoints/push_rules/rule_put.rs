@@ -2,14 +2,14 @@
 
 use axle_protocol::MatrixError;
 use axle_protocol::limits::MAX_ID_BYTES;
-use http::Method;
 use ruma::api::client::push::set_pushrule::v3::{Request, Response};
 use ruma::api::error::DeserializationError;
-use ruma::api::{IncomingRequest, Metadata};
+use ruma::api::IncomingRequest;
 use ruma::push::{InsertPushRuleError, NewPushRule, PushCondition, Ruleset};
 use serde_json::{Map, Value};
 
 use crate::error::ApiResult;
+use crate::json_request::metadata_like;
 use crate::push_rules;
 use crate::session::Session;
 use crate::state::Api;
@@ -82,13 +82,7 @@ fn insert(rules: &mut Ruleset, request: Request) -> Result<(), InsertPushRuleErr
     Ok(())
 }
 
-impl Metadata for PutRule {
-    const METHOD: Method = Request::METHOD;
-    const RATE_LIMITED: bool = Request::RATE_LIMITED;
-    type Authentication = <Request as Metadata>::Authentication;
-    type PathBuilder = <Request as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Request::PATH_BUILDER;
-}
+metadata_like!(PutRule, Request);
 
 impl IncomingRequest for PutRule {
     type EndpointError = <Request as IncomingRequest>::EndpointError;

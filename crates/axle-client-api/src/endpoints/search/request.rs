@@ -2,16 +2,16 @@
 
 use axle_protocol::MatrixError;
 use axle_store::SearchKey;
-use http::Method;
 use ruma::api::client::search::search_events::v3::{
     Criteria, GroupingKey, OrderBy, Request as RumaRequest, Response as RumaResponse, SearchKeys,
 };
 use ruma::api::error::DeserializationError;
-use ruma::api::{IncomingRequest, Metadata};
+use ruma::api::IncomingRequest;
 use serde_json::Value;
 
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
+use crate::json_request::metadata_like;
 use crate::search::{Asked, Context, Order, Place};
 
 /// Results of one page, if the client does not say.
@@ -84,13 +84,7 @@ fn keys(asked: Option<&[SearchKeys]>) -> Vec<SearchKey> {
     asked.iter().filter_map(key).collect()
 }
 
-impl Metadata for Request {
-    const METHOD: Method = RumaRequest::METHOD;
-    const RATE_LIMITED: bool = RumaRequest::RATE_LIMITED;
-    type Authentication = <RumaRequest as Metadata>::Authentication;
-    type PathBuilder = <RumaRequest as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = RumaRequest::PATH_BUILDER;
-}
+metadata_like!(Request, RumaRequest);
 
 impl IncomingRequest for Request {
     type EndpointError = <RumaRequest as IncomingRequest>::EndpointError;

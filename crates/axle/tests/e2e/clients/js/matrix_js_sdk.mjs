@@ -23,6 +23,21 @@ function step(text) {
     console.log(text);
 }
 
+// Rooms in answers of sync, by where their state is told.
+const rooms = { before: 0, after: 0 };
+
+/** What the library asks the server with: looks where syncs tell the state of rooms. */
+async function asking(url, options) {
+    const answer = await fetch(url, options);
+    if (answer.ok && new URL(url).pathname.endsWith("/sync")) {
+        const { join } = (await answer.clone().json()).rooms;
+        for (const room of Object.values(join)) {
+            rooms["org.matrix.msc4222.state_after" in room ? "after" : "before"] += 1;
+        }
+    }
+    return answer;
+}
+
 /** Calls `look` whenever something happens, until it finds something. */
 async function until(person, what, look) {
     const deadline = Date.now() + PATIENCE;
@@ -80,6 +95,7 @@ class Person {
             deviceId: account.device_id,
             accessToken: account.access_token,
             timelineSupport: true,
+            fetchFn: asking,
             cryptoCallbacks: {
                 getSecretStorageKey: async ({ keys }) => {
                     const id = Object.keys(keys).find((id) => secrets.has(id));
@@ -240,6 +256,8 @@ async function main(url) {
     const again = await restore(alice, url, said);
     for (const person of [again, alice, bob]) await leave(person);
     step("logged out");
+    check(rooms.after > 0 && rooms.before === 0, `where syncs told the state of rooms: ${JSON.stringify(rooms)}`);
+    step("the state of rooms, told after their timelines");
 }
 
 try {

@@ -58,16 +58,19 @@ impl DeviceSource for Between {
     async fn ensure_devices(&self, users: &[UserId]) {
         let others = users.iter().filter(|user_id| user_id.server_str() != self.me.as_str());
         let others: BTreeSet<UserId> = others.take(MAX_USERS).cloned().collect();
-        let asking = async {
-            let unknown = not_followed(self, others).await?;
-            let asking: Vec<_> = unknown.iter().map(|user_id| ask(self, user_id)).collect();
-            stream::iter(asking).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<()>>().await;
-            Ok::<_, MatrixError>(())
+        let unknown = match not_followed(self, others).await {
+            Ok(unknown) => unknown,
+            Err(error) => {
+                tracing::error!(%error, "it is not known whose devices are known");
+                return;
+            }
         };
-        match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "it is not known whose devices are known"),
-            Err(_) => tracing::info!("the devices of some users of other servers were not there in time"),
+        let asking: Vec<_> = unknown.iter().map(|user_id| ask(self, user_id)).collect();
+        let asking = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<()>>();
+        if tokio::time::timeout(PATIENCE, asking).await.is_err() {
+            let unanswered = unknown.iter().filter(|user_id| self.asked.lately(user_id).is_none());
+            unanswered.for_each(|user_id| self.asked.note(user_id, false));
+            tracing::info!("the devices of some users of other servers were not there in time");
         }
     }
 }
@@ -112,10 +115,9 @@ async fn ask(between: &Between, user_id: &UserId) {
         Some(true) if between.store.known_remote_devices(user_id).await.is_ok_and(|known| known.is_some()) => return,
         _ => {}
     }
-    // Noted before, because who waits may give up.
-    between.asked.note(user_id, false);
-    match remote_keys::refresh(between, user_id).await {
-        Ok(()) => between.asked.note(user_id, true),
-        Err(error) => tracing::info!(%user_id, %error, "the devices of another server's user cannot be had"),
+    let answer = remote_keys::refresh(between, user_id).await;
+    between.asked.note(user_id, answer.is_ok());
+    if let Err(error) = answer {
+        tracing::info!(%user_id, %error, "the devices of another server's user cannot be had");
     }
 }

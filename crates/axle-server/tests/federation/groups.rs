@@ -166,7 +166,7 @@ async fn of_two_commits_for_an_epoch_one_wins() {
     let late = CommitPlan { update: true, ..room.alice.update_plan(&id).await };
     assert_eq!(room.alice.commit(&id, late).await, Err("WRONG_EPOCH".into()));
     room.alice.follow(&id, &commit).await;
-    // A pair is refused as a whole.
+    // A ban whose commit leaves the device in the group is refused as a whole.
     let before = last(&room.alice, &id, 1).await;
     let plan = room.alice.update_plan(&id).await;
     let binding =
@@ -174,7 +174,7 @@ async fn of_two_commits_for_an_epoch_one_wins() {
     let pending = room.alice.member.commit(&id, plan).unwrap();
     let body = json!({"member": binding.member, "commit": pending.content.to_content()});
     let (status, answer) = room.alice.person.post(&path(&id, "pair"), body).await;
-    assert_eq!((status, &answer["errcode"]), (409, &json!("IM.AXLE.MLS.WRONG_MEMBER_EVENT")), "{answer}");
+    assert_eq!((status, &answer["errcode"]), (409, &json!("IM.AXLE.MLS.REMOVAL_DUE")), "{answer}");
     assert_eq!(last(&room.alice, &id, 1).await, before);
     room.end().await;
 }
@@ -197,6 +197,30 @@ async fn commits_have_to_fit_the_room() {
     assert_eq!(eve.join_by_itself(&id, Layering::OnTop).await, Err("UNBOUND".into()));
     eve.join_by_itself(&id, Layering::Bound).await.unwrap();
     room.end().await;
+}
+
+#[tokio::test]
+async fn a_device_of_which_the_hub_can_learn_nothing() {
+    let setup = Setup::new(&[HUB, "one.test", "two.test"]);
+    let (hub, one, two) = (setup.start(0).await, setup.start(1).await, setup.start(2).await);
+    let mut alice = Phone::register(&hub, "alice").await;
+    let (mut bob, carol) = (Phone::register(&one, "bob").await, Phone::register(&two, "carol").await);
+    let id = alice.create_room(Layering::Bound, json!({alice.user_id(): 100})).await;
+    bob.join(&id, HUB).await;
+    carol.join(&id, HUB).await;
+    alice.add(&id, &bob.person).await.unwrap();
+    bob.join_group(&id, Layering::Bound).await;
+    let add = vec![bob.claim(&carol.person).await];
+    two.stop().await;
+    let binding = bob.prepare(&id, json!({"add": [carol.user_id()]})).await.binding;
+    let plan = CommitPlan { add, binding, ..CommitPlan::default() };
+    assert_eq!(bob.commit(&id, plan).await, Err("DEVICE_UNKNOWN".into()));
+    // It holds up nobody else.
+    let plan = alice.update_plan(&id).await;
+    let commit = alice.commit(&id, plan).await.unwrap();
+    bob.follow(&id, &commit).await;
+    hub.stop().await;
+    one.stop().await;
 }
 
 #[tokio::test]

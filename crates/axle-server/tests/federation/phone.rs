@@ -62,7 +62,8 @@ impl Phone {
         assert_eq!(status, 200, "{answer}");
         let room = RoomId::parse(answer["room_id"].as_str().unwrap()).unwrap();
         let prepared = self.prepare(&room, json!({})).await;
-        let pending = self.member.create_group(&room, layering, prepared.hub.as_ref(), &prepared.binding).unwrap();
+        let hub = prepared.hub.filter(|_| layering == Layering::Bound);
+        let pending = self.member.create_group(&room, layering, hub.as_ref(), &prepared.binding).unwrap();
         let event_id = self.send_commit(&room, &pending.content).await.unwrap();
         self.member.confirm(&room, &event_id).unwrap();
         room

@@ -119,8 +119,9 @@ impl Engine {
         let mut found = Vec::new();
         for (id, room) in &mut core.rooms {
             let rests = room.rest_until.is_some_and(|until| until > now);
-            if room.layering().is_some() && room.synced && !room.busy && !rests && (room.work || round) {
-                (room.busy, room.rest_until) = (true, None);
+            let is_due = room.work || round || room.look_again.is_some_and(|at| at <= now);
+            if room.layering().is_some() && room.synced && !room.busy && !rests && is_due {
+                (room.busy, room.rest_until, room.look_again) = (true, None, None);
                 found.push(id.clone());
             }
         }

@@ -109,10 +109,16 @@ pub enum Trust {
 }
 
 /// Where a device keeps its keys, and with what they are sealed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KeyPlace {
     /// The file.
     pub path: PathBuf,
     /// 32 bytes, to be kept elsewhere.
     pub secret: [u8; 32],
+}
+
+impl std::fmt::Debug for KeyPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyPlace({})", self.path.display())
+    }
 }

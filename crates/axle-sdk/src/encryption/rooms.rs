@@ -55,8 +55,10 @@ pub(super) struct Room {
     pub(super) told: Option<RoomStatus>,
     /// Whether a sync has told of it since this program began.
     pub(super) synced: bool,
-    /// Devices of which it was told that nobody publishes them.
-    pub(super) unpublished_told: Vec<(UserId, String)>,
+    /// When to look at the group again, though nothing has happened.
+    pub(super) look_again: Option<Instant>,
+    /// Devices that nobody publishes, since when, and whether that was told.
+    pub(super) strangers: BTreeMap<(UserId, String), (Instant, bool)>,
 }
 
 impl Cipher {

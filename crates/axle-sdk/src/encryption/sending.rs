@@ -70,10 +70,7 @@ impl Engine {
     pub(super) async fn encryption_of(&self, id: &RoomId) -> Result<Option<Layering>, Error> {
         if self.core().room(id).cipher.is_none() {
             let content = self.server.create_content(id.as_str()).await?;
-            let mut core = self.core();
-            let own = core.own_user();
-            core.room(id).cipher = Some(Cipher::of_create(&content));
-            core.room(id).joined.entry(own).or_default();
+            self.core().room(id).cipher = Some(Cipher::of_create(&content));
         }
         let status = self.core().status(id)?;
         match status {

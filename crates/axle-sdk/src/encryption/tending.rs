@@ -15,6 +15,8 @@ use crate::Error;
 
 /// Steps that are taken for a group at a time.
 const MAX_STEPS: u32 = 100;
+/// How long a device may be in a group before anybody is told that its user's server does not know it.
+const STRANGER: Duration = Duration::from_secs(30);
 /// Devices that one commit adds at most; more follow in the next.
 const MAX_ADDED: usize = 50;
 /// After how long this device takes new keys, in seconds, so that who has stolen its keys cannot read on for ever.
@@ -182,18 +184,33 @@ impl Core {
         is_ours |= members.iter().all(|device| device.user_id == own.user_id);
         // Nobody else's business.
         is_ours |= missing.is_empty() && !surplus;
+        let names = strangers.iter().map(|device| (device.user_id.clone(), device.device_id.clone())).collect();
+        self.note_strangers(id, names);
+        let turns = u32::try_from(members.len() / MEMBERS_A_TURN + 1).unwrap_or(MAX_TURNS).min(MAX_TURNS);
+        Ok(Lack { missing, surplus, update, is_ours, turns })
+    }
+
+    /// Tells of devices in a group that nobody publishes, if that lasts: what is published may be on its way.
+    fn note_strangers(&mut self, id: &RoomId, names: Vec<(UserId, String)>) {
+        let room = self.room(id);
+        room.strangers.retain(|name, _| names.contains(name));
+        if names.is_empty() {
+            return;
+        }
+        room.look_again = Some(Instant::now() + STRANGER);
         let mut notices = Vec::new();
-        for device in strangers {
-            let name = (device.user_id.clone(), device.device_id.clone());
-            if !room.unpublished_told.contains(&name) {
-                let (user_id, device_id) = (device.user_id.to_string(), device.device_id.clone());
+        for name in &names {
+            let (since, told) = room.strangers.entry(name.clone()).or_insert_with(|| (Instant::now(), false));
+            if !*told && since.elapsed() >= STRANGER {
+                *told = true;
+                let (user_id, device_id) = (name.0.to_string(), name.1.clone());
                 notices.push(Notice::Unpublished { room_id: id.to_string(), user_id, device_id });
-                room.unpublished_told.push(name);
             }
         }
         notices.into_iter().for_each(|notice| self.tell(notice));
-        let turns = u32::try_from(members.len() / MEMBERS_A_TURN + 1).unwrap_or(MAX_TURNS).min(MAX_TURNS);
-        Ok(Lack { missing, surplus, update, is_ours, turns })
+        for (user, _) in names {
+            self.published.remove(&user);
+        }
     }
 
     /// What the hub wants removed, and what waits for a commit; `None` if this device has to leave itself, which others

@@ -30,7 +30,6 @@ pub(crate) struct Device {
     pub(crate) limit: usize,
     notices: UnboundedReceiver<Notice>,
     since: Since,
-    transactions: u32,
 }
 
 impl Device {
@@ -43,7 +42,7 @@ impl Device {
         let (encryption, notices) =
             Encryption::with_store(server.clone(), user, device, store.clone(), pace).await.unwrap();
         let (list, told, since) = (RoomList::new(user), vec![], Since::default());
-        Self { server, encryption, store, list, told, limit: 100, notices, since, transactions: 0 }
+        Self { server, encryption, store, list, told, limit: 100, notices, since }
     }
 
     /// The program ends, and begins again with what its store has.
@@ -53,10 +52,6 @@ impl Device {
         // What still ran in the background does not reach the store of the next.
         let again = Self::with(&server.world, &server.user, &server.device, store.copy(), PACE).await;
         Self { limit, ..again }
-    }
-
-    pub(crate) fn user(&self) -> String {
-        self.server.user.clone()
     }
 
     pub(crate) async fn sync(&mut self) {
@@ -75,14 +70,12 @@ impl Device {
         self.encryption.create_room(&CreateRoom::default()).await.unwrap()
     }
 
-    pub(crate) async fn try_say(&mut self, room: &str, text: &str) -> Result<String, Error> {
-        self.transactions += 1;
+    pub(crate) async fn try_say(&self, room: &str, text: &str) -> Result<String, Error> {
         let content = Map::from_iter([("msgtype".to_owned(), json!("m.text")), ("body".to_owned(), json!(text))]);
-        let transaction = format!("{}{}", self.server.device, self.transactions);
-        self.encryption.send(room, "m.room.message", &content, &transaction).await
+        self.encryption.send(room, "m.room.message", &content, &axle_sdk::new_transaction_id()).await
     }
 
-    pub(crate) async fn say(&mut self, room: &str, text: &str) {
+    pub(crate) async fn say(&self, room: &str, text: &str) {
         self.try_say(room, text).await.unwrap();
     }
 

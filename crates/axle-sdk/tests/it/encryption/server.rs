@@ -83,6 +83,10 @@ impl Homeserver for Server {
         let mut world = self.world.lock();
         let name = (self.user.clone(), self.device.clone());
         let device = world.devices.entry(name).or_default();
+        if body.get("device_keys").is_some() {
+            // Packages of another credential are void.
+            (device.one_time, device.last_resort) = (Default::default(), None);
+        }
         let packages = |field: &str| -> Vec<(String, Value)> {
             body[field].as_object().into_iter().flatten().map(|(id, key)| (id.clone(), key.clone())).collect()
         };

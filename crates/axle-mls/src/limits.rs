@@ -42,6 +42,11 @@ pub const MAX_REPORT_BYTES: usize = 4 * 1024;
 pub const MAX_GROUP_INFO_BYTES: usize = 4 * 1024;
 /// Epochs before the current one whose messages a client can still decrypt, if they come late.
 pub const MAX_PAST_EPOCHS: usize = 2;
+/// Messages of one device in one epoch that a client has passed over, of which it keeps the keys, because they may come
+/// late: who reads the newest of a long absence first, and the rest afterwards.
+pub const MAX_SKIPPED_MESSAGES: u32 = 100;
+/// Messages of one device in one epoch that a client passes over at once.
+pub const MAX_FORWARD_MESSAGES: u32 = 10_000;
 /// Application messages are padded to a multiple of this, in bytes, so that their length tells less.
 pub const MESSAGE_PADDING_BYTES: usize = 64;
 /// A ratchet tree as a hub hands it out, in bytes: that of some 8,000 devices.

@@ -106,6 +106,7 @@ impl Member {
             .with_wire_format_policy(config.wire_format_policy())
             .padding_size(config.padding_size())
             .max_past_epochs(crate::limits::MAX_PAST_EPOCHS)
+            .sender_ratchet_configuration(*config.sender_ratchet_configuration())
             .use_ratchet_tree_extension(false)
             .build(&self.provider, &self.key, self.key.credential().with_key())
             .map_err(invalid)?;

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use axle_protocol::event::sha256;
 use axle_protocol::{EventId, RoomId};
 use openmls::group::{GroupId, MlsGroup, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY};
-use openmls::prelude::LeafNode;
+use openmls::prelude::{LeafNode, SenderRatchetConfiguration};
 use openmls_traits::storage::StorageProvider as _;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,10 @@ use crate::crypto::now;
 use crate::device::{DeviceInfo, DeviceKey};
 use crate::hub::{Report, Verdict};
 use crate::layering::Layering;
-use crate::limits::{KEPT_EPOCHS, MAX_KEY_PACKAGE_LIFETIME_SECONDS, MAX_PAST_EPOCHS, MESSAGE_PADDING_BYTES};
+use crate::limits::{
+    KEPT_EPOCHS, MAX_FORWARD_MESSAGES, MAX_KEY_PACKAGE_LIFETIME_SECONDS, MAX_PAST_EPOCHS, MAX_SKIPPED_MESSAGES,
+    MESSAGE_PADDING_BYTES,
+};
 use error::invalid;
 use provider::{Provider, Storage};
 
@@ -241,6 +244,7 @@ fn config() -> MlsGroupJoinConfig {
         .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
         .padding_size(MESSAGE_PADDING_BYTES)
         .max_past_epochs(MAX_PAST_EPOCHS)
+        .sender_ratchet_configuration(SenderRatchetConfiguration::new(MAX_SKIPPED_MESSAGES, MAX_FORWARD_MESSAGES))
         .use_ratchet_tree_extension(false)
         .build()
 }

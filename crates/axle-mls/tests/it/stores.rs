@@ -1,7 +1,7 @@
 //! A client's store: what it must not keep, what it must not show, and what it does when it fails.
 
 use axle_mls::Member;
-use axle_mls::limits::MAX_PAST_EPOCHS;
+use axle_mls::limits::{MAX_PAST_EPOCHS, MAX_SKIPPED_MESSAGES};
 use axle_mls::member::{Change, KeyValue, MemberError, MemoryStore, Sealed, StoreError};
 
 use crate::common::sim::{LAYERINGS, Sim};
@@ -36,6 +36,23 @@ fn keys_of_old_epochs_are_gone_from_the_store() {
             sim.update(epoch % 2).unwrap();
         }
         assert!(matches!(thief(&sim).decrypt(&id, &unread), Err(MemberError::CannotDecrypt(_))));
+    }
+}
+
+#[test]
+fn who_reads_the_newest_messages_first_can_read_the_rest_afterwards() {
+    for layering in LAYERINGS {
+        let mut sim = Sim::with(layering, &[ALICE, BOB]);
+        let id = sim.id.clone();
+        let count = MAX_SKIPPED_MESSAGES as usize + 3;
+        let messages: Vec<_> = (0..count).map(|n| sim.encrypt(0, &format!("message {n}"))).collect();
+        let mut read = |n: usize| sim.member(1).decrypt(&id, &messages[n]).map(|it| it.plaintext);
+        for n in [count - 1, count - 2, 50, 10, 49] {
+            assert_eq!(read(n), Ok(format!("message {n}").into_bytes()));
+            assert!(matches!(read(n), Err(MemberError::CannotDecrypt(_))));
+        }
+        // Passed over too long ago.
+        assert!(matches!(read(0), Err(MemberError::CannotDecrypt(_))));
     }
 }
 

@@ -12,13 +12,11 @@ mod provider;
 #[path = "../../../src/member/store.rs"]
 mod store;
 
-use axle_protocol::{KeyId, SigningKey};
 use openmls::framing::{ProcessedMessage, ProcessedMessageContent, PublicMessageIn};
 use openmls::group::{
-    GroupId, MlsGroup, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProposalStore, PublicGroup, StagedWelcome,
+    GroupId, MlsGroup, MlsGroupJoinConfig, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, PublicGroup, StagedWelcome,
 };
 use openmls::messages::Welcome;
-use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{KeyPackage, KeyPackageBundle, KeyPackageIn, ProtocolMessage, RatchetTreeIn};
 use openmls::schedule::PreSharedKeyId;
 use openmls_traits::storage::StorageProvider as _;
@@ -26,12 +24,15 @@ use openmls_traits::types::HpkePrivateKey;
 use serde_json::{Value, json};
 use tls_codec::Serialize as _;
 
-use crate::crypto::{Ed25519Signer, crypto};
-use crate::wire::{WireFormat, bare, bare_message, decode};
+use crate::crypto::crypto;
+use crate::wire::{WireFormat, bare, decode};
 use crate::{Outcome, Result, bytes, ensure, is_ours};
 use hub_storage::Storage as HubStorage;
 use provider::{Provider, Storage};
 use store::MemoryStore;
+
+/// Epochs whose resumption PSKs are kept. Rooms have no use for these, vectors do.
+const MAX_RESUMPTION_PSKS: usize = 16;
 
 /// The client of a vector, and the hub beside it.
 struct Follower {
@@ -65,7 +66,10 @@ impl Follower {
             let id = PreSharedKeyId::external(bytes(psk, "psk_id")?, Vec::new());
             id.store(&provider, &bytes(psk, "psk")?)?;
         }
-        let config = MlsGroupJoinConfig::builder().wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY).build();
+        let config = MlsGroupJoinConfig::builder()
+            .wire_format_policy(PURE_PLAINTEXT_WIRE_FORMAT_POLICY)
+            .number_of_resumption_psks(MAX_RESUMPTION_PSKS)
+            .build();
         let welcome = bytes(vector, "welcome")?;
         let welcome: Welcome = decode(bare(&welcome, WireFormat::Welcome)).ok_or("the Welcome is not read")?;
         let mut staged = StagedWelcome::build_from_welcome(&provider, &config, welcome)?.skip_lifetime_validation();
@@ -75,8 +79,9 @@ impl Follower {
         }
         let group = staged.build()?.into_group(&provider)?;
         provider.0.save()?;
-        let (hub, hub_storage) = hub_of(vector, &group)?;
-        Ok(Self { provider, group_id: group.group_id().clone(), hub, hub_storage })
+        let group_id = group.group_id().clone();
+        let hub = hub_of(&provider, &group_id)?;
+        Ok(Self { provider, group_id, hub, hub_storage: HubStorage::default() })
     }
 
     /// The group as the store has it.
@@ -115,6 +120,8 @@ impl Follower {
             }
             _ => return Err("not a commit to the hub".into()),
         }
+        self.hub =
+            PublicGroup::load(&self.hub_storage, &self.group_id)?.ok_or("the hub's group is not in its storage")?;
         Ok(self.provider.0.save()?)
     }
 
@@ -152,16 +159,8 @@ fn keep_key_package(vector: &Value, provider: &Provider) -> Result<()> {
     Ok(provider.0.write_key_package(&reference, &bundle)?)
 }
 
-/// A hub that begins where the client has joined.
-fn hub_of(vector: &Value, group: &MlsGroup) -> Result<(PublicGroup, HubStorage)> {
-    let seed: [u8; 32] = bytes(vector, "signature_priv")?.try_into().map_err(|_| "the seed has another length")?;
-    let key = SigningKey::from_seed(KeyId::parse("ed25519:1")?, &seed);
-    let group_info = group.export_group_info(crypto(), &Ed25519Signer(&key), false)?;
-    let group_info = bare_message(&group_info).ok_or("the GroupInfo is not written")?;
-    let group_info: VerifiableGroupInfo = decode(&group_info).ok_or("the GroupInfo is not read")?;
-    let tree = group.export_ratchet_tree().tls_serialize_detached()?;
-    let tree: RatchetTreeIn = decode(&tree).ok_or("the tree is not read")?;
-    let storage = HubStorage::default();
-    let (hub, _) = PublicGroup::from_external(crypto(), &storage, tree, group_info, ProposalStore::new())?;
-    Ok((hub, storage))
+/// A hub that begins where the client has joined. openmls would not let it begin with a GroupInfo: the lifetimes of the
+/// vectors' leaves are over.
+fn hub_of(provider: &Provider, group_id: &GroupId) -> Result<PublicGroup> {
+    Ok(PublicGroup::load(&provider.0, group_id)?.ok_or("the group is not in the store")?)
 }

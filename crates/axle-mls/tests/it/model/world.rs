@@ -231,6 +231,12 @@ impl World {
                 self.states[device].heard = self.messages.len();
                 return;
             }
+            if self.is_where_nobody_is(device) {
+                if self.is_wanted(device) {
+                    self.join_external(device);
+                }
+                return;
+            }
             let seen = self.sim.devices[device].seen;
             while self.messages.get(self.states[device].heard).is_some_and(|message| message.at <= seen) {
                 self.hear(device);
@@ -244,6 +250,14 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// Whether the commit that has led the device where it is was taken back: its own, after one that nobody can apply.
+    fn is_where_nobody_is(&mut self, device: usize) -> bool {
+        let id = self.sim.id.clone();
+        let Some(last) = self.sim.member(device).last_commit(&id).unwrap() else { return false };
+        let commit = self.sim.log.iter().position(|(event_id, _)| *event_id == last).unwrap();
+        self.epochs[commit].void
     }
 
     /// Joins by a Welcome that has come, if one is good.

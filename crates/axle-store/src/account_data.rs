@@ -80,4 +80,7 @@ pub trait UserData {
         after: i64,
         until: i64,
     ) -> Result<Vec<AccountData>, StoreError>;
+
+    /// Whether there are any with `stream > after`. Costs nothing where nothing of the user's changed lately.
+    async fn has_account_data_changes(&self, user_id: &UserId, after: i64) -> Result<bool, StoreError>;
 }

@@ -322,6 +322,9 @@ pub trait RoomLog {
     /// State changes with `after < stream <= until`, the last of each key.
     async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError>;
 
+    /// Whether there were any with `stream > after`. Costs nothing where that was not long ago.
+    async fn has_state_changes(&self, room_id: &RoomId, after: i64) -> Result<bool, StoreError>;
+
     /// The newest accepted events with a position and `after < stream <= until`. History that was fetched later
     /// (positions below zero) is no news and is left out.
     async fn sync_room(&self, room_id: &RoomId, after: i64, until: i64, limit: usize) -> Result<SyncRoom, StoreError>;

@@ -59,6 +59,9 @@ pub trait Receipts {
         limit: usize,
     ) -> Result<RoomReceipts, StoreError>;
 
+    /// Whether a room has receipts of anybody with `stream > after`. Costs nothing where that was not long ago.
+    async fn has_receipts(&self, room_id: &RoomId, after: i64) -> Result<bool, StoreError>;
+
     /// The rooms that a user is in with receipts that they may learn of and `after < stream <= until`.
     async fn rooms_with_receipts(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError>;
 }

@@ -52,6 +52,10 @@ impl UserData for MemoryStore {
         entries.sort_by_key(|entry| entry.stream);
         Ok(entries)
     }
+
+    async fn has_account_data_changes(&self, user_id: &UserId, after: i64) -> Result<bool, StoreError> {
+        Ok(!self.account_data_changes(user_id, after, i64::MAX).await?.is_empty())
+    }
 }
 
 impl Data {

@@ -135,6 +135,10 @@ impl RoomLog for MemoryStore {
         self.read_room(room_id, |room| room.state_changes(after, until))
     }
 
+    async fn has_state_changes(&self, room_id: &RoomId, after: i64) -> Result<bool, StoreError> {
+        Ok(!self.state_changes(room_id, after, i64::MAX).await?.is_empty())
+    }
+
     async fn sync_room(&self, room_id: &RoomId, after: i64, until: i64, limit: usize) -> Result<SyncRoom, StoreError> {
         let newest = |room: &Room| -> Vec<StoredEvent> {
             let walk = room.order.range(0..).rev().filter_map(|(position, _)| room.at(*position));

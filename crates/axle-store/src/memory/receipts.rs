@@ -32,6 +32,10 @@ impl Receipts for MemoryStore {
         Ok(RoomReceipts { own, others })
     }
 
+    async fn has_receipts(&self, room_id: &RoomId, after: i64) -> Result<bool, StoreError> {
+        Ok(self.lock().data.receipts_of(room_id).any(|receipt| receipt.stream > after))
+    }
+
     async fn rooms_with_receipts(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError> {
         let inner = self.lock();
         let key = ("m.room.member".to_owned(), user_id.to_string());

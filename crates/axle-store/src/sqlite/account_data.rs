@@ -67,6 +67,9 @@ impl UserData for SqliteStore {
         after: i64,
         until: i64,
     ) -> Result<Vec<AccountData>, StoreError> {
+        if self.inner.shared.lately.nothing_for(user_id, after) {
+            return Ok(Vec::new());
+        }
         let user_id = user_id.clone();
         self.read(move |conn| {
             let sql = format!(
@@ -74,6 +77,19 @@ impl UserData for SqliteStore {
                  WHERE user_id = ?1 AND stream > ?2 AND stream <= ?3 ORDER BY stream"
             );
             rows::all(&mut conn.prepare_cached(&sql)?, params![user_id.as_str(), after, until], read)
+        })
+        .await
+    }
+
+    async fn has_account_data_changes(&self, user_id: &UserId, after: i64) -> Result<bool, StoreError> {
+        if self.inner.shared.lately.nothing_for(user_id, after) {
+            return Ok(false);
+        }
+        let user_id = user_id.clone();
+        self.read(move |conn| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM account_data INDEXED BY account_data_in_stream
+                 WHERE user_id = ?1 AND stream > ?2)";
+            Ok(rows::integer(conn, sql, params![user_id.as_str(), after])? == Some(1))
         })
         .await
     }
@@ -108,6 +124,7 @@ fn put(
         .execute(params![user_id.as_str(), room, entry.event_type, entry.content, stream])?;
     // No event has this stream position; it must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
+    tx.effects.users.push((user_id.clone(), stream));
     Ok(PutAccountData::Stored(stream))
 }
 

@@ -50,6 +50,9 @@ impl DeviceKeys for SqliteStore {
     }
 
     async fn key_changes(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<UserId>, StoreError> {
+        if self.inner.shared.lately.no_key_changes(after) {
+            return Ok(Vec::new());
+        }
         let user_id = user_id.clone();
         self.read(move |conn| {
             let [before, end] = SHARE_A_ROOM;
@@ -232,6 +235,7 @@ fn mark(tx: &mut Tx<'_>, user_id: &str, reader: &str) -> Result<i64, StoreError>
         .execute(params![user_id, reader, stream])?;
     // The row is replaced one day; its stream position must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
+    tx.effects.keys = stream;
     Ok(stream)
 }
 

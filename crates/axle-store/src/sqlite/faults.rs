@@ -15,6 +15,9 @@ impl HubFaults for SqliteStore {
     }
 
     async fn faults(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<HubFault>, StoreError> {
+        if self.inner.shared.lately.no_faults(after) {
+            return Ok(Vec::new());
+        }
         let room_id = room_id.clone();
         self.read(move |conn| {
             let some = "WHERE r.room_id = ?1 AND f.stream > ?2 AND f.stream <= ?3";
@@ -57,6 +60,7 @@ fn put(tx: &mut Tx<'_>, fault: &HubFault) -> Result<(), StoreError> {
     // It is news of the room.
     tx.conn.prepare_cached("UPDATE room SET newest_stream = ?2 WHERE id = ?1")?.execute([room.id, stream])?;
     tx.effects.rooms.push((room.id, stream));
+    tx.effects.faults = stream;
     // The row may be gone one day; its stream position must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
     Ok(())

@@ -9,6 +9,7 @@ use axle_protocol::{EventId, RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::event_index::{View, find, find_lpdu};
+use super::lately::Lately;
 use super::rows::{self, EVENT_COLUMNS, Room, RoomRow, all, one};
 use super::snapshot::Snapshot;
 use super::{SqliteStore, append, out_of_room, state, user_rooms};
@@ -16,22 +17,6 @@ use crate::{
     Append, Appended, Direction, EventStatus, OutOfRoom, RoomHead, RoomLog, RoomSnapshot, StateBefore, StateEntry,
     StoreError, StoredEvent, SyncRoom, UserRoom,
 };
-
-impl SqliteStore {
-    /// Reads from a room; the default value if it is not known.
-    pub(super) async fn read_room<T, F>(&self, room_id: &RoomId, work: F) -> Result<T, StoreError>
-    where
-        T: Default + Send + 'static,
-        F: FnOnce(&Connection, &RoomId, &Room) -> Result<T, StoreError> + Send + 'static,
-    {
-        let room_id = room_id.clone();
-        self.read(move |conn| match rows::room(conn, &room_id)? {
-            Some(room) => work(conn, &room_id, &room),
-            None => Ok(T::default()),
-        })
-        .await
-    }
-}
 
 #[async_trait]
 impl RoomLog for SqliteStore {
@@ -166,7 +151,20 @@ impl RoomLog for SqliteStore {
     }
 
     async fn state_changes(&self, room_id: &RoomId, after: i64, until: i64) -> Result<Vec<StoredEvent>, StoreError> {
-        self.read_room(room_id, move |conn, room_id, room| state::changes(conn, room_id, room, after, until)).await
+        let nothing = |lately: &Lately, room| lately.no_state_changes(room, after);
+        self.read_room_unless(nothing, room_id, move |conn, room_id, room| {
+            state::changes(conn, room_id, room, after, until)
+        })
+        .await
+    }
+
+    async fn has_state_changes(&self, room_id: &RoomId, after: i64) -> Result<bool, StoreError> {
+        let nothing = |lately: &Lately, room| lately.no_state_changes(room, after);
+        self.read_room_unless(nothing, room_id, move |conn, _, room| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM state_change WHERE room = ?1 AND stream > ?2)";
+            Ok(rows::integer(conn, sql, [room.id, after])? == Some(1))
+        })
+        .await
     }
 
     async fn sync_room(&self, room_id: &RoomId, after: i64, until: i64, limit: usize) -> Result<SyncRoom, StoreError> {
@@ -193,7 +191,7 @@ impl RoomLog for SqliteStore {
 
     async fn user_rooms_changed(&self, user_id: &UserId, after: i64) -> Result<Vec<UserRoom>, StoreError> {
         let user_id = user_id.clone();
-        let recent = self.inner.shared.recent().after(after, user_rooms::FEW_ROOMS);
+        let recent = self.inner.shared.lately.rooms_after(after, user_rooms::FEW_ROOMS);
         self.read(move |conn| user_rooms::changed(conn, &user_id, after, recent)).await
     }
 

@@ -23,6 +23,8 @@ mod fresh;
 mod groups;
 mod key_backups;
 mod keys;
+mod known_rooms;
+mod lately;
 mod later;
 mod log;
 mod login_tokens;
@@ -60,6 +62,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axle_protocol::RoomId;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
@@ -67,9 +70,11 @@ use crate::StoreError;
 use destinations::Destinations;
 use event_index::{EventIndex, View};
 use fresh::Fresh;
+use known_rooms::KnownRooms;
+use lately::Lately;
 use later::{Later, Responses};
 use readers::Readers;
-use recent::Recent;
+use rows::Room;
 use sessions::Sessions;
 use snapshot::Snapshot;
 use writer::{Tx, Writer};
@@ -145,9 +150,8 @@ struct Shared {
     destinations: Mutex<Destinations>,
     events: EventIndex,
     fresh: Mutex<Fresh>,
-    /// Where something happened in a room, and where somebody read.
-    recent: Mutex<Recent>,
-    recent_receipts: Mutex<Recent>,
+    lately: Lately,
+    rooms: KnownRooms,
     later: Mutex<LaterState>,
     sessions: Sessions,
 }
@@ -177,15 +181,14 @@ impl SqliteStore {
         }
         let stream = append::last_stream(&conn)?;
         let destinations = Destinations::load(&conn, stream)?;
-        let recent = || Mutex::new(if options.read_only { Recent::blind() } else { Recent::from(stream) });
         let shared = Arc::new(Shared {
             stream: AtomicI64::new(stream),
             write_failed: AtomicBool::new(false),
             destinations: Mutex::new(destinations),
             events: EventIndex::default(),
             fresh: Mutex::default(),
-            recent: recent(),
-            recent_receipts: recent(),
+            lately: if options.read_only { Lately::blind() } else { Lately::from(stream) },
+            rooms: KnownRooms::default(),
             later: Mutex::default(),
             sessions: Sessions::default(),
         });
@@ -219,6 +222,38 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         self.inner.readers.read(work).await
+    }
+
+    /// Reads from a room; the default value if it is not known.
+    async fn read_room<T, F>(&self, room_id: &RoomId, work: F) -> Result<T, StoreError>
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&Connection, &RoomId, &Room) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (room_id, shared) = (room_id.clone(), self.inner.shared.clone());
+        self.read(move |conn| match shared.rooms.find(conn, &room_id)? {
+            Some(room) => work(conn, &room_id, &room),
+            None => Ok(T::default()),
+        })
+        .await
+    }
+
+    /// Reads from a room, unless it is known without a look that there is nothing: the default value then.
+    async fn read_room_unless<T, F>(
+        &self,
+        nothing: impl FnOnce(&Lately, i64) -> bool,
+        room_id: &RoomId,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Default + Send + 'static,
+        F: FnOnce(&Connection, &RoomId, &Room) -> Result<T, StoreError> + Send + 'static,
+    {
+        let shared = &self.inner.shared;
+        if shared.rooms.get(room_id).is_some_and(|room| nothing(&shared.lately, room.id)) {
+            return Ok(T::default());
+        }
+        self.read_room(room_id, work).await
     }
 
     /// Reads from what can find events by their ids.
@@ -259,14 +294,6 @@ impl Shared {
 
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recent(&self) -> MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recent_receipts(&self) -> MutexGuard<'_, Recent> {
-        self.recent_receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn later_state(&self) -> MutexGuard<'_, LaterState> {

@@ -5,6 +5,7 @@ use axle_protocol::{RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
 use super::error::damaged;
+use super::lately::Lately;
 use super::user_rooms::FEW_ROOMS;
 use super::writer::Tx;
 use super::{SqliteStore, rows};
@@ -30,14 +31,16 @@ impl Receipts for SqliteStore {
         until: i64,
         limit: usize,
     ) -> Result<RoomReceipts, StoreError> {
-        let (room_id, reader) = (room_id.clone(), reader.clone());
+        let (reader, shared) = (reader.clone(), self.inner.shared.clone());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.read(move |conn| {
-            let Some(room) = rows::room(conn, &room_id)? else { return Ok(RoomReceipts::default()) };
+        self.read_room(room_id, move |conn, _, room| {
             let sql = format!(
                 "SELECT {COLUMNS} FROM receipt WHERE room = ?1 AND user_id = ?2 AND +stream <= ?3 ORDER BY +stream"
             );
             let own = rows::all(&mut conn.prepare_cached(&sql)?, params![room.id, reader.as_str(), until], read)?;
+            if limit == 0 || shared.lately.no_receipts(room.id, after) {
+                return Ok(RoomReceipts { own, others: Vec::new() });
+            }
             let sql = format!(
                 "SELECT {COLUMNS} FROM receipt INDEXED BY receipt_by_room
                  WHERE room = ?1 AND stream > ?2 AND stream <= ?3 AND type = 0 AND user_id <> ?4
@@ -51,9 +54,19 @@ impl Receipts for SqliteStore {
         .await
     }
 
+    async fn has_receipts(&self, room_id: &RoomId, after: i64) -> Result<bool, StoreError> {
+        let nothing = |lately: &Lately, room| lately.no_receipts(room, after);
+        self.read_room_unless(nothing, room_id, move |conn, _, room| {
+            let sql =
+                "SELECT EXISTS (SELECT 1 FROM receipt INDEXED BY receipt_by_room WHERE room = ?1 AND stream > ?2)";
+            Ok(rows::integer(conn, sql, [room.id, after])? == Some(1))
+        })
+        .await
+    }
+
     async fn rooms_with_receipts(&self, user_id: &UserId, after: i64, until: i64) -> Result<Vec<RoomId>, StoreError> {
         let user_id = user_id.clone();
-        let recent = self.inner.shared.recent_receipts().after(after, FEW_ROOMS);
+        let recent = self.inner.shared.lately.rooms_with_receipts_after(after, FEW_ROOMS);
         self.read(move |conn| rooms_with(conn, &user_id, after, until, recent)).await
     }
 }

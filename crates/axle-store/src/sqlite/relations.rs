@@ -77,21 +77,16 @@ impl Relations for SqliteStore {
         reader: &UserId,
         before: i64,
     ) -> Result<Vec<(EventId, Aggregation)>, StoreError> {
-        let (room_id, targets, reader) = (room_id.clone(), targets.to_vec(), reader.clone());
-        self.read(move |conn| {
-            let Some(room) = rows::room(conn, &room_id)? else { return Ok(Vec::new()) };
-            Aggregating { conn, room_id: &room_id, room: &room, before }.all(&targets, &reader)
+        let (targets, reader) = (targets.to_vec(), reader.clone());
+        self.read_room(room_id, move |conn, room_id, room| {
+            Aggregating { conn, room_id, room, before }.all(&targets, &reader)
         })
         .await
     }
 
     async fn relations(&self, room_id: &RoomId, query: &RelationQuery) -> Result<Vec<StoredEvent>, StoreError> {
-        let (room_id, query) = (room_id.clone(), query.clone());
-        self.read(move |conn| match rows::room(conn, &room_id)? {
-            Some(room) => relations(conn, &room_id, &room, &query),
-            None => Ok(Vec::new()),
-        })
-        .await
+        let query = query.clone();
+        self.read_room(room_id, move |conn, room_id, room| relations(conn, room_id, room, &query)).await
     }
 
     async fn threads(
@@ -101,9 +96,8 @@ impl Relations for SqliteStore {
         before: i64,
         limit: usize,
     ) -> Result<Vec<ThreadPlace>, StoreError> {
-        let (room_id, reader) = (room_id.clone(), reader.clone());
-        self.read(move |conn| {
-            let Some(room) = rows::room(conn, &room_id)? else { return Ok(Vec::new()) };
+        let reader = reader.clone();
+        self.read_room(room_id, move |conn, _, room| {
             let mut find = conn.prepare_cached(
                 "SELECT t.root, t.latest, EXISTS
                      (SELECT 1 FROM relation r INDEXED BY relation_by_kind

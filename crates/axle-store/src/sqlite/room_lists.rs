@@ -16,7 +16,7 @@ use crate::{DescribedUserRoom, RoomLists, StatePattern, StoreError, StoredEvent,
 impl RoomLists for SqliteStore {
     async fn described_user_rooms(&self, user_id: &UserId, after: i64) -> Result<Vec<DescribedUserRoom>, StoreError> {
         let user_id = user_id.clone();
-        let recent = self.inner.shared.recent().after(after, user_rooms::FEW_ROOMS);
+        let recent = self.inner.shared.lately.rooms_after(after, user_rooms::FEW_ROOMS);
         self.read(move |conn| {
             let rooms = user_rooms::changed(conn, &user_id, after, recent)?;
             rooms.into_iter().map(|room| describe(conn, &user_id, room)).collect()
@@ -29,12 +29,10 @@ impl RoomLists for SqliteStore {
         room_id: &RoomId,
         patterns: Vec<StatePattern>,
     ) -> Result<Vec<StoredEvent>, StoreError> {
-        let room_id = room_id.clone();
-        self.read(move |conn| {
-            let Some(room) = rows::room(conn, &room_id)? else { return Ok(Vec::new()) };
+        self.read_room(room_id, move |conn, room_id, room| {
             let mut found = Vec::new();
             for pattern in &patterns {
-                found.extend(matching(conn, &room_id, &room, pattern)?);
+                found.extend(matching(conn, room_id, room, pattern)?);
             }
             let mut seen = HashSet::new();
             found.retain(|event: &StoredEvent| seen.insert(event.event_id.clone()));

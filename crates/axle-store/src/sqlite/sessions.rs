@@ -23,7 +23,10 @@ struct Kept {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(Mutex::new(Kept { devices: LruCache::new(MAX_KEPT), changes: 0 }))
+        // Grows with what is in it.
+        let mut devices = LruCache::unbounded();
+        devices.resize(MAX_KEPT);
+        Self(Mutex::new(Kept { devices, changes: 0 }))
     }
 }
 

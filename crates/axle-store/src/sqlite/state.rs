@@ -39,6 +39,7 @@ pub(super) fn record(
             directory::member_changes(tx.conn, room.id, state_key, event.membership)?;
         }
         set_current(tx.conn, room.id, event, event_stream, state_key)?;
+        tx.effects.state.push((room.id, stream));
         let parent = room.state_id;
         room.state_id =
             Some(insert_change(tx.conn, room.id, (event, event_stream), state_key, place, Some((parent, stream)))?);

@@ -47,6 +47,9 @@ impl ToDeviceQueues for SqliteStore {
         until: i64,
         limit: usize,
     ) -> Result<Vec<ToDevice>, StoreError> {
+        if self.inner.shared.lately.nothing_for(user_id, after) {
+            return Ok(Vec::new());
+        }
         let (user_id, device_id) = (user_id.clone(), device_id.to_owned());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.read(move |conn| {
@@ -116,5 +119,6 @@ fn queue(tx: &mut Tx<'_>, message: &NewToDevice, most: usize) -> Result<(), Stor
         .execute(params![message.user_id.as_str(), message.device_id, stream, message.json, most])?;
     // The row is removed soon; its stream position must not be given out a second time.
     tx.conn.prepare_cached("UPDATE stream_floor SET stream = ?1")?.execute([stream])?;
+    tx.effects.users.push((message.user_id.clone(), stream));
     Ok(())
 }

@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::event_index::{EventIndex, Merged, Merger, View, id_key, lpdu_key};
 use super::later::Later;
-use super::recent::Recent;
 use crate::{NewEvent, PendingEvent, StoreError};
 
 /// At most so many writes share a transaction.
@@ -51,6 +50,13 @@ pub(super) struct Effects {
     /// Rooms in which something happened, and in which somebody read: room, stream position.
     pub(super) rooms: Vec<(i64, i64)>,
     pub(super) receipts: Vec<(i64, i64)>,
+    /// Rooms whose current state changed, likewise.
+    pub(super) state: Vec<(i64, i64)>,
+    /// Users whose account data changed, or who were sent a message: user, stream position.
+    pub(super) users: Vec<(UserId, i64)>,
+    /// The last stream position at which anybody's keys changed, and at which a hub did something wrong.
+    pub(super) keys: i64,
+    pub(super) faults: i64,
     /// Users whose devices changed, or what administrators have done to them.
     pub(super) device_users: Vec<UserId>,
     /// Rooms whose events somebody gets no longer.
@@ -319,10 +325,7 @@ impl Worker {
             fresh.add(effects.fresh.drain(..));
             effects.stopped.iter().for_each(|room_id| fresh.forget(room_id));
         }
-        let add =
-            |recent: &mut Recent, rooms: &[(i64, i64)]| rooms.iter().for_each(|(room, at)| recent.add(*room, *at));
-        add(&mut self.shared.recent(), &effects.rooms);
-        add(&mut self.shared.recent_receipts(), &effects.receipts);
+        self.shared.lately.add(&effects);
         self.shared.sessions.changed(&effects.device_users);
         self.shared.destinations().committed(&effects);
         self.shared.stream.store(effects.stream, Ordering::Release);

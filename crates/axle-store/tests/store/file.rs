@@ -9,8 +9,8 @@ use axle_protocol::{EventId, RoomId, RoomVersion};
 use axle_store::sqlite::{Options, SqliteStore};
 use axle_store::{
     AccountData, Append, ClientTxnKey, ClientTxnState, Direction, EventStatus, Expected, InboundResponse,
-    MAX_ACCOUNT_DATA_PER_USER, NewEvent, Operator as _, OutOfRoom, PendingLpdu, PutAccountData, RelationQuery, Store,
-    StoreError, ThreadPlace,
+    MAX_ACCOUNT_DATA_PER_USER, NewEvent, Operator as _, OutOfRoom, PendingLpdu, PutAccountData, Receipt, ReceiptType,
+    RelationQuery, Store, StoreError, ThreadPlace,
 };
 use rusqlite::Connection;
 
@@ -83,6 +83,38 @@ async fn pending(store: &Arc<dyn Store>, name: &str) -> Vec<String> {
 
 fn txn_key() -> ClientTxnKey {
     ClientTxnKey { user_id: user("alice"), device_id: "D".into(), scope: "s".into(), txn_id: "1".into() }
+}
+
+/// What happened before a start is not in memory: it is looked up.
+#[tokio::test]
+async fn what_changed_before_a_start_is_found_after_it() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = fill(&store).await;
+    let (alice, before) = (user("alice"), store.max_stream().await.unwrap());
+    let receipt = Receipt {
+        user_id: alice.clone(),
+        receipt_type: ReceiptType::Read,
+        thread: None,
+        event_id: id("a"),
+        position: 3,
+        ts: 7,
+        stream: 0,
+    };
+    store.put_receipt(&room_id, receipt).await.unwrap();
+    let entry = AccountData { room_id: None, event_type: "a".into(), content: "{}".into(), stream: 0 };
+    store.put_account_data(&alice, entry, Expected::Anything).await.unwrap();
+    put(&store, &room_id, vec![state("name", 7, "m.room.name", "")]).await;
+    let last = store.max_stream().await.unwrap();
+    store.close().await;
+    let store = folder.open();
+    for (after, some) in [(before, true), (last, false)] {
+        assert_eq!(store.has_receipts(&room_id, after).await.unwrap(), some);
+        assert_eq!(store.has_state_changes(&room_id, after).await.unwrap(), some);
+        assert_eq!(store.state_changes(&room_id, after, i64::MAX).await.unwrap().len(), usize::from(some));
+        assert_eq!(store.has_account_data_changes(&alice, after).await.unwrap(), some);
+        assert_eq!(store.account_data_changes(&alice, after, i64::MAX).await.unwrap().len(), usize::from(some));
+    }
 }
 
 #[tokio::test]

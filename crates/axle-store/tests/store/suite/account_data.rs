@@ -55,6 +55,9 @@ pub(crate) async fn changes(store: Arc<dyn Store>) {
     assert_eq!(told(start, d).await, [("b".into(), b), ("d".into(), d)]);
     assert_eq!(told(-1, b).await, [("a".into(), start), ("b".into(), b)]);
     assert!(told(d, i64::MAX).await.is_empty());
+    let some = async |who: &str, after| store.has_account_data_changes(&user(who), after).await.unwrap();
+    assert!(some("alice", start).await && some("alice", d - 1).await && some("bob", b).await);
+    assert!(!some("alice", d).await && !some("bob", d).await && !some("carol", -1).await);
     let again = put(&store, "alice", entry(None, "a", r#"{"new":true}"#)).await;
     assert_eq!(told(-1, i64::MAX).await, [("b".into(), b), ("d".into(), d), ("a".into(), again)]);
     let entries = store.account_data_changes(&user("alice"), d, again).await.unwrap();

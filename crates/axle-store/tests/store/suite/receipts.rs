@@ -72,6 +72,9 @@ pub(crate) async fn who_learns_what(store: Arc<dyn Store>) {
     let bob = told(&store, &one, "bob", carol, start).await;
     assert_eq!((streams(bob.own), streams(bob.others)), (vec![start], vec![]));
     assert_eq!(streams(told(&store, &one, "alice", start, carol).await.others), [carol]);
+    let some = async |room_id: &RoomId, after| store.has_receipts(room_id, after).await.unwrap();
+    assert!(some(&one, 0).await && some(&one, carol).await && some(&two, 0).await);
+    assert!(!some(&one, dave).await && !some(&two, start).await && !some(&room("nowhere"), 0).await);
     let newest = store.receipts(&one, &user("alice"), 0, i64::MAX, 2).await.unwrap();
     assert_eq!(streams(newest.others), [carol, dave]);
     assert_eq!(told(&store, &room("nowhere"), "alice", 0, i64::MAX).await, RoomReceipts::default());

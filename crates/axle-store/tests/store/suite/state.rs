@@ -134,6 +134,13 @@ pub(crate) async fn state_changes(store: Arc<dyn Store>) {
     assert_eq!(changes(since, i64::MAX).await, ["t3", "name"]);
     assert_eq!(changes(middle, i64::MAX).await, ["t3", "name"]);
     assert!(changes(i64::MAX - 1, i64::MAX).await.is_empty());
+    let some = async |after| store.has_state_changes(&room_id, after).await.unwrap();
+    let last = store.max_stream().await.unwrap();
+    put(&store, &room_id, vec![message("b", 7)]).await;
+    put(&store, &make_room(&store, "two").await, vec![topic("other", 2)]).await;
+    assert!(some(since).await && some(middle).await && !some(last).await);
+    assert!(changes(last, i64::MAX).await.is_empty());
+    assert!(!store.has_state_changes(&room("nowhere"), 0).await.unwrap());
 }
 
 pub(crate) async fn same_state_again_changes_nothing(store: Arc<dyn Store>) {
@@ -141,6 +148,7 @@ pub(crate) async fn same_state_again_changes_nothing(store: Arc<dyn Store>) {
     put(&store, &room_id, vec![topic("t1", 2)]).await;
     let since = store.max_stream().await.unwrap();
     put(&store, &room_id, vec![topic("t1", 2)]).await;
+    assert!(!store.has_state_changes(&room_id, since).await.unwrap());
     assert!(store.state_changes(&room_id, since, i64::MAX).await.unwrap().is_empty());
     assert_eq!(topic_before(&store, &room_id, 9).await.as_deref(), Some("t1"));
 }

@@ -16,8 +16,8 @@ const HEAD: &str = "\
    tables written `name=value,name=value`,
 3. a TOML file, named with `--config FILE` or `AXLE_CONFIG`.
 
-An unknown key in the file is an error, as is a value that an option cannot have: the message names the file, the line and
-what to write instead.
+An unknown key in the file is an error, as is a value that an option cannot have: the message names the file, the line
+and what to write instead.
 
 A server that others reach, behind nothing:
 
@@ -44,6 +44,9 @@ mode = \"token\"
 
 ";
 
+/// The longest lines of text, in characters.
+const WIDTH: usize = 120;
+
 /// What `docs/configuration.md` holds.
 pub fn reference() -> String {
     let defaults = serde_json::to_value(Config::default()).unwrap_or_default();
@@ -65,11 +68,28 @@ pub fn reference() -> String {
             option.kind.describe(),
             option.variable()
         );
-        let _ = writeln!(text, "{}\n", option.text);
+        let _ = writeln!(text, "{}\n", wrapped(option.text));
         let _ = writeln!(text, "```toml\n{name} = {}\n```\n", option.example);
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
+    text
+}
+
+/// A paragraph in lines of [`WIDTH`] characters at most, as far as its words allow.
+fn wrapped(paragraph: &str) -> String {
+    let mut text = String::with_capacity(paragraph.len());
+    let mut width = 0;
+    for word in paragraph.split_whitespace() {
+        let length = word.chars().count();
+        if width > 0 {
+            let fits = width + 1 + length <= WIDTH;
+            text.push(if fits { ' ' } else { '\n' });
+            width = if fits { width + 1 } else { 0 };
+        }
+        text.push_str(word);
+        width += length;
+    }
     text
 }
 

@@ -18,7 +18,11 @@ macro_rules! metadata_like {
 
 /// Makes a type that is deserialised from a JSON body a request on the method and paths of one of ruma's.
 macro_rules! json_request {
-    ($request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty) => {
+    // `path`: the field that gets the first placeholder of the path.
+    (
+        $request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty
+        $(, path: $field:ident)?
+    ) => {
         $crate::json_request::metadata_like!($request, $ruma, $authentication);
 
         impl ruma::api::IncomingRequest for $request {
@@ -29,26 +33,11 @@ macro_rules! json_request {
                 request: http::Request<&[u8]>,
                 _path_args: &[&str],
             ) -> Result<Self, ruma::api::error::DeserializationError> {
-                Ok(serde_json::from_slice(request.body())?)
-            }
-        }
-    };
-    // `path`: the field that gets the first placeholder of the path.
-    (
-        $request:ty, like $ruma:ty, authentication: $authentication:ty, response: $response:ty, path: $field:ident
-    ) => {
-        $crate::json_request::metadata_like!($request, $ruma, $authentication);
-
-        impl ruma::api::IncomingRequest for $request {
-            type EndpointError = ruma::api::error::Error;
-            type OutgoingResponse = $response;
-
-            fn try_from_http_request_inner(
-                request: http::Request<&[u8]>,
-                path_args: &[&str],
-            ) -> Result<Self, ruma::api::error::DeserializationError> {
-                let mut parsed: Self = serde_json::from_slice(request.body())?;
-                parsed.$field = path_args.first().copied().unwrap_or_default().to_owned();
+                let parsed: Self = serde_json::from_slice(request.body())?;
+                $(let parsed = Self {
+                    $field: _path_args.first().copied().unwrap_or_default().to_owned(),
+                    ..parsed
+                };)?
                 Ok(parsed)
             }
         }

@@ -76,13 +76,11 @@ pub(crate) async fn render<T>(
     };
     let now = now_ms();
     let render = |seen: Seen<'_>| {
-        let event = seen.event;
+        let event_id = &seen.event.event_id;
         let unsigned = Unsigned {
-            age: Some(now.saturating_sub(seen.source.origin_server_ts)),
-            prev_content: previous.get(&event.event_id).map(|json| &**json),
-            transaction_id: txn_ids.get(&event.event_id).map(String::as_str),
-            redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
-            relations: bundles.get(&event.event_id),
+            transaction_id: txn_ids.get(event_id).map(String::as_str),
+            relations: bundles.get(event_id),
+            ..seen.unsigned(now, &previous, &redactions)
         };
         Ok(Raw::from_json(seen.render(view.format, &unsigned)?))
     };
@@ -96,13 +94,7 @@ pub(crate) async fn for_service(api: &Api, events: &[StoredEvent]) -> ApiResult<
     let previous = previous_contents(api, &seen).await?;
     let now = now_ms();
     let render = |seen: Seen<'_>| {
-        let event = seen.event;
-        let unsigned = Unsigned {
-            age: Some(now.saturating_sub(seen.source.origin_server_ts)),
-            prev_content: previous.get(&event.event_id).map(|json| &**json),
-            redacted_because: event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
-            ..Unsigned::default()
-        };
+        let unsigned = seen.unsigned(now, &previous, &redactions);
         seen.render(Format::Full, &unsigned)
     };
     seen.into_iter().map(render).collect()
@@ -239,6 +231,21 @@ struct Seen<'a> {
 impl<'a> Seen<'a> {
     fn all(events: &'a [StoredEvent]) -> ApiResult<Vec<Self>> {
         events.iter().map(|event| Ok(Self { event, source: parse(&event.json)? })).collect()
+    }
+
+    /// What is the same for everybody: its age, what it replaced, what redacted it.
+    fn unsigned<'b>(
+        &self,
+        now: i64,
+        previous: &'b HashMap<EventId, Box<RawValue>>,
+        redactions: &'b HashMap<EventId, Box<RawValue>>,
+    ) -> Unsigned<'b> {
+        Unsigned {
+            age: Some(now.saturating_sub(self.source.origin_server_ts)),
+            prev_content: previous.get(&self.event.event_id).map(|json| &**json),
+            redacted_because: self.event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
+            ..Unsigned::default()
+        }
     }
 
     fn render(self, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_protocol::{MatrixError, RoomId};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 use super::ApplicationService;
 use super::encryption::{Encryption, Found, Place};
@@ -119,22 +119,9 @@ pub(super) async fn add_typing(
     since: i64,
     transaction: &mut Transaction,
 ) -> ApiResult<()> {
-    #[derive(Serialize)]
-    struct Event<'a> {
-        #[serde(rename = "type")]
-        event_type: &'static str,
-        room_id: &'a RoomId,
-        content: Content,
-    }
-    #[derive(Serialize)]
-    struct Content {
-        user_ids: Vec<UserId>,
-    }
     for room_id in api.typing.changed(since).into_iter().take(MAX_TYPING_ROOMS) {
         if interests.concerns_room(api, service, &room_id).await? {
-            let content = Content { user_ids: api.typing.in_room(&room_id) };
-            let event = Event { event_type: typing::EVENT_TYPE, room_id: &room_id, content };
-            transaction.ephemeral.push(to_raw_value(&event).map_err(unwritable)?);
+            transaction.ephemeral.push(typing::of_room(api, &room_id)?);
         }
     }
     Ok(())

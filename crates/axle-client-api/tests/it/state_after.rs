@@ -122,7 +122,10 @@ async fn clients_that_know_it_by_its_older_name_are_told_by_that() {
     alice.set_state(&room, "m.room.topic", json!({"topic": "tea"})).await;
     let news = alice.sync(&format!("{}&{query}", next(&first))).await;
     let told = of(&news, "join", &room);
-    assert_eq!((types(&told[name]["events"]), types(&told["timeline"]["events"])), (vec!["m.room.topic"], vec!["m.room.topic"]));
+    assert_eq!(
+        (types(&told[name]["events"]), types(&told["timeline"]["events"])),
+        (vec!["m.room.topic"], vec!["m.room.topic"])
+    );
     // Who knows both names is told by the one of the specification.
     let both = alice.sync(&format!("{}&{query}&{AFTER}", next(&first))).await;
     let told = of(&both, "join", &room);

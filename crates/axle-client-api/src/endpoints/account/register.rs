@@ -13,6 +13,7 @@ use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::{ApiError, ApiResult};
 use crate::fallback::MAX_SESSION_BYTES;
+use crate::ids;
 use crate::limiter::address_key;
 use crate::password::check_password;
 use crate::session::{self, Login, random_token};
@@ -70,7 +71,12 @@ async fn create(
         Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
         Err(error) => return Err(error.into()),
     }
-    let mut response = Response::new(crate::ids::ruma_user(&user_id)?);
+    answer(api, caller, &user_id, request).await
+}
+
+/// Tells that an account was made, and logs its user in, if that is wanted.
+pub(super) async fn answer(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
+    let mut response = Response::new(ids::ruma_user(user_id)?);
     if !request.inhibit_login {
         let login = Login {
             device_id: request.device_id,
@@ -78,7 +84,7 @@ async fn create(
             refresh: request.refresh_token,
             address: caller.address,
         };
-        let new = session::start(api, &user_id, login).await?;
+        let new = session::start(api, user_id, login).await?;
         response.access_token = Some(new.tokens.access_token);
         response.device_id = Some(new.device_id);
         (response.refresh_token, response.expires_in) = (new.tokens.refresh_token, new.tokens.expires_in);

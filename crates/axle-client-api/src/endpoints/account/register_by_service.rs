@@ -4,12 +4,12 @@ use axle_protocol::MatrixError;
 use axle_store::StoreError;
 use ruma::api::client::account::register::v3::{Request, Response};
 
+use super::register::answer;
 use crate::accounts::{in_use, wanted_user};
 use crate::appservice::{exclusive, new_user};
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
-use crate::ids;
-use crate::session::{self, Login};
+use crate::session;
 use crate::state::Api;
 
 /// Makes an account without a password, whoever else may register. 400 `M_EXCLUSIVE` for a name that is none of the
@@ -18,7 +18,7 @@ pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
     let service = caller.service.and_then(|index| api.config.services.get(index));
     let service =
         service.ok_or_else(|| MatrixError::missing_token("Only an application service registers like this."))?;
-    let name = request.username.ok_or_else(|| MatrixError::missing_param("There is no user name."))?;
+    let name = request.username.clone().ok_or_else(|| MatrixError::missing_param("There is no user name."))?;
     let user_id = wanted_user(&api.config.server_name, &name)?;
     session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
     if !service.has_user(user_id.as_str()) {
@@ -30,18 +30,5 @@ pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
         Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
         Err(error) => return Err(error.into()),
     }
-    let mut response = Response::new(ids::ruma_user(&user_id)?);
-    if !request.inhibit_login {
-        let login = Login {
-            device_id: request.device_id,
-            name: request.initial_device_display_name,
-            refresh: request.refresh_token,
-            address: caller.address,
-        };
-        let new = session::start(&api, &user_id, login).await?;
-        response.access_token = Some(new.tokens.access_token);
-        response.device_id = Some(new.device_id);
-        (response.refresh_token, response.expires_in) = (new.tokens.refresh_token, new.tokens.expires_in);
-    }
-    Ok(response)
+    answer(&api, caller, &user_id, request).await
 }

@@ -2,9 +2,9 @@
 
 use axle_protocol::MatrixError;
 use axle_protocol::limits::MAX_ID_BYTES;
+use ruma::api::IncomingRequest;
 use ruma::api::client::push::set_pushrule::v3::{Request, Response};
 use ruma::api::error::DeserializationError;
-use ruma::api::IncomingRequest;
 use ruma::push::{InsertPushRuleError, NewPushRule, PushCondition, Ruleset};
 use serde_json::{Map, Value};
 

@@ -2,11 +2,11 @@
 
 use axle_protocol::MatrixError;
 use axle_store::SearchKey;
+use ruma::api::IncomingRequest;
 use ruma::api::client::search::search_events::v3::{
     Criteria, GroupingKey, OrderBy, Request as RumaRequest, Response as RumaResponse, SearchKeys,
 };
 use ruma::api::error::DeserializationError;
-use ruma::api::IncomingRequest;
 use serde_json::Value;
 
 use crate::error::ApiResult;

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use axle_protocol::{EventId, MatrixError, RoomId, UserId};
+use axle_protocol::{EventId, RoomId, UserId};
 use axle_store::{Receipt, ReceiptType};
 use ruma::events::AnySyncEphemeralRoomEvent;
 use ruma::serde::Raw;
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
-use crate::error::{ApiError, ApiResult};
+use super::fleeting_event;
+use crate::error::ApiResult;
 use crate::state::Api;
 use crate::token::BEFORE_EVERYTHING;
 
@@ -62,8 +63,6 @@ impl Changes {
         self.new.retain(|receipt| self.own.contains(receipt) || events.contains(&receipt.event_id));
     }
 
-    /// As clients get them. One event has room for one receipt of a user, type and event: where somebody read an event in
-    /// the room and in a thread, there are two.
     /// As clients get them.
     pub(crate) fn render(&self) -> ApiResult<Vec<Raw<AnySyncEphemeralRoomEvent>>> {
         Ok(events(&self.new, None)?.into_iter().map(Raw::from_json).collect())
@@ -97,7 +96,7 @@ fn events(receipts: &[Receipt], room_id: Option<&RoomId>) -> ApiResult<Vec<Box<R
             }
         }
     }
-    contents.iter().map(|content| raw(content, room_id)).collect()
+    contents.iter().map(|content| fleeting_event(EVENT_TYPE, room_id, content)).collect()
 }
 
 fn name(receipt_type: ReceiptType) -> &'static str {
@@ -105,19 +104,4 @@ fn name(receipt_type: ReceiptType) -> &'static str {
         ReceiptType::Read => "m.read",
         ReceiptType::ReadPrivate => "m.read.private",
     }
-}
-
-fn raw(content: &Content<'_>, room_id: Option<&RoomId>) -> ApiResult<Box<RawValue>> {
-    #[derive(Serialize)]
-    struct Event<'a> {
-        #[serde(rename = "type")]
-        event_type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        room_id: Option<&'a RoomId>,
-        content: &'a Content<'a>,
-    }
-    to_raw_value(&Event { event_type: EVENT_TYPE, room_id, content }).map_err(|error| {
-        tracing::error!(%error, "receipts cannot be rendered");
-        ApiError::from(MatrixError::unknown("The server has receipts that it cannot tell."))
-    })
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use axle_protocol::{MatrixError, RoomId, UserId};
+use axle_protocol::{RoomId, UserId};
 use ruma::events::AnySyncEphemeralRoomEvent;
 use ruma::serde::Raw;
 use serde::Serialize;
-use serde_json::value::to_raw_value;
+use serde_json::value::RawValue;
 
-use crate::error::{ApiError, ApiResult};
+use super::fleeting_event;
+use crate::error::ApiResult;
 use crate::state::Api;
 
 /// The type of the events.
@@ -29,23 +30,22 @@ pub(crate) fn render(
     room_id: &RoomId,
     has_changed: bool,
 ) -> ApiResult<Option<Raw<AnySyncEphemeralRoomEvent>>> {
-    #[derive(Serialize)]
-    struct Event {
-        #[serde(rename = "type")]
-        event_type: &'static str,
-        content: Content,
-    }
-    #[derive(Serialize)]
-    struct Content {
-        user_ids: Vec<UserId>,
-    }
     let user_ids = api.typing.in_room(room_id);
     if user_ids.is_empty() && !has_changed {
         return Ok(None);
     }
-    let event = to_raw_value(&Event { event_type: EVENT_TYPE, content: Content { user_ids } }).map_err(|error| {
-        tracing::error!(%error, "who is typing cannot be rendered");
-        ApiError::from(MatrixError::unknown("The server cannot tell who is typing."))
-    })?;
-    Ok(Some(Raw::from_json(event)))
+    Ok(Some(Raw::from_json(event(user_ids, None)?)))
+}
+
+/// The same for those whom events tell their room.
+pub(crate) fn of_room(api: &Api, room_id: &RoomId) -> ApiResult<Box<RawValue>> {
+    event(api.typing.in_room(room_id), Some(room_id))
+}
+
+fn event(user_ids: Vec<UserId>, room_id: Option<&RoomId>) -> ApiResult<Box<RawValue>> {
+    #[derive(Serialize)]
+    struct Content {
+        user_ids: Vec<UserId>,
+    }
+    fleeting_event(EVENT_TYPE, room_id, &Content { user_ids })
 }

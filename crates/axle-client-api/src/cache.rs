@@ -7,12 +7,20 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
+/// A bounded memory that takes room only for what is in it.
+pub(crate) fn bounded<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
+    // The other way to make one has room for all at once.
+    let mut cache = LruCache::unbounded();
+    cache.resize(most);
+    cache
+}
+
 /// A bounded memory of answers, each with an end. What was not asked for the longest is forgotten first.
 pub(crate) struct Cache<K: Hash + Eq, V>(Mutex<LruCache<K, (Instant, V)>>);
 
 impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     pub(crate) fn new(most: NonZeroUsize) -> Self {
-        Self(Mutex::new(LruCache::new(most)))
+        Self(Mutex::new(bounded(most)))
     }
 
     /// What is known and still good.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use ruma::api::client::uiaa::AuthType;
 
+use crate::cache::bounded;
+
 /// How long it counts that a stage was passed.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Sessions that are remembered; of more, the oldest are forgotten.
@@ -31,7 +33,7 @@ pub(crate) struct Fallbacks(Mutex<LruCache<String, (Passed, Instant)>>);
 
 impl Default for Fallbacks {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_SESSIONS)))
+        Self(Mutex::new(bounded(MAX_SESSIONS)))
     }
 }
 

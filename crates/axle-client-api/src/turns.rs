@@ -8,6 +8,8 @@ use axle_protocol::MatrixError;
 use lru::LruCache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::cache::bounded;
+
 /// Servers, or users, that are counted; what was not used for the longest is forgotten first.
 const MAX_COUNTED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
 
@@ -26,7 +28,7 @@ pub(crate) struct Turn {
 
 impl<K: Hash + Eq + Clone> Turns<K> {
     pub(crate) fn new(at_once: usize, of_one: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(at_once)), of_one, by_key: Mutex::new(LruCache::new(MAX_COUNTED)) }
+        Self { all: Arc::new(Semaphore::new(at_once)), of_one, by_key: Mutex::new(bounded(MAX_COUNTED)) }
     }
 
     /// Waits for a turn with this one.

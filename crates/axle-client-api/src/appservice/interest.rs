@@ -14,6 +14,7 @@ use lru::LruCache;
 use serde::Deserialize;
 
 use super::ApplicationService;
+use crate::cache::bounded;
 use crate::error::ApiResult;
 use crate::state::Api;
 
@@ -48,7 +49,7 @@ struct Content {
 
 impl Interests {
     pub(super) fn new() -> Self {
-        Self { rooms: LruCache::new(MAX_ROOMS) }
+        Self { rooms: bounded(MAX_ROOMS) }
     }
 
     /// Forgets everything: events are to be looked at that were looked at before.

@@ -8,6 +8,7 @@ use lru::LruCache;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::cache::bounded;
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::Api;
@@ -25,7 +26,7 @@ pub(crate) struct Told(Mutex<LruCache<(UserId, String), bool>>);
 
 impl Default for Told {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_DEVICES)))
+        Self(Mutex::new(bounded(MAX_DEVICES)))
     }
 }
 

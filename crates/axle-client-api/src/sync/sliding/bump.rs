@@ -8,6 +8,7 @@ use axle_store::StoredEvent;
 use lru::LruCache;
 use serde::Deserialize;
 
+use crate::cache::bounded;
 use crate::error::ApiResult;
 use crate::state::Api;
 use crate::token::BEFORE_EVERYTHING;
@@ -40,7 +41,7 @@ struct Kept {
 
 impl Default for Bumps {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(MAX_KEPT)))
+        Self(Mutex::new(bounded(MAX_KEPT)))
     }
 }
 

@@ -1,8 +1,8 @@
-//! What other servers told, for a while.
+//! What other servers told, for a while; and what was made of what is stored.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
@@ -33,6 +33,25 @@ impl<K: Hash + Eq, V: Clone> Cache<K, V> {
     /// Remembers it for so long.
     pub(crate) fn put(&self, key: K, value: V, lifetime: Duration) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (Instant::now() + lifetime, value));
+    }
+}
+
+/// A bounded memory of what was made of things in the store that may change there.
+pub(crate) struct Derived<K: Hash + Eq, V>(Mutex<LruCache<K, (i64, Arc<V>)>>);
+
+impl<K: Hash + Eq, V> Derived<K, V> {
+    pub(crate) fn new(most: NonZeroUsize) -> Self {
+        Self(Mutex::new(bounded(most)))
+    }
+
+    /// What is known, and the stream position up to which changes are in it.
+    pub(crate) fn get(&self, key: &K) -> Option<(i64, Arc<V>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Remembers what was read after this stream position was the last.
+    pub(crate) fn put(&self, key: K, as_of: i64, value: Arc<V>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, (as_of, value));
     }
 }
 

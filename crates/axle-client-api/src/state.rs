@@ -24,11 +24,13 @@ use crate::oauth;
 use crate::oauth::visits::Visits;
 use crate::openid::OpenIdTokens;
 use crate::password::PasswordPool;
+use crate::preferences::KnownPreferences;
 use crate::presence::{Outbox, Presence};
 use crate::previews::Previews;
 use crate::profile::RemoteProfiles;
 use crate::push::Pushing;
 use crate::remote_rooms::RemoteRooms;
+use crate::room_facts::KnownFacts;
 use crate::search::Index;
 use crate::seen::Sightings;
 use crate::servers::OtherServers;
@@ -121,6 +123,9 @@ pub(crate) struct Inner {
     /// Events that wait to be sent.
     pub(crate) delays: Delays,
     pub(crate) unread: Counts,
+    /// Push rules, and whom users ignore.
+    pub(crate) preferences: KnownPreferences,
+    pub(crate) room_facts: KnownFacts,
     pub(crate) told_messages: Told,
     /// The tasks of pushers.
     pub(crate) pushing: Pushing,
@@ -176,6 +181,8 @@ impl Api {
             outbox: Outbox::default(),
             delays: Delays::default(),
             unread: Counts::default(),
+            preferences: KnownPreferences::default(),
+            room_facts: KnownFacts::default(),
             told_messages: Told::default(),
             pushing: Pushing::default(),
             index: Index::default(),

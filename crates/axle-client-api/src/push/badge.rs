@@ -7,7 +7,6 @@ use axle_protocol::{RoomId, UserId};
 
 use crate::error::ApiResult;
 use crate::state::Api;
-use crate::token::BEFORE_EVERYTHING;
 use crate::unread::Reader;
 use crate::visibility::{member_event, membership};
 
@@ -60,6 +59,5 @@ impl Badge {
 async fn unread(api: &Api, reader: &Reader<'_>, user_id: &UserId, room_id: &RoomId, until: i64) -> ApiResult<u64> {
     let member = member_event(api, user_id, room_id).await?;
     let Some(member) = member.filter(|member| membership(member) == Some(Membership::Join)) else { return Ok(0) };
-    let own = api.store.receipts(room_id, user_id, BEFORE_EVERYTHING, until, 0).await?.own;
-    Ok(reader.unread(room_id, &member, &own, until).await?.total().notifications())
+    Ok(reader.unread(room_id, &member, until, None).await?.total().notifications())
 }

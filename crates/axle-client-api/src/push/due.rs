@@ -47,7 +47,7 @@ async fn of_room(
         return Ok(reader.invite(member).await?.into_iter().collect());
     }
     let own = api.store.receipts(&room.room_id, user_id, BEFORE_EVERYTHING, i64::MAX, 0).await?.own;
-    let found = reader.notifying(&room.room_id, &member, &own, (after, until), false).await?;
+    let found = reader.notifying(&room.room_id, &member, own, (after, until), false).await?;
     only_seen(api, &Access::of_member(user_id, &room.room_id), found).await
 }
 

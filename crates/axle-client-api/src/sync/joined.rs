@@ -1,7 +1,7 @@
 //! Rooms that the user is in.
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{RoomId, ServerName, UserId};
+use axle_protocol::{RoomId, UserId};
 use axle_store::StoredEvent;
 use serde::Deserialize;
 
@@ -11,8 +11,8 @@ use super::membership::Member;
 use super::response::{Fault, JoinedRoom, State, Summary};
 use super::timeline::Known;
 use crate::error::ApiResult;
-use crate::ids;
-use crate::render::{Format, View, content, render, sender};
+use crate::render::{Format, View, content, render};
+use crate::room_facts::RoomFacts;
 use crate::state::Api;
 use crate::visibility::{Access, member_of};
 
@@ -57,7 +57,7 @@ pub(super) async fn read(
     if room.is_empty() && !all && !receipts.own_changed {
         return Ok(room);
     }
-    let unread = sync.reader.unread(room_id, &now.event, &receipts.own, sync.news.until).await?;
+    let unread = sync.reader.unread(room_id, &now.event, sync.news.until, part.all()).await?;
     room.unread_notifications = Some(if sync.counts_threads { unread.main() } else { unread.total() });
     if sync.counts_threads {
         room.unread_thread_notifications = unread.threads();
@@ -65,7 +65,7 @@ pub(super) async fn read(
     if members_changed {
         room.summary = summary(sync.api, &sync.session.user_id, room_id).await?;
     }
-    room.hub_server = hub(sync.api, room_id).await?;
+    room.hub_server = RoomFacts::of(sync.api, room_id).await?.hub.clone();
     Ok(room)
 }
 
@@ -97,12 +97,4 @@ fn has_name(event: &StoredEvent) -> bool {
 pub(super) async fn faults(api: &Api, room_id: &RoomId, since: Option<i64>, until: i64) -> ApiResult<Vec<Fault>> {
     let faults = api.store.faults(room_id, since.unwrap_or(0), until).await?;
     Ok(faults.into_iter().map(Fault::from).collect())
-}
-
-/// The hub of a linearized room.
-pub(super) async fn hub(api: &Api, room_id: &RoomId) -> ApiResult<Option<ServerName>> {
-    let create = api.store.state_event(room_id, "m.room.create", "").await?;
-    let linearized = |event: &StoredEvent| event.room_version.is_linearized();
-    let Some(creator) = create.filter(linearized).as_ref().and_then(sender) else { return Ok(None) };
-    Ok(Some(ids::user(creator)?.server_name()))
 }

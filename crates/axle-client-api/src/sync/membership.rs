@@ -1,7 +1,7 @@
 //! What a user was to a room at a moment.
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{EventId, RoomId, UserId};
+use axle_protocol::{RoomId, UserId};
 use axle_store::{StoredEvent, UserRoom};
 
 use crate::error::ApiResult;
@@ -13,11 +13,10 @@ use crate::visibility;
 /// loses nothing.
 const MAX_STEPS: usize = 50;
 
-/// The member event that a user has in a room now.
+/// A room, and where in stream order the member event is that a user has there now.
 #[derive(Debug, Clone)]
 pub(super) struct Current {
     pub(super) room_id: RoomId,
-    pub(super) event_id: EventId,
     pub(super) stream: i64,
 }
 
@@ -25,13 +24,13 @@ impl Current {
     /// Looks it up.
     pub(super) async fn of(api: &Api, session: &Session, room_id: &RoomId) -> ApiResult<Option<Self>> {
         let member = visibility::member_event(api, &session.user_id, room_id).await?;
-        Ok(member.map(|member| Self { room_id: member.room_id, event_id: member.event_id, stream: member.stream }))
+        Ok(member.map(|member| Self { room_id: member.room_id, stream: member.stream }))
     }
 }
 
 impl From<UserRoom> for Current {
     fn from(room: UserRoom) -> Self {
-        Self { room_id: room.room_id, event_id: room.event_id, stream: room.stream }
+        Self { room_id: room.room_id, stream: room.stream }
     }
 }
 
@@ -43,9 +42,10 @@ pub(super) struct Member {
     pub(super) event: StoredEvent,
 }
 
-/// The user's membership after everything up to this stream position; `None`: none.
-pub(super) async fn at(api: &Api, session: &Session, room: &Current, stream: i64) -> ApiResult<Option<Member>> {
-    of(api, &session.user_id, api.store.event(&room.event_id).await?, stream).await
+/// The user's membership of a room after everything up to this stream position; `None`: none.
+pub(super) async fn at(api: &Api, session: &Session, room_id: &RoomId, stream: i64) -> ApiResult<Option<Member>> {
+    let member = visibility::member_event(api, &session.user_id, room_id).await?;
+    of(api, &session.user_id, member, stream).await
 }
 
 /// The same, going back from a member event.

@@ -219,10 +219,10 @@ impl Sync<'_> {
 
     async fn read_room(&self, rooms: &mut Rooms, room: Current) -> ApiResult<()> {
         // The store is read after `until` was: the room may be further than this answer goes.
-        let Some(now) = membership::at(self.api, self.session, &room, self.news.until).await? else { return Ok(()) };
+        let Some(now) = membership::at(self.api, self.session, &room.room_id, self.news.until).await? else { return Ok(()) };
         let before = match self.news.since {
             Some(since) if now.stream <= since => Some(now.clone()),
-            Some(since) => membership::at(self.api, self.session, &room, since).await?,
+            Some(since) => membership::at(self.api, self.session, &room.room_id, since).await?,
             None => None,
         };
         let room_id = room.room_id.clone();

@@ -13,6 +13,7 @@ use crate::render::{Format, View, render, sender};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::{BEFORE_EVERYTHING, Token};
+use crate::unread::Events;
 use crate::visibility::{Access, StateKey, member_of};
 
 /// Events of a room in one answer, if the client does not say.
@@ -89,6 +90,12 @@ impl Part {
         self.limited
     }
 
+    /// The events, if they are all that the room has since what the client knows.
+    pub(super) fn all(&self) -> Option<Events<'_>> {
+        let after = self.after.unwrap_or(BEFORE_EVERYTHING);
+        (self.whole && !self.limited).then_some(Events { after, events: &self.events })
+    }
+
     /// The state that the client needs besides: all of it, or what changed between what it knows and the first event; or,
     /// if the client wants it so, the last.
     pub(super) async fn state(&self, sync: &Sync<'_>, room_id: &RoomId, all: bool) -> ApiResult<Vec<StoredEvent>> {
@@ -146,7 +153,7 @@ impl Part {
     }
 
     /// As the client gets it.
-    pub(super) async fn render(self, api: &Api, session: &Session, end: Option<i64>) -> ApiResult<Timeline> {
+    pub(super) async fn render(&self, api: &Api, session: &Session, end: Option<i64>) -> ApiResult<Timeline> {
         let view = View::timeline(Format::Sync, end).of_newest(self.whole);
         let place = match self.first {
             Some((position, _)) => Token::Position(position),

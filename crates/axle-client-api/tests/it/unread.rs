@@ -171,17 +171,90 @@ async fn who_comes_back_begins_at_zero() {
 }
 
 #[tokio::test]
+async fn many_are_counted_and_can_be_read_in_part() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let since = next(&bob.sync("").await);
+    let mut sent = Vec::new();
+    for n in 0..250 {
+        sent.push(alice.say(&room, &format!("{n}")).await);
+    }
+    // One device goes on, another one begins.
+    let news = bob.sync(&since).await;
+    assert_eq!((unread(&news, &room), unread(&bob.sync("").await, &room)), ((250, 0), (250, 0)));
+    read(&bob, &room, "m.read", &sent[99], json!({})).await;
+    let news = bob.sync(&next(&news)).await;
+    assert_eq!(unread(&news, &room), (150, 0));
+    alice.say(&room, "more").await;
+    alice.put(&format!("/_matrix/client/v3/rooms/{room}/redact/{}/1", sent[120]), json!({})).await.ok();
+    alice.put(&format!("/_matrix/client/v3/rooms/{room}/redact/{}/2", sent[20]), json!({})).await.ok();
+    let news = bob.sync(&next(&news)).await;
+    assert_eq!(unread(&news, &room), (150, 0), "one more, and one of them redacted");
+    read(&bob, &room, "m.read.private", &sent[249], json!({"thread_id": "main"})).await;
+    assert_eq!(unread(&bob.sync(&next(&news)).await, &room), (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_unread_in_threads_is_found_below_what_is_read() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let (first, second) = (alice.say(&room, "first").await, alice.say(&room, "second").await);
+    let mut in_first = Vec::new();
+    for n in 0..3 {
+        in_first.push(send(&alice, &room, &format!("first {n}"), in_thread(&first)).await);
+        send(&alice, &room, &format!("second {n}"), in_thread(&second)).await;
+    }
+    let last = alice.say(&room, "last").await;
+    read(&bob, &room, "m.read", &in_first[1], json!({"thread_id": first})).await;
+    read(&bob, &room, "m.read", &last, json!({"thread_id": "main"})).await;
+    // Nothing was counted for him yet.
+    let sync = bob.sync(THREADS).await;
+    let mut expected = vec![(first.clone(), 1, 0), (second.clone(), 3, 0)];
+    expected.sort();
+    assert_eq!((unread(&sync, &room), threads(&sync, &room)), ((0, 0), expected));
+    alice.say(&room, "more").await;
+    read(&bob, &room, "m.read", &in_first[2], json!({"thread_id": first})).await;
+    let news = bob.sync(&format!("{}&{THREADS}", next(&sync))).await;
+    assert_eq!((unread(&news, &room), threads(&news, &room)), ((1, 0), vec![(second, 3, 0)]));
+}
+
+#[tokio::test]
+async fn what_rules_go_by_in_a_room_is_that_of_the_moment() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let since = next(&alice.sync("").await);
+    let everyone = json!({"m.mentions": {"room": true}});
+    send(&bob, &room, "1", everyone.clone()).await;
+    assert_eq!(unread(&alice.sync(&since).await, &room), (1, 0));
+    let levels = json!({"users": {alice.user_id.as_str(): 100}, "notifications": {"room": 0}});
+    alice.set_state(&room, "m.room.power_levels", levels).await;
+    send(&bob, &room, "2", everyone).await;
+    assert_eq!(unread(&alice.sync(&since).await, &room), (2, 1));
+    // A keyword in a room of two, in which that is a rule before all others; with three it is not.
+    let rule = json!({
+        "conditions": [{"kind": "room_member_count", "is": "2"}], "actions": ["notify", {"set_tweak": "highlight"}],
+    });
+    alice.put("/_matrix/client/v3/pushrules/global/override/two", rule).await.ok();
+    send(&bob, &room, "3", json!({})).await;
+    assert_eq!(unread(&alice.sync(&since).await, &room), (3, 2));
+    server.person("carol").await.join(&room).await.ok();
+    send(&bob, &room, "4", json!({})).await;
+    assert_eq!(unread(&alice.sync(&since).await, &room), (4, 2));
+}
+
+#[tokio::test]
 async fn counting_ends_somewhere() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;
-    for n in 0..205 {
+    let since = next(&bob.sync("").await);
+    for n in 0..1_005 {
         alice.say(&room, &format!("{n}")).await;
     }
-    let sync = bob.sync("").await;
-    assert_eq!(unread(&sync, &room), (200, 0));
-    // From there on it goes along with the room.
+    // Whoever asks only now is told of the newest; and so is who goes on from before.
+    let sync = bob.sync(&since).await;
+    assert_eq!(unread(&sync, &room), (1_000, 0));
     alice.say(&room, "more").await;
-    assert_eq!(unread(&bob.sync(&next(&sync)).await, &room), (201, 0));
+    assert_eq!(unread(&bob.sync(&next(&sync)).await, &room), (1_000, 0));
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ const DEFAULT_LIMIT: usize = 20;
 /// The most notifications of one page.
 const MAX_LIMIT: usize = 100;
 /// So many rooms are looked at, those in which something happened last; of each the newest
-/// [`MAX_EVENTS`](crate::unread::MAX_EVENTS) events, whatever the page.
+/// [`MAX_LISTED`](crate::unread::MAX_LISTED) events, whatever the page.
 const MAX_ROOMS: usize = 50;
 
 pub(crate) async fn notifications(api: Api, session: Session, request: Request) -> ApiResult<Response> {
@@ -83,7 +83,7 @@ async fn of_room(api: &Api, session: &Session, reader: &Reader<'_>, room: &UserR
     let user_id = &session.user_id;
     let Some(member) = api.store.event(&room.event_id).await? else { return Ok(Vec::new()) };
     let own = api.store.receipts(&room.room_id, user_id, BEFORE_EVERYTHING, i64::MAX, 0).await?.own;
-    let found = reader.notifying(&room.room_id, &member, &own, (BEFORE_EVERYTHING, i64::MAX), true).await?;
+    let found = reader.notifying(&room.room_id, &member, own, (BEFORE_EVERYTHING, i64::MAX), true).await?;
     push::only_seen(api, &Access::of_member(user_id, &room.room_id), found).await
 }
 

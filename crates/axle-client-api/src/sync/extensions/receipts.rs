@@ -22,9 +22,7 @@ const MAX_OTHERS: usize = 1_000;
 /// What changed in a room between two moments.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// All receipts of who syncs, whether they changed or not.
-    pub(crate) own: Vec<Receipt>,
-    /// Those that the client does not know.
+    /// Receipts that the client does not know.
     new: Vec<Receipt>,
     /// Whether there are new ones of who syncs.
     pub(crate) own_changed: bool,
@@ -51,16 +49,19 @@ impl Changes {
         until: i64,
     ) -> ApiResult<Self> {
         let after = since.unwrap_or(BEFORE_EVERYTHING);
+        if !api.store.has_receipts(room_id, after).await? {
+            return Ok(Self::default());
+        }
         let found = api.store.receipts(room_id, user_id, after, until, MAX_OTHERS).await?;
         let mut new = found.others;
         let others = new.len();
-        new.extend(found.own.iter().filter(|receipt| receipt.stream > after).cloned());
-        Ok(Self { own: found.own, own_changed: new.len() > others, new })
+        new.extend(found.own.into_iter().filter(|receipt| receipt.stream > after));
+        Ok(Self { own_changed: new.len() > others, new })
     }
 
     /// Leaves out the receipts of others for other events than these.
-    pub(crate) fn of_others_only_for(&mut self, events: &HashSet<EventId>) {
-        self.new.retain(|receipt| self.own.contains(receipt) || events.contains(&receipt.event_id));
+    pub(crate) fn of_others_only_for(&mut self, user_id: &UserId, events: &HashSet<EventId>) {
+        self.new.retain(|receipt| receipt.user_id == *user_id || events.contains(&receipt.event_id));
     }
 
     /// As clients get them.

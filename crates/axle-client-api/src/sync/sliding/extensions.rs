@@ -119,7 +119,7 @@ impl Extending<'_> {
         for (room_id, since) in self.due(wanted, Kind::Receipts, &self.pass.with_receipts, self.pass.end(), told) {
             let mut changes = receipts::Changes::read(api, user_id, &room_id, since, until).await?;
             if let Some(only) = self.only_events.get(&room_id).filter(|_| since.is_none()) {
-                changes.of_others_only_for(only);
+                changes.of_others_only_for(user_id, only);
             }
             // There is room for one event. Who read the same event in two threads has a second one.
             if let Some(event) = changes.render()?.into_iter().next() {

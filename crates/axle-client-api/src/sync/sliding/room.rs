@@ -15,9 +15,9 @@ use super::response::{Hero, Room};
 use super::rooms::{Entry, Place};
 use crate::error::ApiResult;
 use crate::render::{Format, View, content, render, sender};
-use crate::sync::extensions::receipts;
+use crate::room_facts::RoomFacts;
 use crate::sync::joined;
-use crate::sync::membership::{self, Current, Member};
+use crate::sync::membership::{self, Member};
 use crate::sync::timeline::{Known, Part};
 use crate::visibility::{Access, StateKey, member_of};
 
@@ -52,10 +52,11 @@ pub(super) async fn read(pass: &Pass<'_>, asked: &Question<'_>) -> ApiResult<Opt
     let room = match asked.entry.place {
         Place::Elsewhere(entry) => outside::elsewhere(pass, asked, entry, from).await?,
         Place::Here(place) => {
-            let current = Current::from(place.clone());
             // The store is read after the end of this answer was: the room may be further.
             let until = pass.until.stream;
-            let Some(now) = membership::at(pass.api, pass.session, &current, until).await? else { return Ok(None) };
+            let Some(now) = membership::at(pass.api, pass.session, &place.room_id, until).await? else {
+                return Ok(None);
+            };
             match now.membership {
                 Membership::Join => {
                     let before = before(pass, place, &now, from).await?;
@@ -88,7 +89,7 @@ async fn before(pass: &Pass<'_>, place: &UserRoom, now: &Member, from: Option<i6
     match from {
         None => Ok(None),
         Some(from) if now.stream <= from => Ok(Some(now.clone())),
-        Some(from) => membership::at(pass.api, pass.session, &Current::from(place.clone()), from).await,
+        Some(from) => membership::at(pass.api, pass.session, &place.room_id, from).await,
     }
 }
 
@@ -151,8 +152,7 @@ async fn joined(
     if !room.initial && !has_news(&room) && told.is_dm == asked.is_dm && !asked.has_read {
         return Ok(None);
     }
-    let own = receipts::Changes::read(api, &pass.session.user_id, room_id, Some(until), until).await?.own;
-    room.unread = Some(pass.reader.unread(room_id, &now.event, &own, until).await?.total());
+    room.unread = Some(pass.reader.unread(room_id, &now.event, until, part.all()).await?.total());
     Ok(Some((room, events)))
 }
 
@@ -237,7 +237,7 @@ async fn describe(pass: &Pass<'_>, asked: &Question<'_>, news: &[StoredEvent], r
         |event_type: &str, key: &str| text_of(news, event_type, key).filter(|text| !room.initial || text.is_some());
     (room.name, room.avatar) = (text("m.room.name", "name"), text("m.room.avatar", "url"));
     if room.initial {
-        room.hub_server = joined::hub(pass.api, room_id).await?;
+        room.hub_server = RoomFacts::of(pass.api, room_id).await?.hub.clone();
     }
     if !room.initial && room.name.is_none() && !news.iter().any(|event| member_of(event).is_some()) {
         return Ok(());

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axle_protocol::UserId;
-use axle_store::ToDevice;
+use axle_protocol::auth::Membership;
+use axle_store::{StoredEvent, ToDevice};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -13,6 +14,7 @@ use super::interest::Interests;
 use crate::error::ApiResult;
 use crate::state::{Api, now_ms};
 use crate::sync::extensions::e2ee;
+use crate::visibility::member_of;
 
 /// What is stored of it, as far as it was looked at.
 #[derive(Default)]
@@ -49,7 +51,8 @@ struct Lists {
 impl Encryption {
     /// Whether there is nothing to tell.
     pub(super) fn is_empty(&self) -> bool {
-        self.to_device.is_empty() && self.device_lists.changed.is_empty()
+        let Lists { changed, left } = &self.device_lists;
+        self.to_device.is_empty() && changed.is_empty() && left.is_empty()
     }
 }
 
@@ -70,12 +73,13 @@ impl Found {
         ]
     }
 
-    /// What of it, up to a place in the stream, concerns a service.
+    /// What of it, up to a place in the stream, concerns a service, that is told these events with it.
     pub(super) async fn told(
         self,
         api: &Api,
         service: &ApplicationService,
         interests: &mut Interests,
+        events: &[StoredEvent],
         until: i64,
     ) -> ApiResult<Encryption> {
         let mut told = Encryption::default();
@@ -96,6 +100,11 @@ impl Found {
                 told.device_lists.changed.insert(user_id);
             }
         }
+        for user_id in gone(api, service, interests, events).await? {
+            if !interests.concerns_user(api, service, &user_id).await? {
+                told.device_lists.left.insert(user_id);
+            }
+        }
         // A session that somebody begins with a device takes a key from it, and comes with a message.
         for (user_id, device_id) in &devices {
             let left = api.store.key_counts(user_id, device_id, now_ms()).await?;
@@ -108,4 +117,23 @@ impl Found {
         told.own = devices.into_iter().filter(|(user_id, _)| service.reserves_user(user_id)).collect();
         Ok(told)
     }
+}
+
+/// Who went by these events, or was left behind, and so may be in no room any more that concerns the service.
+async fn gone(
+    api: &Api,
+    service: &ApplicationService,
+    interests: &mut Interests,
+    events: &[StoredEvent],
+) -> ApiResult<BTreeSet<UserId>> {
+    let mut gone = BTreeSet::new();
+    for event in events {
+        let Some((who, Membership::Leave | Membership::Ban)) = member_of(event) else { continue };
+        if !service.has_user(&who) {
+            gone.extend(UserId::parse(&*who));
+        } else if !interests.concerns_room(api, service, &event.room_id).await? {
+            gone.extend(api.store.members(&event.room_id, Membership::Join).await?);
+        }
+    }
+    Ok(gone)
 }

@@ -107,7 +107,10 @@ pub(super) async fn read(
             ephemeral.extend(receipts::of_room(&receipts, &room_id)?);
         }
     }
-    let encryption = found.told(api, service, interests, until).await?;
+    let encryption = match service.encrypts {
+        true => found.told(api, service, interests, &told, until).await?,
+        false => Encryption::default(),
+    };
     Ok(Transaction { until, events: render::for_service(api, &told).await?, ephemeral, encryption })
 }
 

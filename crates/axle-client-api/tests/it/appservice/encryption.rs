@@ -29,6 +29,12 @@ fn texts(service: &TestService) -> Vec<String> {
     messages(service).iter().map(|message| message["content"]["text"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The users of all transactions in one of the lists of whose keys to look at.
+fn listed(service: &TestService, list: &str) -> Vec<String> {
+    let of = |got: &Got| got.body[LISTS][list].as_array().cloned().unwrap_or_default();
+    service.transactions().iter().flat_map(of).map(|user| user.as_str().unwrap().to_owned()).collect()
+}
+
 async fn waiting(server: &TestServer, who: &Person) -> usize {
     server.store.to_device(&who.user_id, &who.device_id, 0, i64::MAX, 1000).await.unwrap().len()
 }
@@ -96,15 +102,39 @@ async fn a_service_learns_whose_keys_changed() {
     for who in [&stranger, &alice, &ghost, &bob] {
         who.post("/_matrix/client/v3/keys/upload", keys(who)).await.ok();
     }
-    let changed = |it: &TestService| -> Vec<String> {
-        let of = |got: &Got| got.body[LISTS]["changed"].as_array().cloned().unwrap_or_default();
-        it.transactions().iter().flat_map(of).map(|user| user.as_str().unwrap().to_owned()).collect()
-    };
-    service.until("bob", |it| changed(it).contains(&bob.user_id.to_string()).then_some(())).await;
-    let mut all = changed(&service);
+    service.until("bob", |it| listed(it, "changed").contains(&bob.user_id.to_string()).then_some(())).await;
+    let mut all = listed(&service, "changed");
     all.sort();
     all.dedup();
     assert_eq!(all, ["@alice:example.org", "@bob:example.org", "@irc_bob:example.org"]);
+}
+
+#[tokio::test]
+async fn a_service_learns_with_whom_it_shares_no_room_any_more() {
+    let (server, service, _telling) = bridged().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let other = alice.create_room(json!({"preset": "public_chat"})).await;
+    let (one, two) = (ghost(&server, "irc_one").await, ghost(&server, "irc_two").await);
+    for (who, room) in [(&one, &room), (&two, &room), (&one, &other), (&bob, &other)] {
+        who.join(room).await.ok();
+    }
+    let heard = async |text: &str| {
+        alice.say(&other, text).await;
+        service.hears(text).await;
+    };
+    bob.leave(&room).await.ok();
+    two.leave(&room).await.ok();
+    heard("bob is in the other one").await;
+    assert!(listed(&service, "left").is_empty());
+    bob.leave(&other).await.ok();
+    heard("bob is gone").await;
+    assert_eq!(listed(&service, "left"), ["@bob:example.org"]);
+    // Nobody of the service's sees the rest any more.
+    one.leave(&room).await.ok();
+    heard("one is in the other one").await;
+    one.leave(&other).await.ok();
+    service.until("alice", |it| listed(it, "left").contains(&alice.user_id.to_string()).then_some(())).await;
+    assert_eq!(listed(&service, "left"), ["@bob:example.org", "@alice:example.org"]);
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ mod media;
 mod members;
 mod moderation;
 mod oauth;
+mod old_sync;
 mod presence;
 mod profile;
 mod push;
@@ -66,7 +67,7 @@ pub(crate) fn routes() -> Router<Api> {
     let endpoints = push_rules::routes(account_data::routes(third_party_ids::routes(endpoints)));
     let endpoints = search::routes(push::routes(endpoints));
     let endpoints = presence::routes(typing::routes(receipts::routes(endpoints)));
-    let endpoints = timeline::routes(directory::routes(endpoints));
+    let endpoints = timeline::routes(directory::routes(old_sync::routes(endpoints)));
     let endpoints = dehydrated::routes(key_backup::routes(keys::routes(endpoints)));
     let endpoints = moderation::routes(synapse::routes(appservice::routes(endpoints)));
     let endpoints = groups::routes(delayed::routes(oauth::routes(sliding::routes(endpoints))));

@@ -1,12 +1,11 @@
 //! `GET /_matrix/client/v3/sync`
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use ruma::api::IncomingRequest;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::{Filter, Request as RumaRequest};
 use ruma::api::error::DeserializationError;
-use ruma::api::IncomingRequest;
 use tokio::time::{Instant, timeout_at};
 
 use crate::endpoints::filter_get::stored;
@@ -17,11 +16,8 @@ use crate::presence;
 use crate::session::{self, Session};
 use crate::state::Api;
 use crate::sync::extensions::{e2ee, to_device};
-use crate::sync::{self, News, SyncResponse, WantedState};
+use crate::sync::{self, MAX_TIMEOUT, News, SyncResponse, WantedState};
 use crate::token::Moment;
-
-/// The longest that a client is kept waiting.
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// ruma's type, and under which name the client wants the state after the timeline.
 pub(crate) struct Request {

@@ -13,6 +13,7 @@ pub(crate) mod sliding;
 mod timeline;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
@@ -33,9 +34,12 @@ use crate::visibility::{Access, member_event};
 use extensions::account_data::{self, Changes};
 use extensions::{e2ee, presence, to_device, typing};
 use membership::Current;
-pub(crate) use response::{SyncResponse, WantedState};
-use response::{Events, Rooms};
+use response::Rooms;
+pub(crate) use response::{Events, State, SyncResponse, Timeline, WantedState};
 use timeline::{DEFAULT_LIMIT, Known, MAX_LIMIT, Part};
+
+/// The longest that a client is kept waiting for news.
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -219,7 +223,9 @@ impl Sync<'_> {
 
     async fn read_room(&self, rooms: &mut Rooms, room: Current) -> ApiResult<()> {
         // The store is read after `until` was: the room may be further than this answer goes.
-        let Some(now) = membership::at(self.api, self.session, &room.room_id, self.news.until).await? else { return Ok(()) };
+        let Some(now) = membership::at(self.api, self.session, &room.room_id, self.news.until).await? else {
+            return Ok(());
+        };
         let before = match self.news.since {
             Some(since) if now.stream <= since => Some(now.clone()),
             Some(since) => membership::at(self.api, self.session, &room.room_id, since).await?,

@@ -22,8 +22,8 @@ use crate::unread::Count;
 pub(crate) struct SyncResponse {
     pub(crate) next_batch: String,
     pub(crate) rooms: Rooms,
-    pub(super) account_data: Events<AnyGlobalAccountDataEvent>,
-    pub(super) presence: Events<PresenceEvent>,
+    pub(crate) account_data: Events<AnyGlobalAccountDataEvent>,
+    pub(crate) presence: Events<PresenceEvent>,
     to_device: ToDevice,
     device_lists: DeviceLists,
     device_one_time_keys_count: BTreeMap<String, u64>,
@@ -144,6 +144,12 @@ impl State {
             WantedState::After => Self::After(Events { events }),
             WantedState::UnstableAfter => Self::UnstableAfter(Events { events }),
         }
+    }
+
+    /// The events, whatever the name.
+    pub(crate) fn into_events(self) -> Vec<Raw<AnySyncStateEvent>> {
+        let (Self::Before(state) | Self::After(state) | Self::UnstableAfter(state)) = self;
+        state.events
     }
 
     fn is_empty(&self) -> bool {

@@ -25,6 +25,7 @@ mod messages;
 mod moderation;
 mod notifications;
 mod oauth;
+mod old_sync;
 mod openid;
 mod presence;
 mod previews;

@@ -11,12 +11,10 @@ use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
 use crate::session::{self, Session};
 use crate::state::Api;
+use crate::sync::MAX_TIMEOUT;
 use crate::sync::extensions::to_device;
 use crate::sync::sliding::{self, Query, Request, Shared, unknown_pos};
 use crate::token::{Answer, Moment, Token};
-
-/// The longest that a client is kept waiting.
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn sync(api: Api, session: Session, request: RawRequest) -> ApiResult<HttpResponse> {
     let query: Query = request.query()?;

@@ -70,7 +70,7 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
 }
 
 /// Where reading begins that names no place.
-pub(super) async fn edge(api: &Api, room_id: &RoomId, direction: Direction) -> ApiResult<i64> {
+pub(in crate::endpoints) async fn edge(api: &Api, room_id: &RoomId, direction: Direction) -> ApiResult<i64> {
     let first = api.store.timeline(room_id, None, direction, 1).await?.pop();
     let position = first.and_then(|event| event.position).unwrap_or_default();
     Ok(if direction == Direction::Backward { position.saturating_add(1) } else { position })

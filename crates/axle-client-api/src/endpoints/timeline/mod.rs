@@ -21,6 +21,9 @@ use crate::reading::at_once;
 use crate::render::sender;
 use crate::state::Api;
 
+pub(super) use event::visible_event;
+pub(super) use messages::edge;
+
 /// The routes of this subject.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints

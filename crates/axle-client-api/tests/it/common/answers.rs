@@ -12,7 +12,9 @@ use ruma::api::{IncomingResponse as _, Metadata, OutgoingRequest};
 use serde_json::Value;
 
 /// Where paths begin that ruma has no types of: what they answer is checked where they are tested.
-const UNTYPED: [&str; 5] = [
+const UNTYPED: [&str; 7] = [
+    "/_matrix/client/v3/events/",
+    "/_matrix/client/v3/initialSync",
     "/_synapse/",
     "/oauth2/",
     "/_matrix/client/unstable/",
@@ -158,6 +160,7 @@ static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         message::get_message_events::v3,
         message::send_message_event::v3,
         peeking::get_current_state::v3,
+        peeking::listen_to_new_events::v3,
         presence::get_presence::v3,
         presence::set_presence::v3,
         profile::delete_profile_field::v3,

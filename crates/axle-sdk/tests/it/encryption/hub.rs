@@ -18,10 +18,13 @@ type Object = Map<String, Value>;
 #[derive(Clone, Default)]
 pub(crate) struct World(Arc<Mutex<Everything>>);
 
+/// By user and device.
+type Devices = BTreeMap<(String, String), Published>;
+
 #[derive(Default)]
 pub(crate) struct Everything {
     pub(crate) rooms: BTreeMap<String, Room>,
-    pub(crate) devices: BTreeMap<(String, String), Published>,
+    pub(crate) devices: Devices,
     /// Users whose devices have changed, in order.
     pub(crate) changed: Vec<String>,
     /// Requests that are done and whose answer is lost, by what they ask for; how many more times.
@@ -56,7 +59,7 @@ struct View<'a> {
     joined: &'a BTreeSet<UserId>,
     member_events: &'a BTreeMap<UserId, EventId>,
     fixed: &'a BTreeSet<EventId>,
-    devices: &'a BTreeMap<(String, String), Published>,
+    devices: &'a Devices,
     paired: Option<PairedMember>,
 }
 
@@ -243,7 +246,7 @@ impl Everything {
         Ok(event_id)
     }
 
-    fn room_and_devices(&mut self, id: &str) -> Result<(&mut Room, &BTreeMap<(String, String), Published>), Error> {
+    fn room_and_devices(&mut self, id: &str) -> Result<(&mut Room, &Devices), Error> {
         let room = self.rooms.get_mut(id).ok_or_else(|| api(404, "M_NOT_FOUND", "no such room"))?;
         Ok((room, &self.devices))
     }

@@ -95,7 +95,7 @@ fn two_people_on_one_server() {
 }
 
 #[test]
-fn people_on_three_servers_and_nothing_of_it_on_any() {
+fn nothing_that_was_said_is_on_a_server() {
     let mut network = Network::start(["hub.test", "one.test", "two.test"]);
     let [hub, one, two] = &network.servers[..] else { panic!("three servers") };
     let (mut alice, mut bob) = (Chat::register(hub, "alice"), Chat::register(one, "bob"));

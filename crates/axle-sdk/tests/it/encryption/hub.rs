@@ -213,7 +213,7 @@ impl Everything {
     ) -> Result<EventId, Error> {
         let parsed = CommitContent::parse(content).map_err(|_| api(400, "M_BAD_JSON", "malformed"))?;
         let room_id = RoomId::parse(id).unwrap();
-        let Room { joined, member_events, fixed, group, events, .. } = self.room_and_devices(id)?.0;
+        let Room { joined, member_events, fixed, group, events, .. } = self.room(id)?;
         let layering = RoomEncryption::of_create(events[0]["content"].as_object().unwrap()).unwrap().unwrap().layering;
         // The devices are borrowed apart from the rooms.
         let (joined, member_events, fixed) = (joined.clone(), member_events.clone(), fixed.clone());
@@ -244,11 +244,6 @@ impl Everything {
         room.trees.insert(event_id.to_string(), group.ratchet_tree());
         room.group = Some(group);
         Ok(event_id)
-    }
-
-    fn room_and_devices(&mut self, id: &str) -> Result<(&mut Room, &Devices), Error> {
-        let room = self.rooms.get_mut(id).ok_or_else(|| api(404, "M_NOT_FOUND", "no such room"))?;
-        Ok((room, &self.devices))
     }
 
     pub(crate) fn group(&mut self, id: &str, commit: Option<&str>) -> Result<Object, Error> {

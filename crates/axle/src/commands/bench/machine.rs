@@ -9,7 +9,7 @@ use serde::Serialize;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The machine a figure was measured on.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Machine {
     cpu: String,
     cores: usize,

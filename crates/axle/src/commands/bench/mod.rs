@@ -7,6 +7,7 @@ mod client;
 mod floor;
 mod hub;
 mod machine;
+mod mls;
 mod network;
 mod peers;
 mod process;
@@ -29,6 +30,8 @@ enum What {
     Hub(hub::HubArgs),
     /// What clients cost: messages, syncs, history, joins and logins, beside Synapse in the same run.
     Client(client::ClientArgs),
+    /// What MLS costs: hub, members and joins by the size of the group; bytes; races; memory.
+    Mls(mls::MlsArgs),
     /// The receiving and sending servers of a benchmark. Commands on standard input, JSON lines on standard output.
     #[command(hide = true)]
     Peers(peers::PeersArgs),
@@ -38,6 +41,7 @@ pub(crate) fn run(args: Args) -> Outcome {
     match args.what {
         What::Hub(args) => hub::run(args),
         What::Client(args) => client::run(args),
+        What::Mls(args) => mls::run(args),
         What::Peers(args) => peers::run(args),
     }
 }

@@ -112,6 +112,31 @@ fn nobody_joins_by_itself_who_is_not_in_the_room() {
 }
 
 #[test]
+fn a_group_whose_devices_have_lost_their_state_goes_on_although_a_removal_is_due() {
+    for layering in LAYERINGS {
+        let mut sim = Sim::with(layering, &[ALICE, BOB, CAROL]);
+        for (device, name) in [(0, ALICE), (2, CAROL)] {
+            sim.devices[device].store = Default::default();
+            sim.devices[device].member =
+                axle_mls::Member::open(crate::common::key(name, "A"), sim.devices[device].store.clone());
+        }
+        sim.room.part(&user(BOB));
+        let bob = sim.credential(1);
+        // Nobody new, but one that is in the group takes its own place; and it has to remove Bob's device first.
+        let laptop = sim.device(ALICE, "LAPTOP");
+        assert_eq!(sim.join_external(laptop).unwrap_err(), Refusal::RemovalDue(vec![bob.clone()]));
+        sim.join_external(0).unwrap();
+        let early = sim.encrypt(0, "too early");
+        assert_eq!(sim.hub().check_message(&early, &user(ALICE)).unwrap_err().code(), "wrong_epoch");
+        assert_eq!(sim.update(0).unwrap_err(), Refusal::RemovalDue(vec![bob.clone()]));
+        sim.remove(0, &[bob]).unwrap();
+        sim.join_external(2).unwrap();
+        sim.assert_agreement();
+        sim.talk(2, &[0]);
+    }
+}
+
+#[test]
 fn a_group_that_everybody_has_left_can_be_taken_up_again() {
     for layering in LAYERINGS {
         let mut sim = Sim::with(layering, &[ALICE, BOB]);

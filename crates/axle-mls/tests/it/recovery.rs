@@ -113,6 +113,21 @@ fn a_commit_that_nobody_can_apply_is_taken_back() {
 }
 
 #[test]
+fn who_may_not_report_any_more_is_not_waited_for() {
+    for layering in LAYERINGS {
+        let (mut sim, content) = stuck_room(layering);
+        let epoch = sim.hub().epoch();
+        // Of the three whose reports would count, one is left in the room.
+        for name in [CAROL, DAVE] {
+            sim.room.part(&crate::common::user(name));
+        }
+        assert_eq!(report(&mut sim, 2, epoch, &content, Verdict::CannotApply).unwrap_err().code(), "not_joined");
+        let roll_back = report(&mut sim, 1, epoch, &content, Verdict::CannotApply).unwrap().unwrap();
+        assert_eq!(roll_back, RollBack { to_epoch: epoch - 1, committer: sim.credential(0) });
+    }
+}
+
+#[test]
 fn false_reports_take_nothing_back() {
     let mut sim = Sim::with(Layering::Bound, &[ALICE, BOB, CAROL, DAVE, "@eve:a.test"]);
     sim.update(0).unwrap();

@@ -389,13 +389,15 @@ fn reports_take_the_group_back() {
     let report = |member: &Member| {
         Report::parse(&member.report(&room_id(), 3, &pending.content.message, Verdict::CannotApply).to_json()).unwrap()
     };
-    let known = world.hub.known(&Default::default());
+    let (me, known) = (world.hub.me.clone(), world.hub.known(&Default::default()));
     let (bob, dan) = (report(&world.bob), report(&world.dan));
-    let Reported::Kept(change) = world.hub.room.report(bob, None, &known).unwrap() else { panic!() };
+    let Reported::Kept(change) = world.hub.room.report(&me, bob, None, &known).unwrap() else { panic!() };
     world.hub.store(&change);
-    assert!(matches!(world.hub.room.report(dan.clone(), None, &known).unwrap(), Reported::NeedsEpoch(2)));
+    assert!(matches!(world.hub.room.report(&me, dan.clone(), None, &known).unwrap(), Reported::NeedsEpoch(2)));
     let before = world.hub.groups[&2].clone();
-    let Reported::RolledBack(2, change) = world.hub.room.report(dan, Some(&before), &known).unwrap() else { panic!() };
+    let Reported::RolledBack(2, change) = world.hub.room.report(&me, dan, Some(&before), &known).unwrap() else {
+        panic!()
+    };
     world.hub.store(&change);
     assert_eq!(world.hub.groups.keys().copied().collect::<Vec<_>>(), [1, 2]);
     let quarantine: Vec<&Credential> = world.group().quarantine().iter().collect();
@@ -489,4 +491,27 @@ fn commits_stay_whoever_redacts_them() {
     world.hub.send(redact(commit.as_str())).unwrap();
     let redacted: Vec<_> = world.hub.log.iter().filter_map(|placed| placed.redacts.clone()).collect();
     assert_eq!(redacted, [text.event_id().clone()]);
+}
+
+#[test]
+fn a_device_that_joins_by_itself_does_not_end_a_removal() {
+    let mut world = World::new(Layering::Bound);
+    let leave = world.one.lpdu(member(DAN, DAN, "leave"));
+    world.hub.append(&leave);
+    assert_eq!(world.group().queued().len(), 1);
+    // Bob has lost his keys, and takes his own place.
+    let mut bob = device(BOB);
+    let group = world.group();
+    let state = axle_mls::member::HubState {
+        group_info: group.group_info().to_vec(),
+        ratchet_tree: group.ratchet_tree(),
+        last_commit: group.last_commit().unwrap().clone(),
+    };
+    let binding = world.binding(BOB, &[BOB]);
+    let pending = bob.join_external(&room_id(), Layering::Bound, &state, &binding).unwrap();
+    let lpdu = world.one.lpdu(commit_template(&user(BOB), &pending.content));
+    world.hub.append(&lpdu);
+    assert_eq!(world.users(), [ALICE, BOB, DAN]);
+    assert_eq!(world.group().queued().len(), 1, "the hub proposes it again");
+    world.assert_stored();
 }

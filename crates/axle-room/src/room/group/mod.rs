@@ -171,11 +171,13 @@ impl Room {
         known: &Known,
     ) -> Result<Change, Refusal> {
         let mut change = self.change();
+        // A commit empties the queue, and may leave behind who has to leave: a device that joins by itself cannot commit it.
+        let may_be_due = event.membership().is_some() || matches!(step, Step::Commit(_));
         // First what may fail.
         self.take_step(step, event, &mut change)?;
         let position = self.next_position();
         self.place(event, position, known, first, &mut change);
-        if event.membership().is_some() {
+        if may_be_due {
             self.follow_membership(me, known, &mut change)?;
         }
         Ok(change)

@@ -5,9 +5,9 @@ use axle_mls::hub::{self, Report};
 use axle_protocol::UserId;
 
 use super::View;
-use crate::room::Room;
 use crate::room::change::{Change, Refusal};
 use crate::room::known::Known;
+use crate::room::{Identity, Room};
 
 /// What became of a report.
 #[derive(Debug, Clone)]
@@ -34,7 +34,13 @@ impl Room {
     }
 
     /// Takes a member's report on a commit. `before` is the state of the epoch that [`Reported::NeedsEpoch`] named.
-    pub fn report(&mut self, report: Report, before: Option<&[u8]>, known: &Known) -> Result<Reported, Refusal> {
+    pub fn report(
+        &mut self,
+        me: &Identity,
+        report: Report,
+        before: Option<&[u8]>,
+        known: &Known,
+    ) -> Result<Reported, Refusal> {
         self.check_hub()?;
         let view = View { state: &self.state, devices: &known.devices, paired: None };
         let group = self.group.as_deref_mut().ok_or(hub::Refusal::NoGroup)?;
@@ -47,6 +53,8 @@ impl Room {
         let back = group.roll_back(&roll_back, before).map_err(|error| hub::Refusal::Invalid(error.to_string()))?;
         *group = back;
         let mut change = self.change();
+        // Who has left since then.
+        self.follow_membership(me, known, &mut change)?;
         self.note_group(&mut change, true)?;
         Ok(Reported::RolledBack(roll_back.to_epoch, change))
     }

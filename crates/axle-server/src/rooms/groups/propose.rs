@@ -74,11 +74,12 @@ async fn take_report(
         who.check_reads(room)?;
         Ok::<_, MatrixError>(room.group_users())
     });
+    let me = rooms.0.me.clone();
     let needs = Needs { devices: users.await??, ..Needs::default() };
     let taken = rooms.with_needs(room_id, needs, move |turn, _| {
         let known = turn.known;
         let (room, batch) = turn.room()?;
-        match room.report(report.clone(), before.as_deref(), known).map_err(refused)? {
+        match room.report(&me, report.clone(), before.as_deref(), known).map_err(refused)? {
             Reported::Kept(change) => {
                 batch.change.merge(change);
                 Ok(Taken::Kept)

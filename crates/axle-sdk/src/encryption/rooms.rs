@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use axle_mls::{Credential, Layering, RoomEncryption};
+use axle_mls::{Layering, RoomEncryption};
 use axle_protocol::{EventId, RoomVersion, UserId};
 use serde_json::{Map, Value};
 
@@ -47,7 +47,7 @@ pub(super) struct Room {
     pub(super) asked: u32,
     /// After a failure, nothing is tried before this.
     pub(super) rest_until: Option<Instant>,
-    /// Devices that had no KeyPackage left, or that the hub does not want, and since when. They are left out for a while.
+    /// Devices that had no KeyPackage left, and when that was. They come in by themselves.
     pub(super) without_package: BTreeMap<(UserId, String), Instant>,
     /// Since when this device should be in the group and is not.
     pub(super) outside_since: Option<Instant>,
@@ -55,8 +55,6 @@ pub(super) struct Room {
     pub(super) told: Option<RoomStatus>,
     /// Whether a sync has told of it since this program began.
     pub(super) synced: bool,
-    /// Whether devices are added one by one: the hub has refused several at once.
-    pub(super) one_by_one: bool,
     /// When to look at the group again, though nothing has happened.
     pub(super) look_again: Option<Instant>,
     /// Devices that nobody publishes, since when, and whether that was told.
@@ -119,15 +117,6 @@ impl Room {
                     _ => drop(self.invited.remove(&user)),
                 }
             }
-        }
-    }
-
-    /// The hub has refused a commit that adds these: one of them must not keep the others out, nor use up what the device
-    /// has left with its server.
-    pub(super) fn doubt(&mut self, added: &[Credential]) {
-        self.one_by_one |= !added.is_empty();
-        if let [device] = added {
-            self.without_package.insert((device.user_id.clone(), device.device_id.clone()), Instant::now());
         }
     }
 

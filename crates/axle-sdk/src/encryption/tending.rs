@@ -7,7 +7,7 @@ use axle_mls::{CheckedKeyPackage, Credential, Layering};
 use axle_protocol::{RoomId, UserId, base64};
 use serde_json::Value;
 
-use super::commits::{Outcome, Wanted};
+use super::commits::Wanted;
 use super::core::{Core, now};
 use super::engine::{Engine, MAX_TRIES, Step, part_of, refused};
 use super::{EncryptionError, Notice};
@@ -102,9 +102,6 @@ impl Engine {
         let users: Vec<UserId> = self.core().room(id).joined.keys().cloned().collect();
         self.learn_devices(&users).await?;
         let lack = self.core().lack(id)?;
-        if lack.missing.is_empty() {
-            self.core().room(id).one_by_one = false;
-        }
         if lack.missing.is_empty() && !lack.surplus && !lack.update {
             return Ok(Step::Done);
         }
@@ -127,19 +124,13 @@ impl Engine {
         let mut added: Vec<UserId> = wanted.add.iter().map(|it| it.credential().user_id.clone()).collect();
         added.extend(wanted.queued_adds.iter().cloned());
         let binding = self.binding(id, &added, None).await?;
-        let adds: Vec<Credential> = wanted.add.iter().map(|it| it.credential().clone()).collect();
         let pending = self.make_commit(id, wanted, &binding, false)?;
-        let outcome = self.submit(id, &pending).await?;
-        if matches!(outcome, Outcome::Refused(_)) {
-            self.core().room(id).doubt(&adds);
-        }
-        Ok(outcome.next())
+        Ok(self.submit(id, &pending).await?.next())
     }
 
     /// Claims a KeyPackage for each of these devices. Those that have none are left out.
     async fn claim(&self, id: &RoomId, devices: &[Credential]) -> Result<Vec<CheckedKeyPackage>, Error> {
-        let most = if self.core().room(id).one_by_one { 1 } else { MAX_ADDED };
-        let devices = devices.get(..most).unwrap_or(devices);
+        let devices = devices.get(..MAX_ADDED).unwrap_or(devices);
         if devices.is_empty() {
             return Ok(Vec::new());
         }

@@ -188,7 +188,10 @@ impl Room {
             (Step::None, _) => return Ok(()),
             (Step::Create(created), None) => self.group = Some(Box::new(created.confirm(event.event_id().clone()))),
             (Step::Commit(staged), Some(group)) => {
-                group.merge(*staged, event.event_id().clone())?;
+                let commit = event.event_id().clone();
+                let merged = group.merge(*staged, commit.clone())?;
+                change.put_group(GroupChange { epoch: merged.epoch, commit, state: merged.snapshot, is_back: false });
+                return Ok(());
             }
             (Step::Create(_), Some(_)) | (Step::Commit(_), None) => return Err(hub::Refusal::Outdated.into()),
         }

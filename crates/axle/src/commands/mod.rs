@@ -6,6 +6,7 @@ pub(crate) mod chat;
 pub(crate) mod demo;
 pub(crate) mod event;
 pub(crate) mod serve;
+mod stage;
 pub(crate) mod thumbnail;
 
 use std::error::Error;

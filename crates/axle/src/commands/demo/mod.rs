@@ -1,12 +1,8 @@
 //! `axle demo`: three servers that message each other, and the proof that they agree.
 
-mod authority;
-mod network;
 mod outage;
-mod people;
 mod proof;
 mod screen;
-mod server;
 mod story;
 mod vault;
 
@@ -15,11 +11,8 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
-use network::Network;
+use super::stage::{Failure, Network};
 use screen::Screen;
-
-/// Anything that stops the demo.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Lines of each server's log that are shown after a failure.
 const TAIL_LINES: usize = 15;

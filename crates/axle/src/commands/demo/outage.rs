@@ -7,11 +7,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::Failure;
-use super::network::Network;
-use super::people::Cast;
 use super::screen::Screen;
 use super::story::Rooms;
+use crate::commands::stage::{Cast, Failure, Network};
 
 /// How many messages each of the three sends.
 const MESSAGES: usize = 10;

@@ -6,12 +6,10 @@ use std::time::Duration;
 use axle_sdk::{Client, Event, PageFrom, Unsigned};
 use tokio::time::Instant;
 
-use super::Failure;
-use super::network::{NAMES, Network};
 use super::outage::Acknowledged;
-use super::people::Cast;
 use super::screen::Screen;
 use super::story::Rooms;
+use crate::commands::stage::{Cast, Failure, NAMES, Network};
 
 /// Events a request.
 const PAGE: usize = 100;

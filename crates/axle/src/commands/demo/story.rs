@@ -2,11 +2,9 @@
 
 use axle_sdk::{CreateRoom, JoinRule, Membership, new_transaction_id};
 
-use super::network::{NAMES, Network};
-use super::people::{Cast, refused};
 use super::screen::Screen;
-use super::server::Server;
-use super::{Failure, outage, proof, vault};
+use super::{outage, proof, vault};
+use crate::commands::stage::{Cast, Failure, NAMES, Network, refused};
 
 /// The rooms of the demo, all made on the hub.
 #[derive(Debug, Clone)]
@@ -50,9 +48,8 @@ pub(super) async fn tell(network: &mut Network, screen: &mut Screen) -> Result<C
 async fn start(network: &mut Network, screen: &mut Screen) -> Result<(), Failure> {
     screen.step("Three servers start: a certificate authority, names, keys and data folders of their own");
     screen.say("folder", &network.folder().display().to_string());
-    network.servers.iter_mut().try_for_each(Server::start)?;
-    for server in &mut network.servers {
-        server.ready().await?;
+    network.start().await?;
+    for server in &network.servers {
         let pid = server.pid().unwrap_or_default();
         screen.say(server.name(), &format!("process {pid}, for clients at {}", server.url()));
     }

@@ -5,10 +5,8 @@ use std::path::Path;
 
 use axle_sdk::{CreateRoom, Event, EventEncryption, JoinRule, Membership, PageFrom};
 
-use super::Failure;
-use super::network::{NAMES, Network};
-use super::people::{Cast, Person};
 use super::screen::Screen;
+use crate::commands::stage::{Cast, Failure, NAMES, Network, Person, let_in};
 
 /// Events that are looked at for one that is wanted.
 const PAGE: usize = 100;
@@ -48,16 +46,6 @@ async fn gather(cast: &mut Cast, screen: &mut Screen) -> Result<String, Failure>
     }
     screen.shown(&format!("the three devices agree on the code of epoch {}: {}", first.0, first.1));
     Ok(vault)
-}
-
-/// Has alice invite somebody, who joins and gets into the group.
-async fn let_in(alice: &mut Person, person: &mut Person, vault: &str, devices: usize) -> Result<(), Failure> {
-    alice.client().invite(vault, person.user_id()).await?;
-    person.becomes(vault, Membership::Invite).await?;
-    person.client().join(vault, &[]).await?;
-    person.becomes(vault, Membership::Join).await?;
-    alice.is_in_group(vault, devices).await?;
-    person.is_in_group(vault, devices).await
 }
 
 async fn converse(cast: &mut Cast, vault: &str, screen: &mut Screen) -> Result<String, Failure> {

@@ -19,7 +19,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// A server, running or not.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(in crate::commands) struct Server {
     name: String,
     folder: PathBuf,
     client_address: SocketAddr,
@@ -29,32 +29,32 @@ pub(super) struct Server {
 
 impl Server {
     /// A server whose folder holds `axle.toml`. It is not started yet.
-    pub(super) fn new(name: &str, folder: &Path, client_address: SocketAddr, ca: &str) -> Self {
+    pub(in crate::commands) fn new(name: &str, folder: &Path, client_address: SocketAddr, ca: &str) -> Self {
         Self { name: name.into(), folder: folder.into(), client_address, ca: ca.into(), child: None }
     }
 
     /// Its server name.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::commands) fn name(&self) -> &str {
         &self.name
     }
 
     /// Where clients reach it.
-    pub(super) fn url(&self) -> String {
+    pub(in crate::commands) fn url(&self) -> String {
         format!("https://{}", self.client_address)
     }
 
     /// Its process, while it runs.
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(in crate::commands) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
     /// A client of it, not logged in.
-    pub(super) fn client(&self) -> Result<Client, Failure> {
+    pub(in crate::commands) fn client(&self) -> Result<Client, Failure> {
         Ok(Client::builder(self.url()).ca_certificate(&self.ca).build()?)
     }
 
     /// Starts the process. [`Self::ready`] waits until it answers.
-    pub(super) fn start(&mut self) -> Result<(), Failure> {
+    pub(in crate::commands) fn start(&mut self) -> Result<(), Failure> {
         let log = OpenOptions::new().create(true).append(true).open(self.log_file())?;
         let mut command = axle()?;
         command.arg("serve").arg("--config").arg(self.folder.join("axle.toml"));
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// Waits until clients are answered. Returns how long that took.
-    pub(super) async fn ready(&mut self) -> Result<Duration, Failure> {
+    pub(in crate::commands) async fn ready(&mut self) -> Result<Duration, Failure> {
         let client = self.client()?.with_retry(RetryPolicy::NEVER);
         let start = Instant::now();
         loop {
@@ -83,7 +83,7 @@ impl Server {
     }
 
     /// Fails if the process has ended.
-    pub(super) fn check(&mut self) -> Result<(), Failure> {
+    pub(in crate::commands) fn check(&mut self) -> Result<(), Failure> {
         match self.child.as_mut().map(Child::try_wait).transpose()?.flatten() {
             Some(status) => Err(format!("{} has ended: {status}", self.name).into()),
             None => Ok(()),
@@ -91,7 +91,7 @@ impl Server {
     }
 
     /// kill -9.
-    pub(super) fn kill(&mut self) -> Result<(), Failure> {
+    pub(in crate::commands) fn kill(&mut self) -> Result<(), Failure> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;
@@ -100,12 +100,12 @@ impl Server {
     }
 
     /// Lets the process live on when the demo has ended.
-    pub(super) fn let_go(&mut self) {
+    pub(in crate::commands) fn let_go(&mut self) {
         self.child = None;
     }
 
     /// What `axle admin verify` says of the data folder.
-    pub(super) async fn verify(&self) -> Result<VerifyReport, Failure> {
+    pub(in crate::commands) async fn verify(&self) -> Result<VerifyReport, Failure> {
         let mut command = tokio::process::Command::from(axle()?);
         command.arg("admin").arg("--data").arg(self.folder.join("data")).args(["--json", "verify"]);
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await?;
@@ -116,7 +116,7 @@ impl Server {
     }
 
     /// The last lines of its log.
-    pub(super) fn tail(&self, lines: usize) -> Vec<String> {
+    pub(in crate::commands) fn tail(&self, lines: usize) -> Vec<String> {
         let text = File::open(self.log_file()).and_then(std::io::read_to_string).unwrap_or_default();
         let all: Vec<&str> = text.lines().collect();
         all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()

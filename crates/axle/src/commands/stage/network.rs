@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use axle_protocol::ServerName;
 use axle_sdk::SessionFile;
-use axle_server::config::{ClientConfig, Config, FederationConfig, RegistrationConfig, RegistrationMode};
+use axle_server::config::{
+    ClientConfig, Config, FederationConfig, RateLimitsConfig, RegistrationConfig, RegistrationMode,
+};
 use tempfile::TempDir;
 
 use super::Failure;
@@ -16,19 +18,37 @@ use super::people::Cast;
 use super::server::Server;
 
 /// The hub first.
-pub(super) const NAMES: [&str; 3] = ["hub.example.test", "amber.example.test", "birch.example.test"];
+pub(in crate::commands) const NAMES: [&str; 3] = ["hub.example.test", "amber.example.test", "birch.example.test"];
 
 /// Everything that the demo starts and leaves on the disk. Dropping it ends the servers and removes the folder.
-pub(super) struct Network {
+pub(in crate::commands) struct Network {
     /// In the order of [`NAMES`].
-    pub(super) servers: Vec<Server>,
+    pub(in crate::commands) servers: Vec<Server>,
     // After the servers: they are gone when their folders go.
     folder: TempDir,
 }
 
 impl Network {
     /// Writes certificates and configuration. Nothing runs yet.
-    pub(super) fn new() -> Result<Self, Failure> {
+    pub(in crate::commands) fn new() -> Result<Self, Failure> {
+        Self::with(RateLimitsConfig::default())
+    }
+
+    /// The same without limits of request rates.
+    pub(in crate::commands) fn unlimited() -> Result<Self, Failure> {
+        Self::with(RateLimitsConfig { enabled: false })
+    }
+
+    /// Starts all servers and waits until they answer.
+    pub(in crate::commands) async fn start(&mut self) -> Result<(), Failure> {
+        self.servers.iter_mut().try_for_each(Server::start)?;
+        for server in &mut self.servers {
+            server.ready().await?;
+        }
+        Ok(())
+    }
+
+    fn with(rate_limits: RateLimitsConfig) -> Result<Self, Failure> {
         let folder = TempDir::with_prefix("axle-demo-")?;
         let authority = Authority::new()?;
         let ca_file = folder.path().join("ca.pem");
@@ -61,6 +81,7 @@ impl Network {
                     ..FederationConfig::default()
                 },
                 registration: RegistrationConfig { mode: RegistrationMode::Open, ..RegistrationConfig::default() },
+                rate_limits: rate_limits.clone(),
                 ..Config::default()
             };
             std::fs::write(home.join("axle.toml"), toml::to_string_pretty(&config)?)?;
@@ -70,12 +91,12 @@ impl Network {
     }
 
     /// Where everything lies.
-    pub(super) fn folder(&self) -> &Path {
+    pub(in crate::commands) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// Where the keys of a person's device lie: beside their session, where the chat client looks for them.
-    pub(super) fn key_file(&self, name: &str) -> PathBuf {
+    pub(in crate::commands) fn key_file(&self, name: &str) -> PathBuf {
         crate::commands::chat::key_path(&self.session_file(name))
     }
 
@@ -84,12 +105,12 @@ impl Network {
     }
 
     /// The server that orders the rooms.
-    pub(super) fn hub(&mut self) -> Result<&mut Server, Failure> {
+    pub(in crate::commands) fn hub(&mut self) -> Result<&mut Server, Failure> {
         self.servers.first_mut().ok_or_else(|| "there is no hub".into())
     }
 
     /// Leaves everything running. Returns how to chat on it and how to end it.
-    pub(super) fn keep(mut self, cast: &Cast) -> Result<String, Failure> {
+    pub(in crate::commands) fn keep(mut self, cast: &Cast) -> Result<String, Failure> {
         let axle = std::env::current_exe()?;
         let mut text = String::from("The servers go on running. To chat, each in a terminal of its own:\n\n");
         for person in cast.everyone() {
@@ -107,19 +128,19 @@ impl Network {
     }
 
     /// Ends the servers and removes what they wrote.
-    pub(super) fn remove(mut self) -> Result<(), Failure> {
+    pub(in crate::commands) fn remove(mut self) -> Result<(), Failure> {
         self.servers.clear();
         Ok(self.folder.close()?)
     }
 
     /// Ends the servers but keeps what they wrote, for whoever looks for the reason. Returns where it is.
-    pub(super) fn preserve(mut self) -> PathBuf {
+    pub(in crate::commands) fn preserve(mut self) -> PathBuf {
         self.servers.clear();
         self.folder.keep()
     }
 
     /// The end of each server's log.
-    pub(super) fn tails(&self, lines: usize) -> Vec<(String, Vec<String>)> {
+    pub(in crate::commands) fn tails(&self, lines: usize) -> Vec<(String, Vec<String>)> {
         self.servers.iter().map(|server| (server.name().to_owned(), server.tail(lines))).collect()
     }
 }

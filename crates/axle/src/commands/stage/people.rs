@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axle_sdk::encryption::{KeyPlace, Notice, RoomStatus};
+use axle_mls::member::MemoryStore;
+use axle_sdk::encryption::{KeyPlace, Notice, Pace, RoomStatus};
 use axle_sdk::{
     Client, Encryption, Error, Event, EventEncryption, Membership, MessagesPage, Registration, RoomList, RoomView,
     Session, SyncLoop, SyncResponse, SyncStep, new_transaction_id,
@@ -22,8 +23,9 @@ const TIMELINE_LIMIT: usize = 200;
 const PASSWORD_LENGTH: usize = 12;
 
 /// Someone with an account, who follows their rooms.
-pub(super) struct Person {
+pub(in crate::commands) struct Person {
     name: String,
+    password: String,
     user_id: String,
     client: Client,
     encryption: Encryption,
@@ -33,16 +35,16 @@ pub(super) struct Person {
 }
 
 /// Everyone. Alice is on the hub, Bob on amber, Carol and Mallory on birch.
-pub(super) struct Cast {
-    pub(super) alice: Person,
-    pub(super) bob: Person,
-    pub(super) carol: Person,
-    pub(super) mallory: Person,
+pub(in crate::commands) struct Cast {
+    pub(in crate::commands) alice: Person,
+    pub(in crate::commands) bob: Person,
+    pub(in crate::commands) carol: Person,
+    pub(in crate::commands) mallory: Person,
 }
 
 impl Cast {
     /// Registers everyone.
-    pub(super) async fn register(network: &Network) -> Result<Self, Failure> {
+    pub(in crate::commands) async fn register(network: &Network) -> Result<Self, Failure> {
         let [hub, amber, birch] = &network.servers[..] else { return Err("there must be three servers".into()) };
         let (alice, bob, carol, mallory) = tokio::try_join!(
             Person::register(network, hub, "alice"),
@@ -53,12 +55,12 @@ impl Cast {
         Ok(Self { alice, bob, carol, mallory })
     }
 
-    pub(super) fn everyone(&self) -> [&Person; 4] {
+    pub(in crate::commands) fn everyone(&self) -> [&Person; 4] {
         [&self.alice, &self.bob, &self.carol, &self.mallory]
     }
 
     /// One a server, each in every room at the end.
-    pub(super) fn regulars(&mut self) -> [&mut Person; 3] {
+    pub(in crate::commands) fn regulars(&mut self) -> [&mut Person; 3] {
         [&mut self.alice, &mut self.bob, &mut self.carol]
     }
 }
@@ -66,8 +68,9 @@ impl Cast {
 impl Person {
     async fn register(network: &Network, server: &Server, name: &str) -> Result<Self, Failure> {
         let client = server.client()?;
-        let password = new_transaction_id().chars().rev().take(PASSWORD_LENGTH).collect();
-        let registration = Registration { localpart: name.to_owned(), password, ..Registration::default() };
+        let password: String = new_transaction_id().chars().rev().take(PASSWORD_LENGTH).collect();
+        let registration =
+            Registration { localpart: name.to_owned(), password: password.clone(), ..Registration::default() };
         let mut session = client.register(&registration).await?;
         session.store_secret = Some(Session::new_store_secret()?);
         client.restore(session.clone());
@@ -76,35 +79,49 @@ impl Person {
             Encryption::open(client.clone(), &session.user_id, &session.device_id, &place).await?;
         let steps = follow(SyncLoop::new(&client, None).timeline_limit(TIMELINE_LIMIT));
         let (rooms, user_id) = (RoomList::new(&session.user_id), session.user_id);
-        Ok(Self { name: name.to_owned(), user_id, client, encryption, notices, steps, rooms })
+        Ok(Self { name: name.to_owned(), password, user_id, client, encryption, notices, steps, rooms })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::commands) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn user_id(&self) -> &str {
+    pub(in crate::commands) fn user_id(&self) -> &str {
         &self.user_id
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(in crate::commands) fn client(&self) -> &Client {
         &self.client
     }
 
+    /// Logs in on one more device. It is published, so that it gets into groups, but nobody looks at what comes to it.
+    pub(in crate::commands) async fn adds_device(&self, server: &Server) -> Result<Encryption, Failure> {
+        let client = server.client()?;
+        let session = client.login(&self.name, &self.password, "one more").await?;
+        let (store, pace) = (MemoryStore::default(), Pace::default());
+        let (encryption, _) = Encryption::with_store(client, &session.user_id, &session.device_id, store, pace).await?;
+        Ok(encryption)
+    }
+
     /// This person's device in the groups of encrypted rooms.
-    pub(super) fn encryption(&self) -> &Encryption {
+    pub(in crate::commands) fn encryption(&self) -> &Encryption {
         &self.encryption
     }
 
     /// Sends a message into an encrypted room. Returns its id.
-    pub(super) async fn say_secretly(&self, room_id: &str, text: &str) -> Result<String, Failure> {
+    pub(in crate::commands) async fn say_secretly(&self, room_id: &str, text: &str) -> Result<String, Failure> {
         let content = json!({ "msgtype": "m.text", "body": text });
         let content = content.as_object().cloned().unwrap_or_default();
         Ok(self.encryption.send(room_id, "m.room.message", &content, &new_transaction_id()).await?)
     }
 
     /// Waits until this person's device has decrypted a message, and to this text.
-    pub(super) async fn reads(&mut self, room_id: &str, event_id: &str, text: &str) -> Result<(), Failure> {
+    pub(in crate::commands) async fn reads(
+        &mut self,
+        room_id: &str,
+        event_id: &str,
+        text: &str,
+    ) -> Result<(), Failure> {
         let is_read = |room: &RoomView| {
             let item = room.timeline().items().rev().find(|item| item.event.event_id == event_id);
             item.is_some_and(|item| {
@@ -116,14 +133,14 @@ impl Person {
     }
 
     /// What this person's device makes of an encrypted event.
-    pub(super) fn decrypts(&self, room_id: &str, event: Event) -> Result<Event, Failure> {
+    pub(in crate::commands) fn decrypts(&self, room_id: &str, event: Event) -> Result<Event, Failure> {
         let mut page = MessagesPage { chunk: vec![event], ..MessagesPage::default() };
         self.encryption.take_in_history(room_id, &mut page)?;
         page.chunk.pop().ok_or_else(|| "the event is gone".into())
     }
 
     /// Waits until this person's device is in the group of a room, with so many devices in all.
-    pub(super) async fn is_in_group(&mut self, room_id: &str, devices: usize) -> Result<(), Failure> {
+    pub(in crate::commands) async fn is_in_group(&mut self, room_id: &str, devices: usize) -> Result<(), Failure> {
         let encryption = self.encryption.clone();
         let is_in = |_: &RoomView| match encryption.status(room_id) {
             Ok(Some(RoomStatus::Encrypted(status))) => status.epoch.is_some() && status.devices == devices,
@@ -133,22 +150,22 @@ impl Person {
     }
 
     /// Sends a message. Returns its id.
-    pub(super) async fn say(&self, room_id: &str, text: &str) -> Result<String, Failure> {
+    pub(in crate::commands) async fn say(&self, room_id: &str, text: &str) -> Result<String, Failure> {
         Ok(self.client.send_text(room_id, text, &new_transaction_id()).await?)
     }
 
     /// Waits until a message is in the room as this person sees it.
-    pub(super) async fn sees(&mut self, room_id: &str, event_id: &str) -> Result<(), Failure> {
+    pub(in crate::commands) async fn sees(&mut self, room_id: &str, event_id: &str) -> Result<(), Failure> {
         self.until(room_id, &format!("the event {event_id}"), |room| room.timeline().contains(event_id)).await
     }
 
     /// Waits until this person stands to the room like this.
-    pub(super) async fn becomes(&mut self, room_id: &str, membership: Membership) -> Result<(), Failure> {
+    pub(in crate::commands) async fn becomes(&mut self, room_id: &str, membership: Membership) -> Result<(), Failure> {
         self.until(room_id, &format!("the own {membership:?}"), |room| room.membership() == membership).await
     }
 
     /// Waits until this person sees another stand to the room like this.
-    pub(super) async fn sees_member(
+    pub(in crate::commands) async fn sees_member(
         &mut self,
         room_id: &str,
         user_id: &str,
@@ -159,7 +176,7 @@ impl Person {
     }
 
     /// Who orders the room, as this person's server tells.
-    pub(super) fn hub_of(&self, room_id: &str) -> Option<String> {
+    pub(in crate::commands) fn hub_of(&self, room_id: &str) -> Option<String> {
         self.rooms.room(room_id)?.hub()
     }
 
@@ -202,6 +219,21 @@ impl Person {
     }
 }
 
+/// Has somebody invite a person into an encrypted room, who joins and gets into its group, with so many devices in all.
+pub(in crate::commands) async fn let_in(
+    host: &mut Person,
+    person: &mut Person,
+    room_id: &str,
+    devices: usize,
+) -> Result<(), Failure> {
+    host.client().invite(room_id, person.user_id()).await?;
+    person.becomes(room_id, Membership::Invite).await?;
+    person.client().join(room_id, &[]).await?;
+    person.becomes(room_id, Membership::Join).await?;
+    host.is_in_group(room_id, devices).await?;
+    person.is_in_group(room_id, devices).await
+}
+
 /// Follows somebody's rooms until nobody wants to know.
 fn follow(mut syncs: SyncLoop) -> UnboundedReceiver<SyncStep> {
     let (tell, steps) = unbounded_channel();
@@ -218,7 +250,7 @@ fn follow(mut syncs: SyncLoop) -> UnboundedReceiver<SyncStep> {
 }
 
 /// What the server refused with; an error if it did not refuse, or for another reason.
-pub(super) fn refused<T>(outcome: Result<T, Error>, what: &str) -> Result<String, Failure> {
+pub(in crate::commands) fn refused<T>(outcome: Result<T, Error>, what: &str) -> Result<String, Failure> {
     match outcome {
         Ok(_) => Err(format!("{what} should have been refused, and was not").into()),
         Err(Error::Api(error)) if error.errcode == "M_FORBIDDEN" => Ok(error.to_string()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::super::machine::Machine;
-use super::super::stats::Figure;
+use super::super::stats::{Figure, Percentiles};
 
 /// All figures: medians of rounds.
 #[derive(Debug, Serialize)]
@@ -64,19 +64,10 @@ pub(super) struct Round {
 
 impl Round {
     /// From the CPU used, the time it took, and how long each operation took.
-    pub(super) fn new(used: Duration, elapsed: Duration, mut latencies: Vec<Duration>) -> Self {
-        latencies.sort();
+    pub(super) fn new(used: Duration, elapsed: Duration, latencies: Vec<Duration>) -> Self {
         let count = latencies.len().max(1) as f64;
-        let at = |share: f64| {
-            let index = ((count * share).ceil() as usize).saturating_sub(1);
-            latencies.get(index).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
-        };
-        Self {
-            cpu_us: used.as_secs_f64() * 1e6 / count,
-            rate: count / elapsed.as_secs_f64(),
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-        }
+        let Percentiles { p50_ms, p99_ms, .. } = Percentiles::of(latencies);
+        Self { cpu_us: used.as_secs_f64() * 1e6 / count, rate: count / elapsed.as_secs_f64(), p50_ms, p99_ms }
     }
 
     /// Round by round, how many times the CPU of the second the first needed.

@@ -1,13 +1,15 @@
 //! `axle bench mls`: what MLS costs a hub and its members.
 //!
-//! Everything is in this process, without sockets or disks: the library as the server and clients use it. Times are CPU
+//! Most of it is in this process, without sockets or disks: the library as the server and clients use it. Times are CPU
 //! of the one thread. What a hub needs for a commit stands beside what openmls alone takes for the same one, measured in
-//! turns.
+//! turns. What a message takes from server to server, and what idle rooms cost, needs servers as processes of their own.
 
 mod costs;
+mod delivery;
 mod floor;
 mod group;
 mod growth;
+mod idle;
 mod memory;
 mod race;
 mod report;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 
 use super::super::Outcome;
 use super::machine::Machine;
+use crate::commands::stage::Failure;
 use report::Report;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -33,7 +36,7 @@ pub(crate) struct MlsArgs {
     #[arg(long)]
     full: bool,
     /// Which parts to measure.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::ALL)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Part::USUAL)]
     only: Vec<Part>,
     /// How often each figure is measured.
     #[arg(long, default_value_t = 5)]
@@ -47,10 +50,14 @@ enum Part {
     Growth,
     Races,
     Memory,
+    Delivery,
+    /// Takes some minutes: rooms have to be left alone.
+    Idle,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Costs, Self::Growth, Self::Races, Self::Memory];
+    /// What is measured unless something else is wanted.
+    const USUAL: [Self; 5] = [Self::Costs, Self::Growth, Self::Races, Self::Memory, Self::Delivery];
 }
 
 /// How much is measured.
@@ -64,6 +71,11 @@ struct Sizes {
     /// Groups that are loaded at once, and their devices.
     loaded: usize,
     loaded_devices: usize,
+    /// Devices of the groups in which messages go from server to server, and how many messages.
+    delivery: &'static [usize],
+    messages: usize,
+    /// Rooms that are left alone.
+    idle: usize,
 }
 
 impl Sizes {
@@ -76,9 +88,19 @@ impl Sizes {
             committers: 20,
             loaded: 500,
             loaded_devices: 50,
+            delivery: &[2, 50],
+            messages: 200,
+            idle: 400,
         };
         if args.quick {
-            return Self { rounds: rounds.min(2), devices: &[2, 50], growth: 200, loaded: 100, ..common };
+            return Self {
+                rounds: rounds.min(2),
+                devices: &[2, 50],
+                growth: 200,
+                loaded: 100,
+                delivery: &[2],
+                ..common
+            };
         }
         if args.full {
             return Self { rounds: rounds.max(11), devices: &[2, 50, 200, 1000, 2000], ..common };
@@ -107,6 +129,14 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
+/// Runs what needs servers.
+fn on_servers<T>(measurement: impl Future<Output = std::result::Result<T, Failure>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(measurement);
+    runtime.shutdown_background();
+    outcome.map_err(|error| -> Box<dyn std::error::Error> { error })
+}
+
 fn measure(args: &MlsArgs) -> Result<Report> {
     let sizes = Sizes::of(args);
     let wanted = |part| args.only.contains(&part);
@@ -129,6 +159,14 @@ fn measure(args: &MlsArgs) -> Result<Report> {
     if wanted(Part::Races) {
         say(&format!("{} committers at once", sizes.committers));
         report.races = race::measure(sizes.committers)?;
+    }
+    if wanted(Part::Delivery) {
+        say("messages from server to server");
+        report.delivery = on_servers(delivery::measure(sizes.delivery, sizes.messages))?;
+    }
+    if wanted(Part::Idle) {
+        say(&format!("{} encrypted rooms that are left alone", sizes.idle));
+        report.idle = Some(on_servers(idle::measure(sizes.idle, sizes.loaded_devices))?);
     }
     Ok(report)
 }

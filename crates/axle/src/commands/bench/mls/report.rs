@@ -3,10 +3,14 @@
 use serde::Serialize;
 
 use super::super::machine::Machine;
-use super::super::stats::Figure;
+use super::super::stats::{Figure, Percentiles};
 
 /// What the project wants to reach: a hub's check over that of openmls alone.
 const TIMES_AT_MOST: f64 = 1.5;
+/// From plain text to plain text between two servers, half of the messages, in milliseconds.
+const DELIVERY_AT_MOST_MS: f64 = 10.0;
+/// An idle room with a group of 50, in KiB of resident memory.
+const IDLE_AT_MOST_KIB: f64 = 5.0;
 
 #[derive(Debug, Serialize, Default)]
 pub(super) struct Report {
@@ -15,6 +19,8 @@ pub(super) struct Report {
     pub(super) growth: Option<Growth>,
     pub(super) races: Vec<Race>,
     pub(super) memory: Option<Memory>,
+    pub(super) delivery: Vec<Delivery>,
+    pub(super) idle: Option<Idle>,
 }
 
 /// What operations cost in a group of a size: CPU, medians of rounds.
@@ -98,6 +104,27 @@ pub(super) struct Memory {
     pub(super) stored_bytes: usize,
 }
 
+/// Messages between devices on two servers, from plain text to plain text.
+#[derive(Debug, Serialize)]
+pub(super) struct Delivery {
+    pub(super) devices: usize,
+    /// The sender is on the server that orders the room.
+    pub(super) from_hub_ms: Percentiles,
+    /// The receiver is.
+    pub(super) to_hub_ms: Percentiles,
+}
+
+/// Encrypted rooms on a server, in resident memory a room.
+#[derive(Debug, Serialize)]
+pub(super) struct Idle {
+    pub(super) rooms: usize,
+    pub(super) devices: usize,
+    /// Right after they were made.
+    pub(super) loaded_kib: f64,
+    /// When nothing has happened in them for a while.
+    pub(super) idle_kib: f64,
+}
+
 impl Report {
     pub(super) fn text(&self) -> String {
         let mut out: Vec<String> = self.costs.iter().map(Costs::text).collect();
@@ -113,8 +140,36 @@ impl Report {
                 "a group of {devices} at its hub: {loaded_kib:.1} KiB loaded, {stored_bytes} bytes stored"
             ));
         }
+        out.extend(self.delivery.iter().map(Delivery::text));
+        out.extend(self.idle.as_ref().map(Idle::text));
         out.join("\n")
     }
+}
+
+impl Delivery {
+    fn text(&self) -> String {
+        let one = |way: &str, times: &Percentiles| {
+            let Percentiles { p50_ms, p99_ms, count } = times;
+            let verdict = verdict(*p50_ms, DELIVERY_AT_MOST_MS);
+            format!("\n  {way} p50 {p50_ms:.2} ms, p99 {p99_ms:.2} ms, {count} messages   {verdict}")
+        };
+        let (from, to) = (one("from the hub ", &self.from_hub_ms), one("to the hub   ", &self.to_hub_ms));
+        format!("from one server to another, {} devices{from}{to}", self.devices)
+    }
+}
+
+impl Idle {
+    fn text(&self) -> String {
+        let Self { rooms, devices, loaded_kib, idle_kib } = self;
+        let verdict = verdict(*idle_kib, IDLE_AT_MOST_KIB);
+        format!(
+            "{rooms} rooms of {devices} devices on a server: {loaded_kib:.1} KiB each in use, {idle_kib:.1} left alone   {verdict}"
+        )
+    }
+}
+
+fn verdict(found: f64, at_most: f64) -> String {
+    format!("(at most {at_most}: {})", if found <= at_most { "reached" } else { "missed" })
 }
 
 impl Costs {
@@ -144,10 +199,10 @@ impl Costs {
 
 impl Check {
     fn text(&self) -> String {
-        let verdict = if self.times.median <= TIMES_AT_MOST { "reached" } else { "missed" };
+        let verdict = verdict(self.times.median, TIMES_AT_MOST);
         let Self { hub_ms, openmls_ms, times } = self;
         format!(
-            "{:.2} ms, openmls {:.2} ms, {:.2} times ({:.2} to {:.2})   (at most {TIMES_AT_MOST}: {verdict})",
+            "{:.2} ms, openmls {:.2} ms, {:.2} times ({:.2} to {:.2})   {verdict}",
             hub_ms.median, openmls_ms.median, times.median, times.min, times.max
         )
     }

@@ -1,6 +1,7 @@
 //! Axle: a messaging-interoperability server and its tools in one binary.
 
 mod commands;
+mod start_code;
 
 use std::process::ExitCode;
 

@@ -86,6 +86,10 @@ async fn serve(config: Config) -> Outcome {
     let mut signals = Signals::new()?;
     let server = Server::start(config.clone()).await?;
     introduce(&config, &server)?;
+    match crate::start_code::give_back() {
+        Ok(bytes) => tracing::debug!(bytes, "code that was needed for the start is given back"),
+        Err(error) => tracing::debug!(%error, "code that was needed for the start stays in memory"),
+    }
     while let Wish::Reload = signals.next().await {
         server.reload_certificates();
     }

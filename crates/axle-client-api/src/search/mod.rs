@@ -26,7 +26,7 @@ const BATCH: usize = 500;
 /// How often it is looked whether there is something to do and time for it. Nobody sent anything for so long: there is.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How many events the index may be behind while people write. A search that comes then waits for these.
-const MAX_BEHIND: i64 = 10_000;
+const MAX_BEHIND: i64 = 50_000;
 /// After each batch that no search waits for a pause of so many times what it took, so that others can write.
 const PAUSE_FACTOR: u32 = 4;
 /// The longest of these pauses; and the pause when the store has failed.

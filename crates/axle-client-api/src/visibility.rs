@@ -89,6 +89,23 @@ impl Access {
         if self.joined() { Ok(()) } else { Err(not_in_room()) }
     }
 
+    /// Whether the user may join the room without more ado: they are invited, or everybody may.
+    pub(crate) async fn may_join(&self, api: &Api) -> ApiResult<bool> {
+        #[derive(Deserialize)]
+        struct JoinRules {
+            join_rule: String,
+        }
+        match self.membership {
+            Some(Membership::Invite) => Ok(true),
+            Some(Membership::Join | Membership::Ban) => Ok(false),
+            _ => {
+                let rule = api.store.state_event(&self.room_id, "m.room.join_rules", "").await?;
+                let rule = rule.and_then(|event| content::<JoinRules>(&event));
+                Ok(rule.is_some_and(|content| content.join_rule == "public"))
+            }
+        }
+    }
+
     /// Whether the user is, or ever was, in the room.
     pub(crate) fn ever_joined(&self) -> bool {
         matches!(self.last_joined, LastJoined::Now | LastJoined::Until(_))

@@ -108,6 +108,7 @@ async fn strangers_are_told_nothing() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;
     let mallory = server.person("mallory").await;
+    alice.set_state(&room, "m.room.join_rules", json!({"join_rule": "invite"})).await;
     bob.leave(&room).await.ok();
     for stranger in [&mallory, &bob] {
         let pair = json!({"member": member(stranger, &alice, "leave"), "commit": commit()});
@@ -128,6 +129,41 @@ async fn strangers_are_told_nothing() {
     mallory.get(&path(&room, "group")).await.ok();
     mallory.post(&path(&room, "proposals"), json!({"message": "AAAA"})).await.fails(403, "M_FORBIDDEN");
     assert_eq!(server.groups.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn who_may_join_may_join_the_group_with_the_same_stroke() {
+    let server = server().await;
+    let (alice, _, public) = two_in_a_room(&server).await;
+    let carol = server.person("carol").await;
+    let private = alice.create_room(json!({"preset": "private_chat", "invite": [carol.user_id]})).await;
+    carol
+        .put(&format!("/_matrix/client/v3/profile/{}/displayname", carol.user_id), json!({"displayname": "C"}))
+        .await
+        .ok();
+    let join = json!({"member": {"user_id": carol.user_id, "membership": "join", "reason": "hello"}});
+    for room in [&public, &private] {
+        carol.get(&path(room, "group")).await.ok();
+        carol.post(&path(room, "binding"), join.clone()).await.ok();
+        let pair = json!({"member": member(&carol, &carol, "join"), "commit": commit()});
+        carol.post(&path(room, "pair"), pair).await.ok();
+        let asked = server.groups.asked();
+        assert_eq!(asked.len(), 3);
+        assert_eq!(asked[1]["member"]["content"], json!({"displayname": "C", "reason": "hello"}), "{:?}", asked[1]);
+        // Nothing else is hers.
+        carol.get(&path(room, "group?commit=$c")).await.fails(403, "M_FORBIDDEN");
+        carol.post(&path(room, "binding"), json!({})).await.fails(403, "M_FORBIDDEN");
+        carol.post(&path(room, "proposals"), json!({"message": "AAAA"})).await.fails(403, "M_FORBIDDEN");
+        let leave = json!({"member": member(&carol, &carol, "leave"), "commit": commit()});
+        carol.post(&path(room, "pair"), leave).await.fails(403, "M_FORBIDDEN");
+        let other = json!({"member": {"user_id": "@dave:example.org", "membership": "join"}});
+        carol.post(&path(room, "binding"), other).await.fails(400, "M_INVALID_PARAM");
+    }
+    carol.join(&public).await.ok();
+    carol.post(&path(&public, "binding"), join.clone()).await.fails(403, "M_FORBIDDEN");
+    alice.moderate("ban", &private, &carol.user_id).await.ok();
+    carol.post(&path(&private, "binding"), join).await.fails(403, "M_FORBIDDEN");
+    carol.get(&path(&private, "group")).await.fails(403, "M_FORBIDDEN");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent, RoomBinding, WelcomeContent};
 use axle_mls::hub::{self, HubSender, Report, Verdict};
-use axle_mls::member::{CommitPlan, MemoryStore, PendingCommit};
+use axle_mls::member::{CommitPlan, HubState, MemoryStore, PendingCommit};
 use axle_mls::{CheckedKeyPackage, Credential, DeviceKey, HubGroup, Layering, Member, RoomEncryption};
 use axle_protocol::event::Template;
 use axle_protocol::{ServerName, UserId};
@@ -12,29 +12,29 @@ use serde_json::json;
 use crate::world::*;
 
 /// A room with its hub and a participant, and a device of each of alice (the hub's), bob and dan (the participant's).
-struct World {
-    hub: Server,
-    one: Server,
+pub(crate) struct World {
+    pub(crate) hub: Server,
+    pub(crate) one: Server,
     layering: Layering,
     alice: Member,
     bob: Member,
     dan: Member,
 }
 
-const DAN: &str = "@dan:one.example";
+pub(crate) const DAN: &str = "@dan:one.example";
 
-fn device(user_id: &str) -> Member {
+pub(crate) fn device(user_id: &str) -> Member {
     let mut seed = [3; 32];
     seed.iter_mut().zip(user_id.bytes()).for_each(|(seed, byte)| *seed = byte);
     Member::open(DeviceKey::from_seed(user(user_id), "A", &seed).unwrap(), MemoryStore::default())
 }
 
-fn commit_template(sender: &UserId, content: &CommitContent) -> Template {
+pub(crate) fn commit_template(sender: &UserId, content: &CommitContent) -> Template {
     let content = content.to_content().into();
     template(sender.as_str(), CommitContent::EVENT_TYPE, None, content)
 }
 
-fn group_refusal<T: std::fmt::Debug>(result: Result<T, Refusal>) -> &'static str {
+pub(crate) fn group_refusal<T: std::fmt::Debug>(result: Result<T, Refusal>) -> &'static str {
     match result.unwrap_err() {
         Refusal::Group(refusal) => refusal.code(),
         other => panic!("{other}"),
@@ -43,7 +43,7 @@ fn group_refusal<T: std::fmt::Debug>(result: Result<T, Refusal>) -> &'static str
 
 impl World {
     /// A room whose group has alice's device, which has added those of bob and dan.
-    fn new(layering: Layering) -> Self {
+    pub(crate) fn new(layering: Layering) -> Self {
         let mut world = Self::without_group(layering);
         let pending = world.first_commit();
         let event = world.hub.send(commit_template(&user(ALICE), &pending.content)).unwrap();
@@ -74,7 +74,7 @@ impl World {
         self.alice.create_group(&room_id(), self.layering, hub, &binding).unwrap()
     }
 
-    fn binding(&self, sender: &str, added: &[&str]) -> RoomBinding {
+    pub(crate) fn binding(&self, sender: &str, added: &[&str]) -> RoomBinding {
         let added: Vec<UserId> = added.iter().map(|id| user(id)).collect();
         RoomBinding { auth_events: self.hub.room.binding_events(&user(sender), &added), member_event: None }
     }
@@ -103,24 +103,24 @@ impl World {
         }
     }
 
-    fn group(&self) -> &HubGroup {
+    pub(crate) fn group(&self) -> &HubGroup {
         self.hub.room.group().unwrap()
     }
 
-    fn users(&self) -> Vec<String> {
+    pub(crate) fn users(&self) -> Vec<String> {
         let mut users: Vec<_> = self.group().members().map(|device| device.user_id.to_string()).collect();
         users.sort();
         users
     }
 
     /// Alice's next commit, with fresh keys.
-    fn update(&mut self) -> PendingCommit {
+    pub(crate) fn update(&mut self) -> PendingCommit {
         let (queued, binding) = (self.group().queued(), self.binding(ALICE, &[]));
         let plan = CommitPlan { update: true, binding, ..plan(queued) };
         self.alice.commit(&room_id(), plan).unwrap()
     }
 
-    fn send_pair(&mut self, member: Template, commit: Template) -> Result<Paired, Refusal> {
+    pub(crate) fn send_pair(&mut self, member: Template, commit: Template) -> Result<Paired, Refusal> {
         let known = self.hub.known(&Default::default());
         let paired = self.hub.room.send_pair(&self.hub.me, member, PairedWith::Template(commit), &known)?;
         self.hub.store(&paired.change);
@@ -128,11 +128,21 @@ impl World {
     }
 
     /// The group in memory is what is stored.
-    fn assert_stored(&mut self) {
+    pub(crate) fn assert_stored(&mut self) {
         let now = self.group().to_bytes().unwrap();
         assert_eq!(self.hub.groups.values().next_back(), Some(&now));
         self.hub.restart();
         assert_eq!(self.group().to_bytes().unwrap(), now);
+    }
+}
+
+/// What somebody needs who joins the group by themselves.
+pub(crate) fn hub_state(world: &World) -> HubState {
+    let group = world.group();
+    HubState {
+        group_info: group.group_info().to_vec(),
+        ratchet_tree: group.ratchet_tree(),
+        last_commit: group.last_commit().unwrap().clone(),
     }
 }
 
@@ -218,7 +228,9 @@ fn what_has_to_be_known_of_devices_is_looked_up() {
     let message = pending.unwrap().content.message;
     let users: Vec<_> = world.hub.room.devices_for(&user(BOB), &message).into_iter().collect();
     assert_eq!(users, [user(ALICE), user(BOB), user(DAN)]);
-    assert!(world.hub.room.devices_for(&user(CAROL), &message).is_empty(), "who is not in the room");
+    assert!(world.hub.room.devices_for(&user(CAROL), &message).contains(&user(CAROL)), "who may join");
+    world.hub.send(template(ALICE, "m.room.join_rules", Some(""), json!({ "join_rule": "invite" }))).unwrap();
+    assert!(world.hub.room.devices_for(&user(CAROL), &message).is_empty(), "who may not");
     assert_eq!(hub::added_users(&message).into_iter().collect::<Vec<_>>(), [user(DAN)]);
     for junk in [&[][..], &[0; 40], &message[..60]] {
         assert!(hub::added_users(junk).is_empty());
@@ -338,7 +350,7 @@ fn who_leaves_says_so_to_the_group() {
 }
 
 #[test]
-fn only_a_leave_or_a_ban_is_paired() {
+fn an_invite_or_a_text_is_not_paired() {
     let mut world = World::new(Layering::Bound);
     let pending = world.update();
     let commit = commit_template(&user(ALICE), &pending.content);
@@ -501,14 +513,8 @@ fn a_device_that_joins_by_itself_does_not_end_a_removal() {
     assert_eq!(world.group().queued().len(), 1);
     // Bob has lost his keys, and takes his own place.
     let mut bob = device(BOB);
-    let group = world.group();
-    let state = axle_mls::member::HubState {
-        group_info: group.group_info().to_vec(),
-        ratchet_tree: group.ratchet_tree(),
-        last_commit: group.last_commit().unwrap().clone(),
-    };
     let binding = world.binding(BOB, &[BOB]);
-    let pending = bob.join_external(&room_id(), Layering::Bound, &state, &binding).unwrap();
+    let pending = bob.join_external(&room_id(), Layering::Bound, &hub_state(&world), &binding).unwrap();
     let lpdu = world.one.lpdu(commit_template(&user(BOB), &pending.content));
     world.hub.append(&lpdu);
     assert_eq!(world.users(), [ALICE, BOB, DAN]);

@@ -1,6 +1,7 @@
 //! Rooms and delivery through their public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+mod entering;
 mod gaps;
 mod groups;
 mod hub;

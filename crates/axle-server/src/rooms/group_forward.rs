@@ -10,8 +10,7 @@ use axle_protocol::{Event, EventKind, MatrixError, RoomId, RoomVersion, ServerNa
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::send::not_inside;
-use super::{PeerError, Rooms, Turn, errors};
+use super::{PeerError, Rooms, Turn, errors, groups};
 
 /// How long a client waits, after the hub has appended what it sent, for that to come back.
 const ECHO_PATIENCE: Duration = Duration::from_secs(5);
@@ -119,10 +118,8 @@ async fn commit_lpdu(
             origin_server_ts: now,
             content: content.clone(),
         };
-        let lpdu = room.make_lpdu(&me, template).map_err(not_inside)?;
-        // It is not queued: the hub answers for it at once, or it is nothing.
-        lpdu.lpdu_hash().into_iter().for_each(|hash| room.lpdu_refused(hash));
-        Ok(lpdu)
+        // Whether the room allows it is the hub's to say, on the state after the member event.
+        groups::lpdu(room, template, &me)
     });
     made.await?
 }

@@ -128,6 +128,42 @@ async fn a_ban_by_a_participants_user_is_one_with_its_commit() {
 }
 
 #[tokio::test]
+async fn a_join_of_the_room_and_of_its_group_are_one() {
+    let mut room = Room::new(Layering::Bound).await;
+    let id = room.id.clone();
+    // Of the hub, and of a server that is in the room already.
+    for which in 0..2 {
+        let mut eve = Phone::register(&room.servers[which], "eve").await;
+        let (join, commit) = eve.enter(&id).await.unwrap();
+        for phone in room.phones() {
+            phone.follow(&id, &commit).await;
+        }
+        for phone in [&room.alice, &eve] {
+            assert_eq!(last(phone, &id, 2).await, as_log(&join, &commit), "of {which}");
+        }
+        let said = eve.say(&id, "here I am").await.unwrap();
+        assert_eq!(room.carol.hear(&id, &said).await, "here I am");
+        // Who is in does not enter.
+        let member = json!({"member": {"user_id": eve.user_id(), "membership": "join"}});
+        assert_eq!(eve.person.post(&path(&id, "binding"), member).await.0, 403);
+    }
+    // Where only who is invited may join, others do not get the state of the group, nor in.
+    let rule = json!({"join_rule": "invite"});
+    room.alice.person.put(&format!("rooms/{id}/state/m.room.join_rules"), rule).await;
+    let before = last(&room.alice, &id, 1).await;
+    let mut frank = Phone::register(&room.servers[0], "frank").await;
+    assert_eq!(frank.group(&id).await.0, 403);
+    let member = json!({"member": {"user_id": frank.user_id(), "membership": "join"}});
+    assert_eq!(frank.person.post(&path(&id, "binding"), member).await.0, 403);
+    let invite = json!({"user_id": frank.user_id()});
+    assert_eq!(room.alice.person.post(&format!("rooms/{id}/invite"), invite).await.0, 200);
+    let (join, commit) = frank.enter(&id).await.unwrap();
+    assert_ne!(last(&room.alice, &id, 1).await, before);
+    assert_eq!(last(&room.alice, &id, 2).await, as_log(&join, &commit));
+    room.end().await;
+}
+
+#[tokio::test]
 async fn who_leaves_is_removed_by_the_next_commit() {
     let mut room = Room::new(Layering::Bound).await;
     let id = room.id.clone();
@@ -286,6 +322,10 @@ async fn strangers_and_their_servers_are_told_nothing() {
     let mut room = Room::new(Layering::Bound).await;
     let id = room.id.clone();
     let commit = room.alice.group_now(&id).await["commit_event_id"].as_str().unwrap().to_owned();
+    // In a room that everybody may join, everybody may join the group.
+    let rule = json!({"join_rule": "invite"});
+    let rule = room.alice.person.put(&format!("rooms/{id}/state/m.room.join_rules"), rule).await;
+    room.bob.event(&id, &EventId::parse(rule["event_id"].as_str().unwrap()).unwrap()).await;
     let mallory =
         Person::register(room.servers[1].addresses(axle_server::listen::Api::Client).next().unwrap(), "mallory").await;
     for at in ["group".to_owned(), format!("group?commit={commit}")] {

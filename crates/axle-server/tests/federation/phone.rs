@@ -187,15 +187,48 @@ impl Phone {
 
     /// Joins by itself, with the state that the hub shows.
     pub async fn join_by_itself(&mut self, room: &RoomId, layering: Layering) -> Result<EventId, String> {
-        let group = self.group_now(room).await;
-        let bytes = |field: &str| base64::decode(group[field].as_str().unwrap()).unwrap();
-        let last_commit = EventId::parse(group["commit_event_id"].as_str().unwrap()).unwrap();
-        let hub = HubState { group_info: bytes("group_info"), ratchet_tree: bytes("ratchet_tree"), last_commit };
+        let hub = self.hub_state(room).await;
         let binding = self.prepare(room, json!({})).await.binding;
         let pending = self.member.join_external(room, layering, &hub, &binding).unwrap();
         let event_id = self.send_commit(room, &pending.content).await?;
         self.member.confirm(room, &event_id).unwrap();
         Ok(event_id)
+    }
+
+    /// Joins the room and its group with one stroke; the ids of both events.
+    pub async fn enter(&mut self, room: &RoomId) -> Result<(EventId, EventId), String> {
+        let hub = self.hub_state(room).await;
+        let member = json!({"user_id": self.user_id(), "membership": "join"});
+        let prepared = self.prepare(room, json!({"member": member, "add": [self.user_id()]})).await;
+        let pending = self.member.join_external(room, Layering::Bound, &hub, &prepared.binding).unwrap();
+        self.pair(room, prepared.member, &pending.content).await
+    }
+
+    async fn hub_state(&self, room: &RoomId) -> HubState {
+        let group = self.group_now(room).await;
+        let bytes = |field: &str| base64::decode(group[field].as_str().unwrap()).unwrap();
+        let last_commit = EventId::parse(group["commit_event_id"].as_str().unwrap()).unwrap();
+        HubState { group_info: bytes("group_info"), ratchet_tree: bytes("ratchet_tree"), last_commit }
+    }
+
+    /// Has a member event appended together with its commit; nothing has changed if that is refused.
+    async fn pair(
+        &mut self,
+        room: &RoomId,
+        member: Value,
+        commit: &CommitContent,
+    ) -> Result<(EventId, EventId), String> {
+        let body = json!({"member": member, "commit": commit.to_content()});
+        let paired = match outcome(self.person.post(&path(room, "pair"), body).await) {
+            Ok(paired) => paired,
+            Err(code) => {
+                self.member.discard(room).unwrap();
+                return Err(code);
+            }
+        };
+        let id = |field: &str| EventId::parse(paired[field].as_str().unwrap()).unwrap();
+        self.member.confirm(room, &id("commit_event_id")).unwrap();
+        Ok((id("member_event_id"), id("commit_event_id")))
     }
 
     /// An event, once it is here.
@@ -248,18 +281,7 @@ impl Phone {
         let remove = vec![whom.member.credential().clone()];
         let plan = CommitPlan { remove, queued, binding: prepared.binding, ..CommitPlan::default() };
         let pending = self.member.commit(room, plan).unwrap();
-        let body = json!({"member": prepared.member, "commit": pending.content.to_content()});
-        let sent = outcome(self.person.post(&path(room, "pair"), body).await);
-        let paired = match sent {
-            Ok(paired) => paired,
-            Err(code) => {
-                self.member.discard(room).unwrap();
-                return Err(code);
-            }
-        };
-        let id = |field: &str| EventId::parse(paired[field].as_str().unwrap()).unwrap();
-        self.member.confirm(room, &id("commit_event_id")).unwrap();
-        Ok((id("member_event_id"), id("commit_event_id")))
+        self.pair(room, prepared.member, &pending.content).await
     }
 
     /// Leaves the room together with the proposal to remove this device; the id of the leave.

@@ -14,6 +14,7 @@ use crate::groups::{BindingRequest, MemberRequest};
 use crate::ids;
 use crate::json_response::JsonResponse;
 use crate::members;
+use crate::profile;
 use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::Access;
@@ -35,8 +36,19 @@ struct Member {
 pub(crate) async fn binding(api: Api, session: Session, request: RawRequest) -> ApiResult<Response> {
     let room_id = super::room_id(&request)?;
     let Request { add, member } = request.json_or_empty().await?;
-    let request = BindingRequest { add: added(&add)?, member: member.map(prepared).transpose()? };
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let mut request =
+        BindingRequest { add: added(&add)?, member: member.map(|it| prepared(it, &session.user_id)).transpose()? };
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    if let Some(member) = request.member.as_mut().filter(|member| member.membership == Membership::Join) {
+        session.require_active()?;
+        if access.joined() || !access.may_join(&api).await? {
+            return Err(MatrixError::forbidden("You are in the room, or may not join it.").into());
+        }
+        let profile = profile::member_content(&api, &session.user_id).await?;
+        member.content.extend(profile);
+    } else {
+        access.require_joined()?;
+    }
     if let Some(member) = request.member.as_ref().filter(|member| member.user_id != session.user_id) {
         session.require_active()?;
         if member.membership == Membership::Leave {
@@ -53,11 +65,14 @@ fn added(users: &[String]) -> Result<Vec<UserId>, MatrixError> {
     users.iter().map(ids::user).collect()
 }
 
-fn prepared(member: Member) -> Result<MemberRequest, MatrixError> {
+fn prepared(member: Member, asker: &UserId) -> Result<MemberRequest, MatrixError> {
     let Member { user_id, membership, reason } = member;
-    let membership = Membership::parse(&membership);
-    let membership = membership.filter(|membership| matches!(membership, Membership::Leave | Membership::Ban));
-    let membership = membership.ok_or_else(|| MatrixError::invalid_param("`membership` is `leave` or `ban`."))?;
+    let can_be = |it: &Membership| match it {
+        Membership::Join => user_id == asker.as_str(),
+        other => matches!(other, Membership::Leave | Membership::Ban),
+    };
+    let wrong = || MatrixError::invalid_param("`membership` is `leave`, `ban`, or `join` of your own.");
+    let membership = Membership::parse(&membership).filter(can_be).ok_or_else(wrong)?;
     let mut content = Map::new();
     add_reason(&mut content, reason);
     Ok(MemberRequest { user_id: ids::user(user_id)?, membership, content })

@@ -21,7 +21,9 @@ pub(crate) async fn group(api: Api, session: Session, request: RawRequest) -> Ap
     let room_id = super::room_id(&request)?;
     let Query { commit } = request.query()?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
-    if !access.joined() {
+    // Who may join can join the group with the same stroke, and needs its state for that.
+    let reads = access.joined() || (commit.is_none() && access.may_join(&api).await?);
+    if !reads {
         access.require_world_readable(&api).await?;
     }
     let at = match commit {

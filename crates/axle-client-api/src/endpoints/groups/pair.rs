@@ -51,19 +51,23 @@ struct Answer {
 pub(crate) async fn pair(api: Api, session: Session, request: RawRequest) -> ApiResult<Response> {
     let room_id = super::room_id(&request)?;
     let Request { member, commit, proposal } = request.json().await?;
-    if !is_own_leave(&member, &session.user_id)? {
+    let own = own_membership(&member, &session.user_id)?;
+    if own.as_deref() != Some("leave") {
         session.require_active()?;
     }
     let request = PairRequest { member, with: paired_with(commit.as_deref(), proposal)? };
     api.limits.changes.take(session.user_id.as_str())?;
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    if own.as_deref() != Some("join") || !access.may_join(&api).await? {
+        access.require_joined()?;
+    }
     let paired = api.groups.pair(&session.user_id, &room_id, request).await?;
     let answer = Answer { member_event_id: paired.member_event_id, commit_event_id: paired.commit_event_id };
     Ok(respond(JsonResponse(answer)))
 }
 
-/// Whether a prepared member event is the user's own leave. 403 if it is not the user who sends it.
-fn is_own_leave(raw: &RawValue, user_id: &UserId) -> Result<bool, MatrixError> {
+/// The membership in a prepared member event, if it is the user's own. 403 if it is not the user who sends it.
+fn own_membership(raw: &RawValue, user_id: &UserId) -> Result<Option<String>, MatrixError> {
     if raw.get().len() > MAX_EVENT_BYTES {
         return Err(MatrixError::too_large(format!("An event has at most {MAX_EVENT_BYTES} bytes.")));
     }
@@ -72,7 +76,7 @@ fn is_own_leave(raw: &RawValue, user_id: &UserId) -> Result<bool, MatrixError> {
     if member.sender != *user_id {
         return Err(MatrixError::forbidden("The member event was prepared for somebody else."));
     }
-    Ok(member.state_key == user_id.as_str() && member.content.membership == "leave")
+    Ok(Some(member.content.membership).filter(|_| member.state_key == user_id.as_str()))
 }
 
 fn paired_with(commit: Option<&RawValue>, proposal: Option<Proposal>) -> Result<PairedWith, MatrixError> {

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use axle_mls::event::{CommitContent, EncryptedContent};
 use axle_mls::hub::{self, Created, HubSender, PairedMember, RoomView, Staged};
 use axle_mls::{HubGroup, Layering, RoomEncryption};
+use axle_protocol::auth::{AuthState as _, JoinRule, Membership};
 use axle_protocol::{Event, EventId, UserId};
 
 use super::change::{Change, Refusal};
@@ -75,7 +76,7 @@ impl Room {
         let devices = Devices::default();
         let view = View { state: &self.state, devices: &devices, paired: None };
         let may_be_in = |user: &UserId| view.is_joined(user) || view.is_world_readable();
-        if !may_be_in(sender) {
+        if !may_be_in(sender) && !self.lets_in(sender) {
             return BTreeSet::new();
         }
         let mut users = hub::added_users(message);
@@ -83,6 +84,17 @@ impl Room {
         users.insert(sender.clone());
         users.extend(self.group_users());
         users
+    }
+
+    /// Whether a user may join the room without more ado: they are invited, or everybody may. Such a user can join the
+    /// group with the same stroke ([`Room::send_pair`]).
+    pub fn lets_in(&self, user: &UserId) -> bool {
+        let is_public = matches!(self.state.join_rule(), Some((_, JoinRule::Public)));
+        match self.state.membership(user.as_str()) {
+            Membership::Invite => true,
+            Membership::Leave | Membership::Knock => is_public,
+            _ => false,
+        }
     }
 
     /// The users who have devices in the group, or would have with the proposals that wait.

@@ -2,10 +2,11 @@
 
 use axle_mls::event::{CommitContent, ProposalContent};
 use axle_mls::hub::{self, PairedMember};
+use axle_protocol::auth::Membership;
 use axle_protocol::event::Template;
 use axle_protocol::{Event, EventId, ServerName, UserId};
 
-use super::View;
+use super::{Step, View};
 use crate::room::change::{Change, Refusal};
 use crate::room::known::Known;
 use crate::room::place::FirstEvent;
@@ -71,14 +72,15 @@ impl Room {
     }
 
     fn pair(&mut self, me: &Identity, member: &Event, with: PairedWith<'_>, known: &Known) -> Result<Paired, Refusal> {
-        if member.state_key().is_none() || !matches!(member.membership(), Some("leave" | "ban")) {
-            return Err(Refusal::Unfit("only a leave, a kick or a ban can be paired".into()));
-        }
+        let enters = self.enters(member)?;
         let mut after = self.state.clone();
         after.apply(member);
         let lpdu_hash = member.lpdu_hash().copied().unwrap_or_else(|| member.computed_lpdu_hash());
         let paired = PairedMember { lpdu_hash, event_id: Some(member.event_id().clone()) };
         match with {
+            PairedWith::Proposal(..) if enters => {
+                Err(Refusal::Unfit("who joins is not in the group and cannot propose".into()))
+            }
             PairedWith::Proposal(sender, content) => {
                 let change = self.pair_proposal(me, member, (sender, content), &after, paired, known)?;
                 Ok(Paired { member: member.event_id().clone(), commit: None, change })
@@ -101,6 +103,17 @@ impl Room {
         }
     }
 
+    /// Whether a member event that is to be paired is somebody's own join.
+    fn enters(&self, member: &Event) -> Result<bool, Refusal> {
+        let was_in = self.state.membership(member.sender().as_str()) == Membership::Join;
+        let is_own = member.state_key() == Some(member.sender().as_str());
+        match member.membership() {
+            Some("leave" | "ban") if member.state_key().is_some() => Ok(false),
+            Some("join") if is_own && !was_in => Ok(true),
+            _ => Err(Refusal::Unfit("only a leave, a kick, a ban or somebody's own join can be paired".into())),
+        }
+    }
+
     fn pair_commit(
         &mut self,
         me: &Identity,
@@ -115,6 +128,12 @@ impl Room {
         }
         self.policy.check(commit, after)?;
         let step = self.check_group(me, commit, after, Some(paired), known)?;
+        let joins = matches!(&step, Step::Commit(staged) if staged.changes().external);
+        if joins != self.enters(member)? {
+            return Err(Refusal::Unfit(
+                "who joins the room joins its group by themselves, and nobody else does".into(),
+            ));
+        }
         let mut change = self.change();
         self.take_step(step, commit, &mut change)?;
         for event in [member, commit] {

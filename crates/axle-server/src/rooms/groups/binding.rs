@@ -21,7 +21,7 @@ pub(crate) async fn binding(
     let answer = rooms.with(room_id, move |turn| {
         let now = turn.now;
         let (room, _) = turn.room()?;
-        asker.check_reads(room)?;
+        asker.check_reads_or_joins(room)?;
         let mut answer = Map::new();
         let mut events = room.binding_events(&user, &request.add);
         if let Some(member) = &request.member {
@@ -50,8 +50,10 @@ fn prepare(
     member: &MemberRequest,
     now: i64,
 ) -> Result<Value, MatrixError> {
-    if !matches!(member.membership, Membership::Leave | Membership::Ban) {
-        return Err(MatrixError::invalid_param("Only a leave or a ban can be appended together with a commit."));
+    let is_own_join = member.membership == Membership::Join && member.user_id == *sender;
+    if !is_own_join && !matches!(member.membership, Membership::Leave | Membership::Ban) {
+        let text = "Only a leave, a ban or the own join can be appended together with a commit.";
+        return Err(MatrixError::invalid_param(text));
     }
     let mut content = member.content.clone();
     content.insert("membership".into(), member.membership.as_str().into());

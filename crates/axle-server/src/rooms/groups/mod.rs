@@ -73,6 +73,16 @@ impl OwnedAsker {
     }
 }
 
+impl OwnedAsker {
+    /// The same, but for who may join and then would be.
+    fn check_reads_or_joins(&self, room: &Room) -> Result<(), MatrixError> {
+        match self {
+            Self::User(user) if room.lets_in(user) => Ok(()),
+            _ => self.check_reads(room),
+        }
+    }
+}
+
 impl Rooms {
     /// Sets what brings the devices of other servers' users into the store.
     pub(crate) fn set_device_source(&self, source: std::sync::Weak<dyn DeviceSource>) {
@@ -118,7 +128,8 @@ pub(super) async fn prepare_events(
     Ok(())
 }
 
-fn lpdu(room: &Room, template: Template, me: &axle_room::Identity) -> Result<Event, MatrixError> {
+/// An event of a local user, as the hub is to get it.
+pub(super) fn lpdu(room: &Room, template: Template, me: &axle_room::Identity) -> Result<Event, MatrixError> {
     let hub = room.hub().ok_or_else(super::unknown_room)?;
     template.into_lpdu(room.version(), &hub, &me.name, &me.key).map_err(|error| refused(error.into()))
 }

@@ -15,10 +15,14 @@ pub(crate) async fn state(
     room_id: &RoomId,
     at: GroupAt,
 ) -> Result<Map<String, Value>, MatrixError> {
-    let (who, reader) = (asker.to_owned(), asker.to_owned());
+    let (who, reader, is_now) = (asker.to_owned(), asker.to_owned(), matches!(at, GroupAt::Now));
     let users = rooms.with(room_id, move |turn| {
         let (room, _) = turn.room()?;
-        who.check_reads(room)?;
+        if is_now {
+            who.check_reads_or_joins(room)?
+        } else {
+            who.check_reads(room)?
+        };
         Ok::<_, MatrixError>(room.group_users())
     });
     let users = users.await??;
@@ -30,7 +34,7 @@ pub(crate) async fn state(
         let known = turn.known;
         let (room, _) = turn.room()?;
         // Who asks may have left meanwhile.
-        reader.check_reads(room)?;
+        reader.check_reads_or_joins(room)?;
         let view = room.group_view(&known.devices);
         let group = room.group().ok_or_else(no_group)?;
         Ok::<_, MatrixError>(now(group, &group.due_removals(&view)))

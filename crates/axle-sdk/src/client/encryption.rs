@@ -118,6 +118,10 @@ impl Homeserver for Client {
         Self::create_room(self, room).await
     }
 
+    async fn join(&self, room: &str, via: &[String]) -> Result<String, Error> {
+        Self::join(self, room, via).await
+    }
+
     async fn put_out(&self, room_id: &str, action: &str, user_id: &str, reason: Option<&str>) -> Result<(), Error> {
         match action {
             "ban" => self.ban(room_id, user_id, reason).await,

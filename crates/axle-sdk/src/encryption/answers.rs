@@ -1,5 +1,6 @@
 //! The answers of a hub about a group, read.
 
+use axle_mls::Layering;
 use axle_mls::event::RoomBinding;
 use axle_mls::hub::HubSender;
 use axle_mls::limits::{MAX_BOUND_EVENTS, MAX_QUEUED_PROPOSALS};
@@ -17,6 +18,8 @@ type Result<T> = std::result::Result<T, EncryptionError>;
 /// A room's group as its hub has it.
 pub(super) struct GroupAnswer {
     pub(super) state: HubState,
+    /// How it stands to the room, if that is a way that is known here.
+    pub(super) layering: Option<Layering>,
     /// What waits for the next commit.
     pub(super) proposals: Vec<Vec<u8>>,
     /// Whose devices have to leave, by user and device.
@@ -44,6 +47,7 @@ impl GroupAnswer {
         };
         Ok(Self {
             state: HubState { group_info, ratchet_tree, last_commit },
+            layering: answer.get("layering").and_then(Value::as_str).and_then(Layering::parse),
             proposals: proposals.map(|value| decoded(Some(value), "a proposal")).collect::<Result<_>>()?,
             removals_due: list(answer, "removals_due").iter().take(MAX_DUE).filter_map(device).collect(),
         })

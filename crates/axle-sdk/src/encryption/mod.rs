@@ -10,6 +10,7 @@ mod books;
 mod commits;
 mod core;
 mod engine;
+mod entering;
 mod error;
 mod following;
 mod incoming;
@@ -102,6 +103,14 @@ impl Encryption {
         let made = self.engine.create_room(room).await;
         self.wake();
         made
+    }
+
+    /// Joins a room, and with the same stroke its group where it has one. `room` and `via`: as of
+    /// [`crate::Client::join`]. Returns the room's id.
+    pub async fn join(&self, room: &str, via: &[String]) -> Result<String, Error> {
+        let joined = self.engine.enter(room, via).await;
+        self.wake();
+        joined
     }
 
     /// Sends an event, encrypted where the room is. Returns its id. Again with the same transaction id, it may be sent

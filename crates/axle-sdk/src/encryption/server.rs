@@ -58,6 +58,9 @@ pub trait Homeserver: Send + Sync + 'static {
     /// Makes a room; returns its id.
     async fn create_room(&self, room: &CreateRoom) -> Result<String, Error>;
 
+    /// Joins a room, through one of these servers if this one does not know it; returns its id.
+    async fn join(&self, room: &str, via: &[String]) -> Result<String, Error>;
+
     /// Puts a user out: `kick` or `ban`.
     async fn put_out(&self, room_id: &str, action: &str, user_id: &str, reason: Option<&str>) -> Result<(), Error>;
 

@@ -278,6 +278,10 @@ impl Everything {
         let hub = json!({ "server_name": "hub.test", "key": hub_key().verify_key().to_base64() });
         let mut answer = json!({ "auth_events": ids, "hub": hub });
         if let Some(member) = request.get("member") {
+            let joins = member["user_id"] == user && member["membership"] == "join";
+            if joins && self.room(id)?.joined.contains(&asker) {
+                return Err(api(403, "M_FORBIDDEN", "in the room already"));
+            }
             let lpdu = json!({ "sender": user, "member": member });
             answer["member"] = json!({ "lpdu": lpdu, "lpdu_hash": base64::encode(sha256(lpdu.to_string())) });
         }
@@ -289,9 +293,14 @@ impl Everything {
         let (target, membership) = (&body["member"]["member"]["user_id"], &body["member"]["member"]["membership"]);
         let (target, membership) = (target.as_str().unwrap(), membership.as_str().unwrap());
         let lpdu_hash = sha256(body["member"].to_string());
-        let leaving = UserId::parse(target).unwrap();
+        let changing = UserId::parse(target).unwrap();
         let paired = PairedMember { lpdu_hash, event_id: None };
-        self.room(id)?.joined.remove(&leaving);
+        let before = self.room(id)?.joined.clone();
+        if membership == "join" {
+            self.room(id)?.joined.insert(changing);
+        } else {
+            self.room(id)?.joined.remove(&changing);
+        }
         let outcome = match body.get("commit") {
             Some(commit) => self.commit(id, &user, commit.as_object().unwrap(), Some(paired)).map(Some),
             None => {
@@ -304,7 +313,7 @@ impl Everything {
         };
         match outcome {
             Err(error) => {
-                self.room(id)?.joined.insert(leaving);
+                self.room(id)?.joined = before;
                 Err(error)
             }
             Ok(commit) => {

@@ -1,5 +1,6 @@
 mod conversations;
 mod device;
+mod entering;
 mod faults;
 mod hub;
 mod server;

@@ -206,6 +206,11 @@ impl Homeserver for Server {
         Ok(self.world.lock().create(&self.user, content))
     }
 
+    async fn join(&self, room: &str, _via: &[String]) -> Result<String, Error> {
+        self.world.lock().member(room, &self.user, &self.user, "join");
+        Ok(room.to_owned())
+    }
+
     async fn put_out(&self, room_id: &str, action: &str, user_id: &str, _reason: Option<&str>) -> Result<(), Error> {
         let membership = if action == "ban" { "ban" } else { "leave" };
         self.world.lock().member(room_id, &self.user, user_id, membership);

@@ -49,7 +49,12 @@ pub async fn create_user(
     }
 }
 
-/// The id that a person asks for when registering.
+/// The id that a person chooses, who may write it with capitals.
+pub(crate) fn chosen_user(server_name: &ServerName, localpart: &str) -> Result<UserId, MatrixError> {
+    wanted_user(server_name, &localpart.to_ascii_lowercase())
+}
+
+/// The id that a program asks for.
 pub(crate) fn wanted_user(server_name: &ServerName, localpart: &str) -> Result<UserId, MatrixError> {
     local_user(server_name, localpart).map_err(|error| MatrixError::new(400, "M_INVALID_USERNAME", error))
 }
@@ -77,5 +82,7 @@ mod tests {
         for bad in ["", "Alice", "al ice", "alice:other.org", "älice", "@alice", "alice\n"] {
             assert_eq!(wanted_user(&server, bad).unwrap_err().errcode, "M_INVALID_USERNAME", "{bad:?}");
         }
+        assert_eq!(chosen_user(&server, "Alice").unwrap().as_str(), "@alice:example.org");
+        assert_eq!(chosen_user(&server, "ÄLICE").unwrap_err().errcode, "M_INVALID_USERNAME");
     }
 }

@@ -67,7 +67,7 @@ async fn a_name_is_made_up_and_a_login_can_be_left_out() {
 async fn bad_names_and_passwords_are_refused() {
     let server = server().await;
     let auth = json!({"type": "m.login.dummy"});
-    for name in ["Alice", "al ice", "", "a:b", &"x".repeat(250)] {
+    for name in ["Älice", "al ice", "", "a:b", &"x".repeat(250)] {
         let body = json!({"username": name, "password": "correct horse", "auth": auth});
         register(&server, body).await.fails(400, "M_INVALID_USERNAME");
     }
@@ -77,6 +77,24 @@ async fn bad_names_and_passwords_are_refused() {
     register(&server, none).await.fails(400, "M_MISSING_PARAM");
     let path = format!("{REGISTER}?kind=guest");
     server.anonymous(Method::POST, &path, Some(&json!({}))).await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn capitals_in_names_do_not_count() {
+    let server = server().await;
+    let auth = json!({"type": "m.login.dummy"});
+    let body = json!({"username": "Alice-Upper", "password": "correct horse", "auth": auth});
+    assert_eq!(register(&server, body).await.ok()["user_id"], "@alice-upper:example.org");
+    let again = json!({"username": "alice-UPPER", "password": "correct horse", "auth": auth});
+    register(&server, again).await.fails(400, "M_USER_IN_USE");
+    for name in ["ALICE-upper", "@Alice-Upper:example.org"] {
+        let session = server.person_from(&login(&server, name, "correct horse").await.ok());
+        let me = session.get("/_matrix/client/v3/account/whoami").await.ok();
+        assert_eq!(me["user_id"], "@alice-upper:example.org");
+    }
+    for name in ["@Alice-Upper:EXAMPLE.org", "@Alice-Upper", "@Alice:Upper:example.org"] {
+        login(&server, name, "correct horse").await.fails(403, "M_FORBIDDEN");
+    }
 }
 
 #[tokio::test]
@@ -160,7 +178,8 @@ async fn free_names_can_be_asked_for() {
     let free = server.anonymous(Method::GET, &ask("bob"), None).await.ok();
     assert_eq!(free, json!({"available": true}));
     server.anonymous(Method::GET, &ask("alice"), None).await.fails(400, "M_USER_IN_USE");
-    server.anonymous(Method::GET, &ask("Bob"), None).await.fails(400, "M_INVALID_USERNAME");
+    server.anonymous(Method::GET, &ask("b,b"), None).await.fails(400, "M_INVALID_USERNAME");
+    server.anonymous(Method::GET, &ask("Alice"), None).await.fails(400, "M_USER_IN_USE");
     let path = "/_matrix/client/v3/register/available";
     server.anonymous(Method::GET, path, None).await.fails(400, "M_INVALID_PARAM");
 }

@@ -56,6 +56,10 @@ async fn who_knows_the_secret_makes_accounts_although_registration_is_closed() {
     let third = nonce(&server).await;
     let taken = body(&third, "alice", &sign(SECRET, &[&third, "alice", "correct horse", "notadmin"]));
     register(&server, taken).await.fails(400, "M_USER_IN_USE");
+    // The signature is about the name as it was written.
+    let fourth = nonce(&server).await;
+    let capitals = body(&fourth, "Carol", &sign(SECRET, &[&fourth, "Carol", "correct horse", "notadmin"]));
+    assert_eq!(register(&server, capitals).await.ok()["user_id"], "@carol:example.org");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use ruma::api::auth_scheme::NoAccessToken;
 use ruma::api::client::session::login::v3 as ruma_login;
 use serde::Deserialize;
 
+use crate::accounts::chosen_user;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
 use crate::json_request::json_request;
@@ -76,11 +77,16 @@ fn user(api: &Api, request: &Request) -> Result<UserId, MatrixError> {
     named(api, name.ok_or_else(|| MatrixError::missing_param("There is no user."))?)
 }
 
-/// The user of this server with this localpart or whole id.
+/// The user of this server with this localpart or whole id. People may write it with capitals, as when they register.
 pub(crate) fn named(api: &Api, name: &str) -> Result<UserId, MatrixError> {
-    let id = if name.starts_with('@') { name.into() } else { format!("@{name}:{}", api.config.server_name) };
-    let user_id = UserId::parse(id).map_err(|_| wrong())?;
-    if user_id.server_str() == api.config.server_name.as_str() { Ok(user_id) } else { Err(wrong()) }
+    let (localpart, server) = match name.strip_prefix('@') {
+        Some(id) => id.split_once(':').ok_or_else(wrong)?,
+        None => (name, api.config.server_name.as_str()),
+    };
+    if server != api.config.server_name.as_str() {
+        return Err(wrong());
+    }
+    chosen_user(&api.config.server_name, localpart).map_err(|_| wrong())
 }
 
 /// Whose a login token is. Now it is used up. Only wrong tokens count, for the address.

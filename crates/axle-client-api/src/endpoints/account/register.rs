@@ -8,7 +8,7 @@ use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
 use ruma::api::error::{ErrorKind, StandardErrorBody};
 
 use super::register_by_service;
-use crate::accounts::{in_use, wanted_user};
+use crate::accounts::{chosen_user, in_use};
 use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::{ApiError, ApiResult};
@@ -33,7 +33,7 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
     }
     let stage = stage(api.config.registration)?;
     let name = request.username.clone().map_or_else(random_name, Ok)?;
-    let user_id = wanted_user(&api.config.server_name, &name)?;
+    let user_id = chosen_user(&api.config.server_name, &name)?;
     session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
     api.config.services.check_user(None, &user_id)?;
     if let Some(password) = &request.password {
@@ -135,7 +135,7 @@ fn random_name() -> Result<String, MatrixError> {
 /// Refuses names that cannot be had.
 pub(super) async fn check_free(api: &Api, name: &str) -> ApiResult<UserId> {
     stage(api.config.registration)?;
-    let user_id = wanted_user(&api.config.server_name, name)?;
+    let user_id = chosen_user(&api.config.server_name, name)?;
     api.config.services.check_user(None, &user_id)?;
     match api.store.user(&user_id).await? {
         Some(_) => Err(in_use(&user_id).into()),

@@ -10,7 +10,7 @@ use http::Method;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{in_use, wanted_user};
+use crate::accounts::{chosen_user, in_use};
 use crate::endpoint::{Caller, Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
@@ -74,7 +74,7 @@ async fn register(api: Api, caller: Caller, request: RawRequest) -> ApiResult<Re
         return Err(MatrixError::forbidden("The HMAC is wrong.").into());
     }
     api.limits.login_address.give_back(&address);
-    let user_id = wanted_user(&api.config.server_name, &request.username)?;
+    let user_id = chosen_user(&api.config.server_name, &request.username)?;
     let displayname = request.displayname.filter(|name| !name.is_empty());
     check_displayname(displayname.as_deref())?;
     let user = User {

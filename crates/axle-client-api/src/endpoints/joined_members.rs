@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use axle_protocol::UserId;
 use axle_protocol::auth::Membership;
-use ruma::api::client::membership::joined_members::v3::{Request, Response, RoomMember};
-use serde::Deserialize;
+use ruma::api::client::membership::joined_members::v3::Request;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::ApiResult;
 use crate::ids;
+use crate::json_response::JsonResponse;
 use crate::render::content;
 use crate::session::Session;
 use crate::state::Api;
@@ -17,22 +20,33 @@ use crate::visibility::{Access, member_of};
 #[derive(Deserialize, Default)]
 struct Shown {
     #[serde(default)]
-    displayname: serde_json::Value,
+    displayname: Value,
     #[serde(default)]
-    avatar_url: serde_json::Value,
+    avatar_url: Value,
 }
 
-pub(crate) async fn joined_members(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+#[derive(Serialize)]
+pub(crate) struct Joined {
+    joined: BTreeMap<UserId, Member>,
+}
+
+/// ruma's own type leaves out what somebody does not have, where clients look for `null`.
+#[derive(Serialize)]
+struct Member {
+    display_name: Option<String>,
+    avatar_url: Option<String>,
+}
+
+pub(crate) async fn joined_members(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Joined>> {
     let room_id = ids::room(&request.room_id)?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
     let mut joined = BTreeMap::new();
     for event in api.store.current_state(&room_id).await? {
         let Some((user_id, Membership::Join)) = member_of(&event) else { continue };
         let shown: Shown = serde_json::from_str(content(&event)?.get()).unwrap_or_default();
-        let mut member = RoomMember::new();
-        member.display_name = shown.displayname.as_str().map(str::to_owned);
-        member.avatar_url = shown.avatar_url.as_str().map(Into::into);
-        joined.insert(ids::ruma_user(&ids::user(user_id)?)?, member);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let member = Member { display_name: text(&shown.displayname), avatar_url: text(&shown.avatar_url) };
+        joined.insert(ids::user(user_id)?, member);
     }
-    Ok(Response::new(joined))
+    Ok(JsonResponse(Joined { joined }))
 }

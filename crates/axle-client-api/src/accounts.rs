@@ -6,6 +6,9 @@ use axle_store::{Accounts, Standing, Store, StoreError, User};
 use crate::password::{PasswordError, hash_password};
 use crate::state::now_ms;
 
+/// The localpart of the account in whose name the server tells its users something.
+pub(crate) const NOTICES_LOCALPART: &str = "_server";
+
 /// Why an account cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateUserError {
@@ -56,7 +59,10 @@ pub(crate) fn chosen_user(server_name: &ServerName, localpart: &str) -> Result<U
 
 /// The id that a program asks for.
 pub(crate) fn wanted_user(server_name: &ServerName, localpart: &str) -> Result<UserId, MatrixError> {
-    local_user(server_name, localpart).map_err(|error| MatrixError::new(400, "M_INVALID_USERNAME", error))
+    let user_id =
+        local_user(server_name, localpart).map_err(|error| MatrixError::new(400, "M_INVALID_USERNAME", error))?;
+    // Who had it could pass for the server.
+    if localpart == NOTICES_LOCALPART { Err(in_use(&user_id)) } else { Ok(user_id) }
 }
 
 pub(crate) fn in_use(user_id: &UserId) -> MatrixError {
@@ -84,5 +90,6 @@ mod tests {
         }
         assert_eq!(chosen_user(&server, "Alice").unwrap().as_str(), "@alice:example.org");
         assert_eq!(chosen_user(&server, "ÄLICE").unwrap_err().errcode, "M_INVALID_USERNAME");
+        assert_eq!(chosen_user(&server, "_Server").unwrap_err().errcode, "M_USER_IN_USE");
     }
 }

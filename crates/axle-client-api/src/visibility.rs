@@ -79,6 +79,11 @@ impl Access {
         self.membership == Some(Membership::Join)
     }
 
+    /// Whether the user is invited.
+    pub(crate) fn invited(&self) -> bool {
+        self.membership == Some(Membership::Invite)
+    }
+
     /// Whether the room has a member event of the user by which they are in it or at its door.
     pub(crate) fn has_to_do(&self) -> bool {
         matches!(self.membership, Some(Membership::Join | Membership::Invite | Membership::Knock))

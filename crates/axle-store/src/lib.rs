@@ -28,6 +28,7 @@ mod log;
 mod login_tokens;
 mod media;
 mod media_administration;
+mod notice_rooms;
 mod oauth;
 mod one_time_keys;
 mod operator;
@@ -77,6 +78,7 @@ pub use log::{
 pub use login_tokens::{LoginToken, LoginTokens, MAX_LOGIN_TOKENS_PER_DEVICE};
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
 pub use media_administration::{FoundMedia, MediaAdministration, RemovedMedia, UploadedMedia};
+pub use notice_rooms::NoticeRooms;
 pub use oauth::{
     DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,
     PolledAuthorization, TakenCode, TokenOwner,
@@ -135,6 +137,7 @@ pub trait Store:
     + MessageSearch
     + RoomDirectory
     + ForgottenRooms
+    + NoticeRooms
     + Reports
     + ApplicationServices
     + Administration
@@ -178,6 +181,7 @@ impl<T> Store for T where
         + MessageSearch
         + RoomDirectory
         + ForgottenRooms
+        + NoticeRooms
         + Reports
         + ApplicationServices
         + Administration

@@ -1,5 +1,6 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/leave`
 
+use axle_protocol::MatrixError;
 use ruma::api::client::membership::leave_room::v3::{Request, Response};
 use serde_json::Map;
 
@@ -14,12 +15,19 @@ pub(crate) async fn leave(api: Api, session: Session, request: Request) -> ApiRe
     let room_id = ids::room(&request.room_id)?;
     api.limits.changes.take(session.user_id.as_str())?;
     // One answer to everyone who has nothing to do with the room: it does not tell whether there is one.
-    let inside = Access::of(&api, &session.user_id, &room_id).await?.has_to_do();
-    if !inside && api.store.out_of_room_in(&session.user_id, &room_id).await?.is_none() {
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    if access.invited() && api.store.notice_room(&session.user_id).await?.as_ref() == Some(&room_id) {
+        return Err(has_to_be_told().into());
+    }
+    if !access.has_to_do() && api.store.out_of_room_in(&session.user_id, &room_id).await?.is_none() {
         return Err(not_in_room().into());
     }
     let mut content = Map::new();
     add_reason(&mut content, request.reason);
     api.rooms.leave(&session.user_id, &room_id, content).await?;
     Ok(Response::new())
+}
+
+fn has_to_be_told() -> MatrixError {
+    MatrixError::new(403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM", "You cannot decline what the server tells you.")
 }

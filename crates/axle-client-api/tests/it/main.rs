@@ -23,6 +23,7 @@ mod login_token;
 mod media;
 mod messages;
 mod moderation;
+mod notices;
 mod notifications;
 mod oauth;
 mod old_sync;

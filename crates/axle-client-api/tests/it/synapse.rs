@@ -64,6 +64,8 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/registration_tokens/x"),
         (Method::PUT, "v1/registration_tokens/x"),
         (Method::DELETE, "v1/registration_tokens/x"),
+        (Method::POST, "v1/send_server_notice"),
+        (Method::PUT, "v1/send_server_notice/x"),
     ];
     for (method, path) in all {
         let path = format!("{ADMIN}/{}", path.replace("ROOM", room.as_str()));

@@ -74,6 +74,7 @@ pub(super) struct Data {
     pub(super) listed: BTreeSet<RoomId>,
     /// User, room.
     pub(super) forgotten: BTreeSet<(String, RoomId)>,
+    pub(super) notice_rooms: BTreeMap<UserId, RoomId>,
     /// The oldest first.
     pub(super) reports: Vec<Report>,
     /// By content and size.

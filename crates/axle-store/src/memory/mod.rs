@@ -28,6 +28,7 @@ mod log;
 mod login_tokens;
 mod media;
 mod media_administration;
+mod notice_rooms;
 mod oauth;
 mod one_time_keys;
 mod operator;

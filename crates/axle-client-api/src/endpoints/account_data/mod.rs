@@ -6,7 +6,7 @@ mod room_get;
 mod room_put;
 mod tag_delete;
 mod tag_put;
-mod tags;
+pub(super) mod tags;
 
 use crate::endpoint::Endpoints;
 

@@ -34,7 +34,17 @@ pub(super) async fn change(
     change: impl Fn(&mut Map<String, Value>) -> bool + Send + Sync,
 ) -> ApiResult<()> {
     api.limits.changes.take(session.user_id.as_str())?;
-    account_data::change(api, key(&session.user_id, room_id), |stored| {
+    change_of(api, &session.user_id, room_id, change).await
+}
+
+/// The same for whoever they are.
+pub(crate) async fn change_of(
+    api: &Api,
+    user_id: &UserId,
+    room_id: &RoomId,
+    change: impl Fn(&mut Map<String, Value>) -> bool + Send + Sync,
+) -> ApiResult<()> {
+    account_data::change(api, key(user_id, room_id), |stored| {
         let mut tags = read(stored);
         if !change(&mut tags.tags) {
             return Ok(None);

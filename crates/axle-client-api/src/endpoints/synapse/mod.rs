@@ -16,6 +16,7 @@ mod room_media;
 mod room_members;
 mod room_state;
 mod rooms_list;
+mod server_notice;
 mod server_version;
 mod user_admin;
 mod user_devices;
@@ -55,7 +56,8 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     let endpoints = room_members::routes(room_get::routes(rooms_list::routes(endpoints)));
     let endpoints = room_delete::routes(room_block::routes(room_state::routes(endpoints)));
     let endpoints = room_media::routes(quarantine::routes(registration_tokens::routes(endpoints)));
-    user_media::routes(media_purge::routes(media_delete::routes(endpoints)))
+    let endpoints = media_purge::routes(media_delete::routes(endpoints));
+    server_notice::routes(user_media::routes(endpoints))
 }
 
 /// An endpoint for administrators.

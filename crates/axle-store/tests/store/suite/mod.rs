@@ -23,6 +23,7 @@ pub(crate) mod login_tokens;
 pub(crate) mod lpdus;
 pub(crate) mod media;
 pub(crate) mod media_administration;
+pub(crate) mod notice_rooms;
 pub(crate) mod oauth;
 pub(crate) mod one_time_keys;
 pub(crate) mod operator;
@@ -100,6 +101,7 @@ macro_rules! full_suite {
             delayed_events: sent_in_time_and_once, transactions_and_limits, none_of_an_account_that_ended;
             directory: aliases, biggest_first, sizes_follow_members, a_successor_takes_over, descriptions,
                 forgotten_until_joined_again, reports_are_kept_and_bounded;
+            notice_rooms: one_a_user;
             key_backups: versions_are_given_out_once, the_better_key_stays, some_keys_go, a_user_has_so_many;
             pushers: set_replaced_and_removed, one_key_of_several_users, a_device_takes_its_pushers_with_it,
                 a_user_has_so_many_pushers;

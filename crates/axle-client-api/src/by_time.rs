@@ -19,6 +19,10 @@ const WINDOW: usize = 100;
 const PROBE: usize = 5;
 /// How often one request reads on when what it read is hidden.
 const MAX_READS: usize = 10;
+/// How often one request asks the hub for more history.
+const MAX_FETCHES: usize = 10;
+/// Events that are asked for at a time.
+const FETCHED_AT_ONCE: usize = 100;
 
 /// Who asks.
 #[derive(Clone, Copy)]
@@ -39,6 +43,26 @@ pub(crate) async fn closest(
     direction: Direction,
 ) -> ApiResult<Option<(i64, StoredEvent)>> {
     Search { api, room_id, reader, ts, direction }.closest().await
+}
+
+/// Fetches history from the hub as long as all that is here of a room is later than that. What is here has to do where
+/// the hub does not answer.
+pub(crate) async fn reach_back(api: &Api, room_id: &RoomId, ts: i64) -> ApiResult<()> {
+    for _ in 0..MAX_FETCHES {
+        let Some(first) = api.store.timeline(room_id, None, Direction::Forward, 1).await?.pop() else { break };
+        let Some(position) = first.position.filter(|_| origin_server_ts(&first).is_ok_and(|time| time > ts)) else {
+            break;
+        };
+        match api.rooms.fetch_history(room_id, position, FETCHED_AT_ONCE).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                tracing::info!(%room_id, ?error, "history from a time before could not be fetched");
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A search for the event that is closest to a time.

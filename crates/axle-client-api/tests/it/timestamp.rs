@@ -1,5 +1,7 @@
 //! The event closest to a time.
 
+use std::sync::atomic::Ordering;
+
 use axle_protocol::{Event, RoomId, UserId};
 use ruma::api::client::room::get_event_by_timestamp::v1::Response;
 use serde_json::json;
@@ -108,4 +110,35 @@ async fn only_what_may_be_seen_is_found() {
     assert_ne!(last["event_id"], json!(later));
     assert_eq!(alice.get(&path(&room, far, "b")).await.ok()["event_id"], json!(later));
     server.person("mallory").await.get(&path(&room, far, "b")).await.fails(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn what_happened_before_the_join_is_fetched() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let room = RoomId::parse("!far:other.org").unwrap();
+    let carol = UserId::parse("@carol:other.org").unwrap();
+    let made = |sender: &UserId, event_type, state_key, content, time| {
+        server.rooms.event_at(&room, Sent { sender, event_type, state_key, content }, time)
+    };
+    let create = made(&carol, "m.room.create", Some(""), json!({"room_version": "I.1"}), 0);
+    let member = json!({"membership": "join"});
+    let join = made(&alice.user_id, "m.room.member", Some(alice.user_id.as_str()), member, 50_000);
+    server.rooms.arrive(&room, &[create], &[join]).await;
+    let told = (1..=2500).map(|n| made(&carol, "m.room.message", None, json!({"body": "past"}), n * 10)).collect();
+    server.rooms.history.lock().await.insert(room.clone(), told);
+    let fetches = || server.rooms.fetches.load(Ordering::SeqCst);
+
+    assert_eq!(time_of(&alice, &room, 60_000, "b").await, Some(50_000));
+    assert_eq!(fetches(), 0);
+    assert_eq!(time_of(&alice, &room, 24_995, "b").await, Some(24_990));
+    assert_eq!(time_of(&alice, &room, 24_995, "f").await, Some(25_000));
+    assert_eq!(fetches(), 1, "a hundred at a time, and no more than it takes");
+    assert_eq!(time_of(&alice, &room, 20_000, "f").await, Some(20_000));
+    assert_eq!(fetches(), 6);
+    // One request goes so far back and no further; the next goes on.
+    assert_eq!(time_of(&alice, &room, 1, "f").await, Some(9_010));
+    assert_eq!(fetches(), 16);
+    assert_eq!(time_of(&alice, &room, 1, "f").await, Some(10));
+    assert_eq!(time_of(&alice, &room, 1, "b").await, None);
 }

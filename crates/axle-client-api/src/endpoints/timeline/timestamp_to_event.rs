@@ -18,6 +18,7 @@ pub(crate) async fn timestamp_to_event(api: Api, session: Session, request: Requ
     access.require_some(&api).await?;
     let ts = i64::try_from(u64::from(request.ts.0)).unwrap_or(i64::MAX);
     let direction = page::direction(request.dir);
+    by_time::reach_back(&api, &room_id, ts).await?;
     let Some((found, event)) = by_time::closest(&api, &room_id, Reader::User(&access), ts, direction).await? else {
         return Err(MatrixError::not_found("There is no such event in this room.").into());
     };

@@ -117,7 +117,17 @@ impl Refusal {
 
     /// Whether the server does not know the endpoint, as opposed to what was asked for.
     pub fn is_unknown_endpoint(&self) -> bool {
-        matches!(self.error.status, 404 | 405) && (!self.is_matrix || self.error.errcode == "M_UNRECOGNIZED")
+        matches!(self.error.status, 404 | 405) && self.tells_nothing()
+    }
+
+    /// The same of a server that may be old: such refuse what they do not know as a bad request, too.
+    pub fn is_unknown_endpoint_of_old(&self) -> bool {
+        matches!(self.error.status, 400 | 404 | 405) && self.tells_nothing()
+    }
+
+    /// Whether the answer is not about what was asked for.
+    fn tells_nothing(&self) -> bool {
+        !self.is_matrix || self.error.errcode == "M_UNRECOGNIZED"
     }
 }
 
@@ -165,5 +175,10 @@ mod tests {
         assert!(read(405, r#"{"errcode":"M_UNRECOGNIZED"}"#).is_unknown_endpoint());
         assert!(!read(404, r#"{"errcode":"M_NOT_FOUND"}"#).is_unknown_endpoint());
         assert!(!read(500, "<html>").is_unknown_endpoint());
+        for body in [r#"{"errcode":"M_UNRECOGNIZED"}"#, "<html>"] {
+            assert!(!read(400, body).is_unknown_endpoint() && read(400, body).is_unknown_endpoint_of_old());
+            assert!(read(404, body).is_unknown_endpoint_of_old());
+        }
+        assert!(!read(400, r#"{"errcode":"M_INVALID_PARAM"}"#).is_unknown_endpoint_of_old());
     }
 }

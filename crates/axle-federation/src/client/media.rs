@@ -57,7 +57,7 @@ impl Client {
         match self.open(of, &path, &ask).await {
             Ok((head, body)) if head.status == StatusCode::OK => self.authenticated(&head.headers, body).await,
             Ok((head, _)) => Err(ClientError::Malformed(format!("status {}", head.status))),
-            Err(ClientError::Refused(refusal)) if refusal.is_unknown_endpoint() => {
+            Err(ClientError::Refused(refusal)) if refusal.is_unknown_endpoint_of_old() => {
                 let path = format!(
                     "/_matrix/media/v3/download/{}/{media_id}?allow_remote=false&allow_redirect=true&timeout_ms={wait_ms}",
                     encode(of.as_str())

@@ -200,6 +200,24 @@ async fn neither_path() {
 }
 
 #[tokio::test]
+async fn a_file_of_a_server_that_tells_them_to_everybody() {
+    for status in [400, 404] {
+        let peer = Peer::start(move |seen| match seen.line.contains("/_matrix/media/v3/download/hub.test/file?") {
+            true => (StatusCode::OK, "hello").into_response(),
+            false => (StatusCode::from_u16(status).unwrap(), "what is this?").into_response(),
+        })
+        .await;
+        let mut file = peer.client().media(&name("hub.test"), "file", Duration::ZERO).await.unwrap();
+        assert_eq!(file.next().await.unwrap().as_deref(), Some(&b"hello"[..]));
+        assert_eq!(peer.lines().len(), 2);
+    }
+    let peer = Peer::start(|_| json(400, r#"{"errcode":"M_INVALID_PARAM"}"#)).await;
+    let refused = peer.client().media(&name("hub.test"), "file", Duration::ZERO).await;
+    assert!(matches!(refused, Err(ClientError::Refused(refusal)) if refusal.error.errcode == "M_INVALID_PARAM"));
+    assert_eq!(peer.lines().len(), 1);
+}
+
+#[tokio::test]
 async fn a_device_by_every_path_and_method_that_the_draft_names() {
     let prefix = "/_matrix/federation/unstable/org.matrix.i-d.ralston-mimi-linearized-matrix.02";
     let device = "user/%40alice%3Aa.test/device/ONE";

@@ -76,7 +76,10 @@ pub(crate) async fn device_lists(
         moved.read(api, user_id, room, since, until).await?;
     }
     let mut changed: BTreeSet<UserId> = api.store.key_changes(user_id, since, until).await?.into_iter().collect();
-    moved.came.remove(user_id);
+    // Who comes to others is new to the room with all devices: each of these looks at the list of its own, too.
+    if moved.came.remove(user_id) && !moved.came.is_empty() {
+        changed.insert(user_id.clone());
+    }
     moved.went.remove(user_id);
     let candidates = moved.came.union(&moved.went).cloned().collect::<Vec<_>>();
     if candidates.is_empty() {

@@ -72,10 +72,13 @@ async fn who_shares_a_room_hears_of_changes() {
     let room = alice.create_room(json!({"preset": "public_chat"})).await;
     let first = alice.sync("").await;
     let (strangers, own) = (carol.sync("").await, json!([bob.user_id]));
+    let outside = bob.sync("").await;
     let lists = |sync: &Value| (sync["device_lists"]["changed"].clone(), sync["device_lists"]["left"].clone());
     bob.join(&room).await.ok();
     let came = alice.sync(&next(&first)).await;
     assert_eq!(lists(&came), (own.clone(), json!([])));
+    let inside = bob.sync(&next(&outside)).await;
+    assert_eq!(lists(&inside), (json!([alice.user_id, bob.user_id]), json!([])), "who comes in looks at all of them");
     publish(&bob, "one").await;
     let published = alice.sync(&next(&came)).await;
     assert_eq!(lists(&published), (own.clone(), json!([])));

@@ -15,10 +15,13 @@ const VERSIONS: [&str; 18] = [
 /// What there is beyond Matrix; docs/client-server-api.md and docs/mls.md describe it.
 const OWN_FEATURES: [&str; 4] = ["im.axle.hub_server", "im.axle.hub_faults", "im.axle.keys.v1", "im.axle.mls.v1"];
 
-/// What there is of later versions of Matrix, and of proposals to it, and what clients look for under its older name: pings
-/// of application services (1.7), media for who is logged in (1.11), further fields of profiles (1.16), dehydrated devices,
+/// What there is of later versions of Matrix, and of proposals to it, and what clients look for under its older name:
+/// cross-signing (1.1; Element sets no encryption up without it), types of rooms in the directory (1.4), pings of
+/// application services (1.7), media for who is logged in (1.11), further fields of profiles (1.16), dehydrated devices,
 /// delayed events, sliding sync.
-const EARLY_FEATURES: [&str; 6] = [
+const EARLY_FEATURES: [&str; 8] = [
+    "org.matrix.e2e_cross_signing",
+    "org.matrix.msc3827.stable",
     "fi.mau.msc2659.stable",
     "org.matrix.msc3916.stable",
     "uk.tcpip.msc4133.stable",

@@ -393,6 +393,10 @@ async fn clients_learn_what_the_server_can() {
     let server = server_with(config).await;
     let versions = server.anonymous(Method::GET, "/_matrix/client/versions", None).await.ok();
     assert!(versions["versions"].as_array().unwrap().contains(&json!("v1.1")));
+    // Element looks for these, whatever the versions: without the first it sets no encryption up.
+    for feature in ["org.matrix.e2e_cross_signing", "org.matrix.msc3827.stable"] {
+        assert_eq!(versions["unstable_features"][feature], true, "{feature}");
+    }
     as_ruma::<discovery::get_supported_versions::Response>(&versions);
     let known = server.anonymous(Method::GET, "/.well-known/matrix/client", None).await.ok();
     assert_eq!(known, json!({"m.homeserver": {"base_url": "https://chat.example.org"}}));

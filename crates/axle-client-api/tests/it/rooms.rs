@@ -89,11 +89,29 @@ async fn a_room_is_made_as_the_client_says() {
 }
 
 #[tokio::test]
+async fn a_version_of_matrix_stands_for_what_came_with_it() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let allow = json!([{"type": "m.room_membership", "room_id": "!space:example.org"}]);
+    for (version, rule) in
+        [("7", json!({"join_rule": "knock"})), ("9", json!({"join_rule": "restricted", "allow": allow}))]
+    {
+        let rules = json!([{"type": "m.room.join_rules", "state_key": "", "content": rule}]);
+        let body = json!({"room_version": version, "initial_state": rules});
+        let room = alice.post("/_matrix/client/v3/createRoom", body).await.ok();
+        let room = axle_protocol::RoomId::parse(room["room_id"].as_str().unwrap()).unwrap();
+        assert_eq!(state(&alice, &room, "m.room.create").await["room_version"], "I.1");
+        assert_eq!(state(&alice, &room, "m.room.join_rules").await, rule);
+    }
+}
+
+#[tokio::test]
 async fn rooms_that_cannot_be_made_are_not() {
     let server = server().await;
     let alice = server.person("alice").await;
     for (body, status, code) in [
-        (json!({"room_version": "11"}), 400, "M_UNSUPPORTED_ROOM_VERSION"),
+        (json!({"room_version": "12"}), 400, "M_UNSUPPORTED_ROOM_VERSION"),
+        (json!({"room_version": "I.2"}), 400, "M_UNSUPPORTED_ROOM_VERSION"),
         (json!({"invite_3pid": [{"medium": "email", "address": "a@b.c"}]}), 403, "M_THREEPID_DENIED"),
         (json!({"invite": ["bob"]}), 400, "M_INVALID_PARAM"),
         (json!({"invite": ["@Bob:example.org"]}), 400, "M_INVALID_PARAM"),

@@ -161,9 +161,15 @@ impl Part {
         };
         Ok(Timeline {
             events: render(api, session, &self.events, view).await?,
-            limited: self.limited,
+            limited: self.limited || self.begins_later(),
             prev_batch: place.to_string(),
         })
+    }
+
+    /// Whether a client that knows nothing of the room gets all that this server has of it, but not the room's beginning:
+    /// the server joined later. Clients page to what happened before only if they are told that something is left out.
+    fn begins_later(&self) -> bool {
+        self.after.is_none() && self.first.is_some() && !self.begins_the_room
     }
 
     /// Everyone whom a client that loads members lazily needs for these events: who sent them and, if it takes no state

@@ -119,6 +119,8 @@ async fn history_from_before_the_join_is_fetched_and_is_no_news() {
     assert_eq!(bodies(&joined["timeline"]["events"]), ["hello"]);
     assert_eq!(joined["im.axle.hub_server"], "other.org");
     assert!(types(&joined["state"]["events"]).contains(&"m.room.create"));
+    // Otherwise clients do not page to what was before.
+    assert_eq!(joined["timeline"]["limited"], true);
     assert_eq!(alice.texts(&room, "dir=b&limit=4").await, ["hello", "past-4", "past-3"]);
     let past = joined["timeline"]["prev_batch"].as_str().unwrap();
     let page = alice.get(&path(&room, &format!("dir=b&limit=2&from={past}"))).await.ok();

@@ -27,7 +27,7 @@ pub(crate) use browser::Browser;
 pub(crate) use client::{Client, find as find_client};
 pub(crate) use page::{Page, STYLE, answer, document, escape};
 pub(crate) use parameters::Parameters;
-pub(crate) use request::{AuthorizationRequest, Parsed, see_other};
+pub(crate) use request::{AuthorizationRequest, CREATE, Parsed, see_other};
 pub(crate) use scope::Scope;
 pub(crate) use tokens::{TokenResponse, issue};
 

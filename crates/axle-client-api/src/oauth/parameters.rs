@@ -51,6 +51,15 @@ impl Parameters {
         self.get(name).ok_or_else(|| invalid_request(format!("There is no {name}.")))
     }
 
+    /// The same with another value of one of them, or without it.
+    pub(crate) fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.0.insert(name.to_owned(), value.to_owned()),
+            None => self.0.remove(name),
+        };
+        self
+    }
+
     /// All of them, encoded.
     pub(crate) fn encoded(&self) -> String {
         encode(self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())))

@@ -11,6 +11,8 @@ use crate::state::Api;
 
 /// Letters of a SHA-256 in base64.
 const CHALLENGE_LETTERS: usize = 43;
+/// The `prompt` of a client whose user has no account yet.
+pub(crate) const CREATE: &str = "create";
 
 /// A request that can be put to a user.
 #[derive(Debug)]
@@ -21,6 +23,9 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) challenge: String,
     /// Whom the client thinks it is for.
     pub(crate) hint: Option<String>,
+    /// Whether the client sends somebody who wants to make an account ("Authorization code flow" in Matrix's
+    /// specification; `prompt` is OpenID Connect's).
+    pub(crate) is_new: bool,
     pub(crate) back: Back,
 }
 
@@ -70,6 +75,7 @@ impl AuthorizationRequest {
                 scope,
                 challenge,
                 hint: parameters.get("login_hint").map(str::to_owned),
+                is_new: parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == CREATE)),
                 back,
             }))),
             Err((error, description)) => Ok(Parsed::SentBack(back.error(error, description)?)),

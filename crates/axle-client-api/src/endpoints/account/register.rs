@@ -23,6 +23,8 @@ use crate::state::{Api, now_ms};
 const UIA_SESSION_BYTES: usize = 18;
 /// Random bytes in a user name that this server makes up, each two letters.
 const RANDOM_NAME_BYTES: usize = 8;
+/// What people are told whose registration token is not one.
+const INVALID_TOKEN: &str = "This registration token is not valid.";
 
 pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
     if request.kind == RegistrationKind::Guest {
@@ -45,33 +47,48 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
     let Some(auth) = &request.auth else { return Err(challenge(stage, None, None)?) };
     let token = finished(&api, &stage, auth)?;
     let password = request.password.clone().ok_or_else(|| MatrixError::missing_param("There is no password."))?;
+    if !create(&api, caller, &user_id, password, token.as_deref()).await? {
+        return Err(challenge(stage, None, Some(INVALID_TOKEN))?);
+    }
+    answer(&api, caller, &user_id, request).await
+}
+
+/// Makes an account for somebody who fills in a form of this server, by the same rules.
+pub(in crate::endpoints) async fn sign_up(
+    api: &Api,
+    caller: Caller,
+    name: &str,
+    password: String,
+    token: Option<&str>,
+) -> ApiResult<UserId> {
+    let user_id = check_free(api, name).await?;
+    check_password(&password).map_err(MatrixError::from)?;
+    let token = match stage(api.config.registration)? {
+        AuthType::RegistrationToken => Some(token.unwrap_or_default()),
+        _ => None,
+    };
+    match create(api, caller, &user_id, password, token).await? {
+        true => Ok(user_id),
+        false => Err(MatrixError::forbidden(INVALID_TOKEN).into()),
+    }
+}
+
+/// Makes an account; `false`: the registration token is not valid.
+async fn create(api: &Api, caller: Caller, user_id: &UserId, password: String, token: Option<&str>) -> ApiResult<bool> {
     api.limits.registrations.take(&address_key(caller.address))?;
     let user = User {
-        user_id,
+        user_id: user_id.clone(),
         password_hash: Some(api.passwords.hash(password).await?),
         admin: false,
         deactivated: false,
         standing: Standing::default(),
         created_ts: now_ms(),
     };
-    create(&api, caller, user, (stage, token), request).await
-}
-
-async fn create(
-    api: &Api,
-    caller: Caller,
-    user: User,
-    (stage, token): (AuthType, Option<String>),
-    request: Request,
-) -> ApiResult<Response> {
-    let user_id = user.user_id.clone();
-    match api.store.create_user(user, token.as_deref()).await {
-        Ok(true) => {}
-        Ok(false) => return Err(challenge(stage, None, Some("This registration token is not valid."))?),
-        Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
-        Err(error) => return Err(error.into()),
+    match api.store.create_user(user, token).await {
+        Ok(made) => Ok(made),
+        Err(StoreError::Exists(_)) => Err(in_use(user_id).into()),
+        Err(error) => Err(error.into()),
     }
-    answer(api, caller, &user_id, request).await
 }
 
 /// Tells that an account was made, and logs its user in, if that is wanted.

@@ -1,4 +1,5 @@
-//! `GET /oauth2/account`: people see where they are logged in ("Account management" in Matrix's specification).
+//! `GET /oauth2/account`: people see where they are logged in, and can end their account ("Account management" in
+//! Matrix's specification).
 
 use axle_protocol::UserId;
 use axum::response::Response;
@@ -17,7 +18,7 @@ pub(super) async fn account_get(api: Api, _: Caller, request: RawRequest) -> Api
     let parameters = Parameters::of_query(&request)?;
     let device_id = parameters.get("device_id");
     match visits::visitor(&api, request.head())? {
-        Some(user_id) => devices(&api, &browser, &user_id, device_id).await,
+        Some(user_id) => devices(&api, &browser, &user_id, device_id, None).await,
         None => log_in(&api, &browser, device_id, None),
     }
 }
@@ -46,7 +47,13 @@ pub(super) fn log_in(
 }
 
 /// Lists the devices of a user, or this one.
-async fn devices(api: &Api, browser: &Browser, user_id: &UserId, only: Option<&str>) -> ApiResult<Response> {
+pub(super) async fn devices(
+    api: &Api,
+    browser: &Browser,
+    user_id: &UserId,
+    only: Option<&str>,
+    problem: Option<&str>,
+) -> ApiResult<Response> {
     let mut devices = api.store.devices(user_id).await?;
     devices.retain(|device| only.is_none_or(|only| device.device_id == only));
     let form = |inside: String| -> ApiResult<String> {
@@ -65,10 +72,20 @@ async fn devices(api: &Api, browser: &Browser, user_id: &UserId, only: Option<&s
         items.push_str(&format!("<li>{name} <code>{id}</code>{}\n{button}</li>\n", ip.unwrap_or_default()));
     }
     let none = if devices.is_empty() { "<p>There is none.</p>" } else { "" };
+    let end = if only.is_none() { form(END.into())? } else { String::new() };
     let body = format!(
-        "<p>You are <strong>{}</strong>. You are logged in with:</p>\n{none}<ul>\n{items}</ul>\n{}",
+        "{}<p>You are <strong>{}</strong>. You are logged in with:</p>\n{none}<ul>\n{items}</ul>\n{}\n{end}",
+        complaint(problem),
         escape(user_id.as_str()),
         form("<button name=\"do\" value=\"leave\">Leave this page</button>".into())?
     );
-    browser.show(api, Page::new("Your devices", body))
+    let status = if problem.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
+    browser.show(api, Page { status, ..Page::new("Your account", body) })
 }
+
+/// The end of the account, which costs the password once more.
+const END: &str = "<h2>The end of this account</h2>\n\
+    <p>The account is gone for good, with its devices, its keys and what it kept; it leaves its rooms. What you said \
+    there stays. Nobody, and not you either, can have its name again.</p>\n\
+    <label>Password <input name=\"password\" type=\"password\" autocomplete=\"current-password\" required></label>\n\
+    <button name=\"do\" value=\"deactivate\">End this account</button>";

@@ -1,10 +1,13 @@
-//! `POST /oauth2/account`: people log in to the page about their account, and log their devices out.
+//! `POST /oauth2/account`: people log in to the page about their account, log their devices out, and end the account.
 
+use axle_protocol::UserId;
 use axum::response::Response;
 
-use super::account_get::{log_in, place};
-use super::authenticate;
+use super::account_get::{devices, log_in, place};
+use super::{authenticate, problem_of};
+use crate::departure;
 use crate::endpoint::{Caller, RawRequest};
+use crate::endpoints::account::login;
 use crate::error::ApiResult;
 use crate::oauth::visits;
 use crate::oauth::{self, Browser, Page, Parameters, see_other};
@@ -39,10 +42,37 @@ pub(super) async fn account_post(api: Api, caller: Caller, request: RawRequest) 
             }
             see_other(&place(&api, None)?)
         }
+        (Some("deactivate"), Some(user_id)) => {
+            api.limits.changes.take(user_id.as_str())?;
+            match deactivate(&api, caller, &user_id, form.get("password")).await? {
+                Ok(()) => {
+                    visits::end(&api, &head)?;
+                    browser.show(&api, Page::new("Done", "<p>The account is no more.</p>".into()))
+                }
+                Err(problem) => devices(&api, &browser, &user_id, None, Some(&problem)).await,
+            }
+        }
         (Some("leave"), _) => {
             visits::end(&api, &head)?;
             browser.show(&api, Page::new("Done", "<p>You can close this page.</p>".into()))
         }
         _ => log_in(&api, &browser, only, None),
     }
+}
+
+/// Ends an account, if the password is right; otherwise what to tell who visits.
+async fn deactivate(
+    api: &Api,
+    caller: Caller,
+    user_id: &UserId,
+    password: Option<&str>,
+) -> ApiResult<Result<(), String>> {
+    let password = password.unwrap_or_default().to_owned();
+    if let Err(error) = login::check_password(api, caller, user_id, password).await {
+        return problem_of(error).map(Err);
+    }
+    if api.store.user(user_id).await?.is_some_and(|user| user.standing.locked) {
+        return Ok(Err("The account is locked.".into()));
+    }
+    departure::end(api, user_id).await.map(Ok)
 }

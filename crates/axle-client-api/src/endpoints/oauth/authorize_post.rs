@@ -3,8 +3,8 @@
 use axle_store::{OAuthCode, OAuthGrant};
 use axum::response::Response;
 
-use super::authenticate;
 use super::authorize_get::ask;
+use super::{authenticate, register_person};
 use crate::endpoint::{Caller, RawRequest};
 use crate::error::ApiResult;
 use crate::oauth::{self, AuthorizationRequest, Browser, CODE_BYTES, CODE_LIFETIME, Parameters, Parsed, millis};
@@ -20,17 +20,23 @@ pub(super) async fn authorize_post(api: Api, caller: Caller, request: RawRequest
     }
     // The form carries the request as it was made: it is checked as it was then.
     let parameters = Parameters::parse(form.get("request").unwrap_or_default().as_bytes())?;
-    let request = match AuthorizationRequest::parse(&api, &parameters).await? {
+    let mut request = match AuthorizationRequest::parse(&api, &parameters).await? {
         Parsed::Good(request) => *request,
         Parsed::SentBack(response) => return Ok(response),
         Parsed::Refused(page) => return browser.show(&api, page),
     };
-    if form.get("answer") != Some("allow") {
-        return request.back.error("access_denied", "The user does not want it.");
-    }
-    let user_id = match authenticate(&api, caller, &form).await? {
+    let person = match form.get("answer") {
+        Some("allow") => authenticate(&api, caller, &form).await?,
+        Some("register") => register_person(&api, caller, &form).await?,
+        _ => return request.back.error("access_denied", "The user does not want it."),
+    };
+    let user_id = match person {
         Ok(user_id) => user_id,
-        Err(problem) => return ask(&api, &browser, &parameters, &request, Some(&problem)),
+        Err(problem) => {
+            // The form is shown again with the name that was typed.
+            request.hint = form.get("username").map(str::to_owned);
+            return ask(&api, &browser, &parameters, &request, Some(&problem));
+        }
     };
     api.limits.changes.take(user_id.as_str())?;
     let code = random_token(CODE_BYTES)?;

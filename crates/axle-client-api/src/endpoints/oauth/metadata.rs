@@ -3,10 +3,11 @@
 use axum::response::Response;
 use serde::Serialize;
 
+use super::may_register;
 use crate::endpoint::{Caller, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
-use crate::oauth::{self, GRANTS};
+use crate::oauth::{self, CREATE, GRANTS};
 use crate::state::Api;
 
 pub(super) const PATHS: [&str; 4] = [
@@ -17,13 +18,14 @@ pub(super) const PATHS: [&str; 4] = [
 ];
 
 /// What the page about the account can show, in the words of today and of before.
-const ACTIONS: [&str; 6] = [
+const ACTIONS: [&str; 7] = [
     "org.matrix.devices_list",
     "org.matrix.device_view",
     "org.matrix.device_delete",
     "org.matrix.sessions_list",
     "org.matrix.session_view",
     "org.matrix.session_end",
+    "org.matrix.account_deactivate",
 ];
 
 /// RFC 8414, and "Server metadata discovery" in Matrix's specification.
@@ -42,7 +44,10 @@ struct Metadata {
     token_endpoint_auth_methods_supported: [&'static str; 1],
     revocation_endpoint_auth_methods_supported: [&'static str; 1],
     account_management_uri: String,
-    account_management_actions_supported: [&'static str; 6],
+    account_management_actions_supported: [&'static str; 7],
+    /// Clients offer to make an account only if it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_values_supported: Option<[&'static str; 1]>,
 }
 
 pub(super) async fn metadata(api: Api, _: Caller, _: RawRequest) -> ApiResult<Response> {
@@ -62,5 +67,6 @@ pub(super) async fn metadata(api: Api, _: Caller, _: RawRequest) -> ApiResult<Re
         revocation_endpoint_auth_methods_supported: ["none"],
         account_management_uri: url("/oauth2/account")?,
         account_management_actions_supported: ACTIONS,
+        prompt_values_supported: may_register(&api).then_some([CREATE]),
     })))
 }

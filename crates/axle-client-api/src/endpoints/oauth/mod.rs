@@ -17,10 +17,13 @@ use axle_protocol::{MatrixError, UserId};
 use http::Method;
 
 use super::account::login;
+use super::account::register::sign_up;
+use crate::config::Registration;
 use crate::endpoint::{Caller, Endpoints};
 use crate::error::{ApiError, ApiResult};
 use crate::limiter::address_key;
 use crate::oauth::{Client, Parameters, escape};
+use crate::password::MIN_PASSWORD_CHARS;
 use crate::state::Api;
 
 /// The routes of these.
@@ -55,6 +58,29 @@ fn credentials(name: &str) -> String {
     )
 }
 
+/// The fields in which people say who they want to be.
+fn new_credentials(api: &Api, name: &str) -> String {
+    let token = match api.config.registration {
+        Registration::Token => {
+            "\n<label>Registration token <input name=\"token\" autocomplete=\"off\" required></label>"
+        }
+        Registration::Open | Registration::Closed => "",
+    };
+    format!(
+        "<label>User name <input name=\"username\" value=\"{}\" autocomplete=\"username\" autocapitalize=\"none\" \
+         required></label>\n<label>Password, of {MIN_PASSWORD_CHARS} characters at least <input name=\"password\" \
+         type=\"password\" autocomplete=\"new-password\" minlength=\"{MIN_PASSWORD_CHARS}\" required></label>\n\
+         <label>The same again <input name=\"repeated\" type=\"password\" autocomplete=\"new-password\" \
+         required></label>{token}",
+        escape(name)
+    )
+}
+
+/// Whether people can make accounts for themselves.
+fn may_register(api: &Api) -> bool {
+    api.config.registration != Registration::Closed
+}
+
 /// What people are told of a client before they allow it anything.
 fn about(api: &Api, client: &Client, device_id: &str) -> String {
     let link = |(uri, text): (&Option<String>, &str)| {
@@ -84,8 +110,29 @@ async fn authenticate(api: &Api, caller: Caller, form: &Parameters) -> ApiResult
     };
     match login::check_password(api, caller, &user_id, password.to_owned()).await {
         Ok(()) => Ok(Ok(user_id)),
-        Err(ApiError::Matrix(error)) if error.status < 500 => Ok(Err(error.error)),
-        Err(error) => Err(error),
+        Err(error) => problem_of(error).map(Err),
+    }
+}
+
+/// What to tell people of an error that is not this server's.
+fn problem_of(error: ApiError) -> ApiResult<String> {
+    match error {
+        ApiError::Matrix(error) if error.status < 500 => Ok(error.error),
+        error => Err(error),
+    }
+}
+
+/// Who has made an account by filling in a form; otherwise what to tell them.
+async fn register_person(api: &Api, caller: Caller, form: &Parameters) -> ApiResult<Result<UserId, String>> {
+    let (Some(name), Some(password)) = (form.get("username"), form.get("password")) else {
+        return Ok(Err("Both are needed, the user name and the password.".into()));
+    };
+    if form.get("repeated") != Some(password) {
+        return Ok(Err("The two passwords are not the same.".into()));
+    }
+    match sign_up(api, caller, name, password.to_owned(), form.get("token")).await {
+        Ok(user_id) => Ok(Ok(user_id)),
+        Err(error) => problem_of(error).map(Err),
     }
 }
 

@@ -66,3 +66,26 @@ async fn nobody_gets_there_without_the_password() {
     let page = browser.get("/oauth2/account", &[]).await;
     assert!(!page.html.contains(&alice.device_id), "{}", page.html);
 }
+
+#[tokio::test]
+async fn an_account_is_ended_by_who_knows_its_password() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let mut browser = logged_in(&server).await;
+    let secret = browser.get("/oauth2/account", &[]).await.field("secret");
+    let end = |password: &'static str| [("do", "deactivate"), ("password", password)];
+    for (secret, password) in [("guess", "correct horse"), (&*secret, "wrong horse"), (&*secret, "")] {
+        let refused = browser.post("/oauth2/account", &[&end(password)[..], &[("secret", secret)]].concat()).await;
+        assert_eq!(refused.status, 403, "{}", refused.html);
+    }
+    alice.get(WHOAMI).await.ok();
+    let stranger = &mut Browser::new(&server);
+    let own = stranger.get("/oauth2/account", &[]).await.field("secret");
+    let asked = stranger.post("/oauth2/account", &[&end("correct horse")[..], &[("secret", &own)]].concat()).await;
+    assert!(asked.status == 200 && asked.html.contains("Log in"), "who does not visit logs in first: {}", asked.html);
+    alice.get(WHOAMI).await.ok();
+    let done = browser.post("/oauth2/account", &[&end("correct horse")[..], &[("secret", &secret)]].concat()).await;
+    assert_eq!(done.status, 200, "{}", done.html);
+    alice.get(WHOAMI).await.fails(401, "M_UNKNOWN_TOKEN");
+    assert_eq!(log_in(&mut browser, "/oauth2/account", "correct horse").await.status, 403);
+}

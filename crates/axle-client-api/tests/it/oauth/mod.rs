@@ -3,6 +3,7 @@
 mod account;
 mod code;
 mod devices;
+mod newcomers;
 mod registration;
 
 use axle_protocol::base64;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axle_protocol::UserId;
+use axle_protocol::{MatrixError, UserId};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, Password, UiaaInfo, UserIdentifier};
 use ruma::api::error::{ErrorKind, StandardErrorBody};
 
@@ -25,8 +25,8 @@ const MAX_SESSIONS: usize = 10_000;
 
 /// What somebody has to authenticate for.
 pub(crate) struct Action<'a> {
-    /// Tells actions apart: a session is good for one of them.
-    pub(crate) name: &'static str,
+    /// Tells actions apart: a session is good for one of them, with what it is done to.
+    pub(crate) name: &'a str,
     /// Who has to authenticate.
     pub(crate) user_id: &'a UserId,
     /// Stages to go through, one list or another.
@@ -41,24 +41,27 @@ pub(crate) struct Sessions {
 
 #[derive(Clone)]
 struct Pending {
-    action: &'static str,
+    action: String,
     user_id: UserId,
     completed: Vec<AuthType>,
     ends: Instant,
 }
 
 /// Returns when the client has been through all stages of a flow. Otherwise the answer is 401 with what there is to do.
+/// 403 `M_FORBIDDEN` for the session of another action, and for the password of another user: trying again is no use.
 pub(crate) async fn require(api: &Api, action: &Action<'_>, auth: Option<&AuthData>) -> ApiResult<()> {
     let Some(auth) = auth else { return Err(begin(api, action, None)?) };
     let (id, mut pending) = match auth.session() {
-        Some(id) => match api.uia.find(id, action) {
-            Some(pending) => (id.to_owned(), pending),
+        Some(id) => match api.uia.find(id) {
+            Some(pending) if pending.is_for(action) => (id.to_owned(), pending),
+            Some(_) => return Err(MatrixError::forbidden("This session is for something else.").into()),
             None => return Err(begin(api, action, Some("There is no such session, or it has ended."))?),
         },
         // A client that knows what is asked for may do without a session.
         None => (random_token(SESSION_BYTES)?, Pending::new(action)),
     };
     if let Some(stage) = auth.auth_type() {
+        check_named(action.user_id, auth)?;
         let offered = action.flows.iter().any(|flow| flow.contains(&stage));
         let passed = offered && is_right(api, action.user_id, auth).await?;
         if !passed {
@@ -85,7 +88,7 @@ fn begin(api: &Api, action: &Action<'_>, problem: Option<&str>) -> ApiResult<Api
 async fn is_right(api: &Api, user_id: &UserId, auth: &AuthData) -> ApiResult<bool> {
     match auth {
         AuthData::Dummy(_) => Ok(true),
-        AuthData::Password(password) if names(password, user_id) => {
+        AuthData::Password(password) if names_user(password) => {
             // Taken before the password is checked, so that guesses made at the same time count, too.
             api.limits.login_account.take(user_id.as_str())?;
             let user = api.store.user(user_id).await?;
@@ -100,18 +103,26 @@ async fn is_right(api: &Api, user_id: &UserId, auth: &AuthData) -> ApiResult<boo
     }
 }
 
-fn names(password: &Password, user_id: &UserId) -> bool {
-    match &password.identifier {
-        UserIdentifier::Matrix(named) => named.user == user_id.as_str() || named.user == user_id.localpart(),
-        _ => false,
+/// Refuses who proves to be somebody else.
+fn check_named(user_id: &UserId, auth: &AuthData) -> Result<(), MatrixError> {
+    match auth {
+        AuthData::Password(Password { identifier: UserIdentifier::Matrix(named), .. })
+            if named.user != user_id.as_str() && named.user != user_id.localpart() =>
+        {
+            Err(MatrixError::forbidden("This is the password of another user."))
+        }
+        _ => Ok(()),
     }
 }
 
+/// Users are known here by their ids only.
+fn names_user(password: &Password) -> bool {
+    matches!(password.identifier, UserIdentifier::Matrix(_))
+}
+
 impl Sessions {
-    fn find(&self, id: &str, action: &Action<'_>) -> Option<Pending> {
-        let found = self.lock().get(id).cloned()?;
-        let good = found.ends > Instant::now() && found.action == action.name && found.user_id == *action.user_id;
-        good.then_some(found)
+    fn find(&self, id: &str) -> Option<Pending> {
+        self.lock().get(id).filter(|pending| pending.ends > Instant::now()).cloned()
     }
 
     /// Keeps a session; the answer to its client.
@@ -143,10 +154,14 @@ impl Sessions {
 impl Pending {
     fn new(action: &Action<'_>) -> Self {
         Self {
-            action: action.name,
+            action: action.name.to_owned(),
             user_id: action.user_id.clone(),
             completed: Vec::new(),
             ends: Instant::now() + SESSION_LIFETIME,
         }
+    }
+
+    fn is_for(&self, action: &Action<'_>) -> bool {
+        self.action == action.name && self.user_id == *action.user_id
     }
 }

@@ -105,8 +105,26 @@ async fn several_devices_go_at_once_and_only_ones_own() {
     assert_eq!(bob.device_ids().await, [bob.device_id.as_str()]);
     // Nobody can prove to be somebody else.
     let body = json!({"devices": [bob.device_id], "auth": alice.proof("correct horse")});
-    bob.post(DELETE_MANY, body).await.fails(401, "M_FORBIDDEN");
+    bob.post(DELETE_MANY, body).await.fails(403, "M_FORBIDDEN");
     bob.get(WHOAMI).await.ok();
+}
+
+#[tokio::test]
+async fn a_session_of_authentication_is_good_for_the_devices_that_it_was_begun_for() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    for id in ["ONE", "TWO"] {
+        alice.log_in_again(json!({"device_id": id})).await;
+    }
+    let challenge = alice.delete(&format!("{DEVICES}/ONE"), json!({})).await;
+    let mut proof = alice.proof("correct horse");
+    proof["session"] = challenge.body["session"].clone();
+    alice.delete(&format!("{DEVICES}/TWO"), json!({"auth": proof})).await.fails(403, "M_FORBIDDEN");
+    let password = json!({"auth": proof, "new_password": "battery staple"});
+    alice.post("/_matrix/client/v3/account/password", password).await.fails(403, "M_FORBIDDEN");
+    assert_eq!(alice.device_ids().await.len(), 3);
+    alice.delete(&format!("{DEVICES}/ONE"), json!({"auth": proof})).await.ok();
+    assert_eq!(alice.device_ids().await.len(), 2);
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! `POST /_matrix/client/v3/delete_devices`
 
+use axle_protocol::base64;
 use ruma::OwnedDeviceId;
 use ruma::api::client::device::delete_devices::v3::{Request, Response};
 use ruma::api::client::uiaa::{AuthData, AuthType};
 
 use crate::error::ApiResult;
-use crate::session::Session;
+use crate::session::{Session, token_hash};
 use crate::state::Api;
 use crate::sync::extensions::e2ee;
 use crate::uia::{self, Action};
@@ -27,8 +28,15 @@ pub(super) async fn remove(
     // The users of application services have no passwords.
     if session.service().is_none() {
         let flows: &[&[AuthType]] = &[&[AuthType::Password]];
-        uia::require(api, &Action { name: "delete_devices", user_id, flows }, auth).await?;
+        uia::require(api, &Action { name: &action(&devices), user_id, flows }, auth).await?;
     }
     api.store.remove_these_devices(user_id, devices.into_iter().map(|id| id.to_string()).collect()).await?;
     e2ee::tell_changed(api, user_id).await
+}
+
+/// The removal of just these devices. Their names may be long, so they are hashed.
+fn action(devices: &[OwnedDeviceId]) -> String {
+    let mut ids: Vec<&str> = devices.iter().map(|id| id.as_str()).collect();
+    ids.sort_unstable();
+    format!("delete_devices {}", base64::encode_url(token_hash(&format!("{ids:?}"))))
 }

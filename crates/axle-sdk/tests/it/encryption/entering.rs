@@ -42,7 +42,8 @@ async fn many_enter_at_once() {
     let mut bob = Device::new(&world, BOB, "B").await;
     let mut carol = Device::new(&world, CAROL, "C").await;
     let (first, second) = tokio::join!(bob.encryption.join(&room, &[]), carol.encryption.join(&room, &[]));
-    (first.unwrap(), second.unwrap());
+    first.unwrap();
+    second.unwrap();
     until("all are in", [&mut alice, &mut bob, &mut carol], |devices| {
         devices.iter().all(|device| device.has_devices(&room, 3))
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::EncryptionError;
+use crate::{AttachmentError, EncryptionError};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum Error {
     /// Encryption failed on this side, or the hub did not take what was encrypted.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
+    /// A file cannot be sent, or is not what was sent.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
     /// A session file could not be read or written.
     #[error("session file {}", path.display())]
     SessionFile {

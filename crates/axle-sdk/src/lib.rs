@@ -8,6 +8,7 @@
 //!
 //! Servers send ids that this library need not understand, so ids inside of answers are plain strings.
 
+mod attachment;
 mod client;
 pub mod encryption;
 mod error;
@@ -16,6 +17,7 @@ mod session;
 mod sync;
 mod view;
 
+pub use attachment::{Attachment, AttachmentError, EncryptedFile, MAX_FILE_BYTES, NewFile, Source};
 pub use client::{
     Client, ClientBuilder, CreateRoom, JoinRule, Member, MessagesPage, PageFrom, Preset, Profile, Registration,
     RetryPolicy, WhoAmI, new_transaction_id,

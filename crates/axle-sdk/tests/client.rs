@@ -6,7 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use axle_sdk::{Client, CreateRoom, Error, JoinRule, PageFrom, Registration, RetryPolicy};
+use axle_sdk::{
+    Attachment, AttachmentError, Client, CreateRoom, Error, JoinRule, NewFile, PageFrom, Registration, RetryPolicy,
+};
 use serde_json::{Map, Value, json};
 use support::TestServer;
 
@@ -193,4 +195,58 @@ async fn paths_and_bodies() {
     ];
     let expected = expected.map(|line| line.replacen(' ', " /_matrix/client/v3/", 1));
     assert_eq!(lines, expected);
+}
+
+#[tokio::test]
+async fn a_file_is_uploaded_sent_and_fetched() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    server.answers([
+        (200, json!({"m.upload.size": 100})),
+        (503, error("M_UNKNOWN")),
+        (200, json!({"content_uri": "mxc://hub.example.test/abc"})),
+        (200, event_id("$1")),
+    ]);
+    let file = NewFile { name: "a b.txt".into(), mimetype: "text/plain".into(), bytes: b"leaves".to_vec() };
+    assert_eq!(client.send_file("!r:x.test", file, "t").await.unwrap(), "$1");
+    let asked = server.asked();
+    let paths: Vec<_> = asked.iter().map(|ask| format!("{} {}", ask.method, ask.path)).collect();
+    let upload = "POST /_matrix/media/v3/upload?filename=a+b.txt";
+    let send = "PUT /_matrix/client/v3/rooms/!r:x.test/send/m.room.message/t";
+    assert_eq!(paths, ["GET /_matrix/client/v1/media/config", upload, upload, send]);
+    assert!(asked.iter().all(|ask| ask.token.as_deref() == Some("secret")));
+    for upload in &asked[1..3] {
+        assert_eq!((upload.bytes.as_slice(), upload.content_type.as_deref()), (&b"leaves"[..], Some("text/plain")));
+    }
+    let content = &asked[3].body;
+    let expected = json!({
+        "msgtype": "m.file", "body": "a b.txt", "filename": "a b.txt", "url": "mxc://hub.example.test/abc",
+        "info": {"mimetype": "text/plain", "size": 6},
+    });
+    assert_eq!(*content, expected);
+
+    server.answers_text("leaves");
+    let attachment = Attachment::of(content.as_object().unwrap()).unwrap();
+    assert_eq!(client.fetch(&attachment).await.unwrap(), b"leaves");
+    assert_eq!(server.asked()[0].path, "/_matrix/client/v1/media/download/hub.example.test/abc");
+}
+
+#[tokio::test]
+async fn files_are_bounded() {
+    let server = TestServer::start().await;
+    let client = server.impatient();
+    server.answers([(200, json!({"m.upload.size": 5}))]);
+    let error = client.upload(b"leaves".to_vec(), "text/plain", None).await.unwrap_err();
+    assert!(matches!(error, Error::Attachment(AttachmentError::TooLarge { limit: 5 })), "{error}");
+    assert_eq!(error.to_string(), "the file is larger than 5 bytes");
+    assert_eq!(server.asked().len(), 1, "nothing was uploaded");
+
+    for (limit, fits) in [(6, true), (5, false), (0, false)] {
+        server.answers_text("leaves");
+        assert_eq!(client.download("mxc://hub.example.test/abc", limit).await.is_ok(), fits);
+    }
+    server.asked();
+    let error = client.download("mxc://hub.example.test/../../v3/sync", 6).await.unwrap_err();
+    assert!(matches!(error, Error::Attachment(AttachmentError::Malformed(_))), "{error}");
+    assert_eq!(server.asked().len(), 0);
 }

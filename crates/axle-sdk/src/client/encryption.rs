@@ -100,6 +100,10 @@ impl Homeserver for Client {
         Self::send(&self.with_retry(SEND_PATIENCE), room_id, event_type, content, transaction_id).await
     }
 
+    async fn upload(&self, bytes: Vec<u8>, mimetype: &str, name: Option<&str>) -> Result<String, Error> {
+        Self::upload(&self.with_retry(SEND_PATIENCE), bytes, mimetype, name).await
+    }
+
     async fn history(&self, room_id: &str, from: &PageFrom, types: &[&str]) -> Result<MessagesPage, Error> {
         self.messages_of_types(room_id, from, HISTORY_PAGE, types).await
     }

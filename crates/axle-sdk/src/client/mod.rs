@@ -4,6 +4,7 @@ mod account;
 mod builder;
 mod encryption;
 mod events;
+mod media;
 mod request;
 mod rooms;
 mod sync;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::Client;
+use crate::attachment::AttachmentError;
 use crate::{ApiError, Error};
 
 /// How long an answer may take where nothing else is said. A message waits up to 30 s for a room's hub.
@@ -40,20 +43,33 @@ impl Default for RetryPolicy {
 /// A request.
 pub(super) struct Call<'a> {
     pub(super) method: Method,
+    /// `client`, or `media` for what stands elsewhere.
+    api: &'static str,
     /// Segments after `/_matrix/client`, not yet escaped.
     pub(super) path: &'a [&'a str],
     pub(super) query: Vec<(&'static str, String)>,
-    pub(super) body: Option<Value>,
+    body: Body,
     pub(super) authenticated: bool,
     pub(super) timeout: Duration,
     /// Whether sending it twice does no more than sending it once.
     pub(super) repeatable: bool,
 }
 
+/// What is sent.
+enum Body {
+    Nothing,
+    Json(Value),
+    File { bytes: Bytes, mimetype: String },
+}
+
+/// What a successful answer is made of; gives it back if it is nothing of the kind.
+type Parse<T> = fn(Vec<u8>) -> Result<T, Vec<u8>>;
+
 impl<'a> Call<'a> {
     fn new(method: Method, path: &'a [&'a str]) -> Self {
         let (query, timeout) = (Vec::new(), DEFAULT_TIMEOUT);
-        Self { method, path, query, body: None, authenticated: true, timeout, repeatable: false }
+        let body = Body::Nothing;
+        Self { method, api: "client", path, query, body, authenticated: true, timeout, repeatable: false }
     }
 
     pub(super) fn get(path: &'a [&'a str]) -> Self {
@@ -61,11 +77,17 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn post(path: &'a [&'a str], body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::POST, path) }
+        Self { body: Body::Json(body), ..Self::new(Method::POST, path) }
     }
 
     pub(super) fn put(path: &'a [&'a str], body: Value) -> Self {
-        Self { body: Some(body), ..Self::new(Method::PUT, path) }
+        Self { body: Body::Json(body), ..Self::new(Method::PUT, path) }
+    }
+
+    /// A file, to below `/_matrix/media`.
+    pub(super) fn upload(path: &'a [&'a str], bytes: Vec<u8>, mimetype: &str) -> Self {
+        let body = Body::File { bytes: bytes.into(), mimetype: mimetype.to_owned() };
+        Self { body, api: "media", ..Self::new(Method::POST, path) }
     }
 
     pub(super) fn anonymous(mut self) -> Self {
@@ -92,15 +114,22 @@ impl<'a> Call<'a> {
 impl Client {
     /// Makes a request and reads its answer.
     pub(super) async fn call<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, Error> {
-        let value = self.call_with_retry(&call).await?;
+        let parse: Parse<Value> = |bytes| serde_json::from_slice(&bytes).map_err(|_| bytes);
+        let value = self.call_with_retry(&call, MAX_ANSWER_BYTES, parse).await?;
         serde_json::from_value(value).map_err(|error| self.bad_answer(error))
     }
 
-    async fn call_with_retry(&self, call: &Call<'_>) -> Result<Value, Error> {
+    /// Makes a request that is answered with a file. Fails if that is larger than `limit` bytes.
+    pub(super) async fn call_for_file(&self, call: Call<'_>, limit: usize) -> Result<Vec<u8>, Error> {
+        let bytes = self.call_with_retry(&call, limit, Ok).await?;
+        if bytes.len() > limit { Err(AttachmentError::TooLarge { limit: limit as u64 }.into()) } else { Ok(bytes) }
+    }
+
+    async fn call_with_retry<T>(&self, call: &Call<'_>, limit: usize, parse: Parse<T>) -> Result<T, Error> {
         let deadline = Instant::now() + self.retry.give_up_after;
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.attempt(call).await {
+            let error = match self.attempt(call, limit, parse).await {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
@@ -114,45 +143,57 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Value, Error> {
-        let mut request = self.inner.http.request(call.method.clone(), self.url(call.path)).timeout(call.timeout);
+    async fn attempt<T>(&self, call: &Call<'_>, limit: usize, parse: Parse<T>) -> Result<T, Error> {
+        let mut request = self.inner.http.request(call.method.clone(), self.url(call)).timeout(call.timeout);
         if !call.query.is_empty() {
             request = request.query(&call.query);
         }
         if call.authenticated {
             request = request.bearer_auth(self.session().ok_or(Error::NotLoggedIn)?.access_token);
         }
-        if let Some(body) = &call.body {
-            request = request.json(body);
-        }
+        request = match &call.body {
+            Body::Nothing => request,
+            Body::Json(value) => request.json(value),
+            Body::File { bytes, mimetype } => request.header(CONTENT_TYPE, mimetype).body(bytes.clone()),
+        };
         let response = request.send().await.map_err(|error| self.transport(error))?;
-        self.read(response).await
+        let status = response.status();
+        if status.is_success() {
+            let bytes = self.read(response, limit).await?;
+            return parse(bytes).map_err(|bytes| self.unreadable(status, &bytes));
+        }
+        let bytes = self.read(response, MAX_ANSWER_BYTES).await?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(body)) => Err(api_error(status, body).into()),
+            _ => Err(self.unreadable(status, &bytes)),
+        }
     }
 
-    async fn read(&self, mut response: Response) -> Result<Value, Error> {
-        let status = response.status();
+    /// Reads an answer, as far as it takes to see that it is longer than `limit` bytes.
+    async fn read(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
-            if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
-                return Err(self.bad_answer(format!("the answer is larger than {MAX_ANSWER_BYTES} bytes")));
-            }
+        while bytes.len() <= limit
+            && let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))?
+        {
             bytes.extend_from_slice(&chunk);
         }
-        let value = serde_json::from_slice(&bytes);
-        match (status.is_success(), value) {
-            (true, Ok(value)) => Ok(value),
-            (false, Ok(Value::Object(body))) => Err(api_error(status, body).into()),
-            (_, _) => Err(self.bad_answer(format!("{status} with {:?}", shown(&bytes)))),
-        }
+        Ok(bytes)
     }
 
-    fn url(&self, path: &[&str]) -> Url {
+    fn url(&self, call: &Call<'_>) -> Url {
         let mut url = self.inner.server.clone();
         // An http address always has segments.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["_matrix", "client"]).extend(path);
+            segments.pop_if_empty().extend(["_matrix", call.api]).extend(call.path);
         }
         url
+    }
+
+    fn unreadable(&self, status: StatusCode, bytes: &[u8]) -> Error {
+        match bytes.len() > MAX_ANSWER_BYTES {
+            true => self.bad_answer(format!("the answer is larger than {MAX_ANSWER_BYTES} bytes")),
+            false => self.bad_answer(format!("{status} with {:?}", shown(bytes))),
+        }
     }
 
     fn transport(&self, error: reqwest::Error) -> Error {

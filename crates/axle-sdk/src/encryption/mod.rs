@@ -40,7 +40,7 @@ pub use server::{ByDevice, Homeserver};
 pub use store::FileStore;
 
 use self::core::Core;
-use crate::{CreateRoom, Error, MessagesPage, SyncResponse};
+use crate::{CreateRoom, Error, MessagesPage, NewFile, SyncResponse};
 use engine::Engine;
 
 /// Beside what the draft has in a Welcome: the room, so that the device that gets it need not try all.
@@ -123,6 +123,14 @@ impl Encryption {
         transaction_id: &str,
     ) -> Result<String, Error> {
         let sent = self.engine.send(room_id, event_type, content, transaction_id).await;
+        self.wake();
+        sent
+    }
+
+    /// Sends a file, encrypted under a key of its own where the room is. Returns the id of the message; transactions as with
+    /// [`Self::send`].
+    pub async fn send_file(&self, room_id: &str, file: NewFile, transaction_id: &str) -> Result<String, Error> {
+        let sent = self.engine.send_file(room_id, file, transaction_id).await;
         self.wake();
         sent
     }

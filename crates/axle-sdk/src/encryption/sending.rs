@@ -11,6 +11,7 @@ use super::incoming::Plaintext;
 use super::rooms::Cipher;
 use super::{EncryptionError, RoomStatus, TRY_MARK};
 use crate::Error;
+use crate::attachment::{EncryptedFile, NewFile, OCTET_STREAM, Source, message_content};
 
 impl Engine {
     pub(super) async fn send(
@@ -64,6 +65,21 @@ impl Engine {
             self.tend_now(&id).await?;
         }
         Err(refused(refusal))
+    }
+
+    /// Sends a file. Where the room is encrypted, the server that keeps it learns its size and nothing else.
+    pub(super) async fn send_file(&self, room_id: &str, file: NewFile, transaction_id: &str) -> Result<String, Error> {
+        let id = super::parse_room(room_id)?;
+        let NewFile { name, mimetype, bytes } = file;
+        let size = bytes.len();
+        let source = if self.encryption_of(&id).await?.is_some() {
+            let (sealed, file) = EncryptedFile::encrypt(bytes)?;
+            Source::Encrypted(file.at(self.server.upload(sealed, OCTET_STREAM, None).await?))
+        } else {
+            Source::Plain(self.server.upload(bytes, &mimetype, Some(&name)).await?)
+        };
+        let content = message_content(&name, &mimetype, size, &source);
+        self.send(room_id, "m.room.message", &content, transaction_id).await
     }
 
     /// How a room is encrypted. Fails where this device must not send at all.

@@ -46,6 +46,9 @@ pub trait Homeserver: Send + Sync + 'static {
         transaction_id: &str,
     ) -> Result<String, Error>;
 
+    /// Uploads a file; returns its `mxc://` address.
+    async fn upload(&self, bytes: Vec<u8>, mimetype: &str, name: Option<&str>) -> Result<String, Error>;
+
     /// A page of history, of events of these types.
     async fn history(&self, room_id: &str, from: &PageFrom, types: &[&str]) -> Result<MessagesPage, Error>;
 

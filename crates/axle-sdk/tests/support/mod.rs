@@ -19,6 +19,9 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) token: Option<String>,
     pub(crate) body: Value,
+    /// The body as it came, and what it was said to be.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) content_type: Option<String>,
 }
 
 #[derive(Clone, Default)]
@@ -51,6 +54,11 @@ impl TestServer {
     pub(crate) fn answers(&self, answers: impl IntoIterator<Item = (u16, Value)>) {
         let texts = answers.into_iter().map(|(status, body)| (status, body.to_string()));
         self.shared.answers.lock().unwrap().extend(texts);
+    }
+
+    /// The next answer is this text.
+    pub(crate) fn answers_text(&self, text: &str) {
+        self.shared.answers.lock().unwrap().push_back((200, text.to_owned()));
     }
 
     pub(crate) fn answers_html(&self, status: u16) {
@@ -101,12 +109,15 @@ pub(crate) fn session() -> Session {
 async fn answer(State(shared): State<Shared>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let token = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let token = header("authorization");
     shared.asked.lock().unwrap().push(Asked {
         method: parts.method.to_string(),
         path: parts.uri.path_and_query().unwrap().to_string(),
         token: token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned),
         body: serde_json::from_slice(&body).unwrap_or_default(),
+        bytes: body.to_vec(),
+        content_type: header("content-type").map(str::to_owned),
     });
     let (status, text) = shared.answers.lock().unwrap().pop_front().unwrap_or((500, "no answer left".to_owned()));
     Response::builder().status(status).body(Body::from(text)).unwrap()

@@ -31,7 +31,16 @@ pub(crate) struct Everything {
     pub(crate) lost_answers: HashMap<&'static str, u32>,
     /// Messages from device to device that never arrive.
     pub(crate) lose_welcomes: bool,
+    /// Uploaded, by the number in their address.
+    pub(crate) files: Vec<Uploaded>,
     counter: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Uploaded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) mimetype: String,
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Default)]

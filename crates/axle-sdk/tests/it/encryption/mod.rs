@@ -2,6 +2,7 @@ mod conversations;
 mod device;
 mod entering;
 mod faults;
+mod files;
 mod hub;
 mod server;
 mod store;

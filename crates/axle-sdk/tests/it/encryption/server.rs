@@ -6,7 +6,7 @@ use axle_sdk::encryption::{ByDevice, Homeserver};
 use axle_sdk::{CreateRoom, Error, MessagesPage, PageFrom, SyncResponse};
 use serde_json::{Map, Value, json};
 
-use super::hub::{KEY_PACKAGE, World, api};
+use super::hub::{KEY_PACKAGE, Uploaded, World, api};
 
 /// Events on a page of history.
 const PAGE: usize = 20;
@@ -174,6 +174,12 @@ impl Homeserver for Server {
         let sent = self.world.lock().send(room_id, &self.user, event_type, content, transaction_id);
         let what = if event_type == "m.mls.commit" { "commit" } else { "send" };
         self.answer(what, sent.map(|id| id.to_string()))
+    }
+
+    async fn upload(&self, bytes: Vec<u8>, mimetype: &str, name: Option<&str>) -> Result<String, Error> {
+        let mut world = self.world.lock();
+        world.files.push(Uploaded { bytes, mimetype: mimetype.to_owned(), name: name.map(str::to_owned) });
+        Ok(format!("mxc://hub.test/{}", world.files.len() - 1))
     }
 
     async fn history(&self, room_id: &str, from: &PageFrom, types: &[&str]) -> Result<MessagesPage, Error> {

@@ -9,6 +9,10 @@ pub(crate) enum Command {
     Say(String),
     /// Make a room.
     Create { name: String, join_rule: JoinRule, encrypted: bool },
+    /// Send a file to the current room.
+    Send { path: String },
+    /// Keep a file that was sent to the current room.
+    Save { which: WhichFile, path: Option<String> },
     /// Invite a user to the current room.
     Invite { user: String },
     /// Join a room.
@@ -63,6 +67,15 @@ pub(crate) enum Command {
     Fails { errcode: Option<String>, command: Box<Command> },
 }
 
+/// A file in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WhichFile {
+    /// Counted from the newest, which is 1.
+    Number(usize),
+    /// That of this message.
+    Event(String),
+}
+
 /// What a script can wait for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Awaited {
@@ -79,7 +92,7 @@ pub(crate) enum Awaited {
 }
 
 /// Every command, how it is written and what it does.
-pub(crate) const HELP: [(&str, &str); 27] = [
+pub(crate) const HELP: [(&str, &str); 29] = [
     ("/create NAME [public|private|knock]", "make a room; private and encrypted if nothing is said"),
     ("/create ... --plain", "make one that is not encrypted"),
     ("/invite USER", "invite a user to this room"),
@@ -99,6 +112,8 @@ pub(crate) const HELP: [(&str, &str); 27] = [
     ("/devices", "which devices can read this room, and codes to compare"),
     ("/verify USER DEVICE", "the code of this device was compared and is right"),
     ("/epoch", "a code that is the same for all who can read this room"),
+    ("/send PATH", "send a file"),
+    ("/save [NUMBER or EVENT] [PATH]", "keep a file that was sent, the newest if none is named, here or at PATH"),
     ("/history", "fetch older messages"),
     ("/retry, /discard", "send failed messages again, or forget them"),
     ("/say TEXT", "say what begins with a slash"),
@@ -124,6 +139,9 @@ impl Command {
         Ok(match name {
             "say" if !rest.is_empty() => Self::Say(rest.to_owned()),
             "say" => return usage("/say TEXT"),
+            "send" if !rest.is_empty() => Self::Send { path: rest.to_owned() },
+            "send" => return usage("/send PATH"),
+            "save" => parse_save(rest),
             "create" => return parse_create(rest),
             "invite" if !rest.is_empty() => Self::Invite { user: user_id(split_word(rest).0)? },
             "invite" => return usage("/invite USER"),
@@ -229,6 +247,17 @@ fn parse_redact(rest: &str) -> Command {
     Command::Redact { event: None, reason: non_empty(rest) }
 }
 
+fn parse_save(rest: &str) -> Command {
+    let (first, path) = split_word(rest);
+    if first.starts_with('$') {
+        return Command::Save { which: WhichFile::Event(first.to_owned()), path: non_empty(path) };
+    }
+    match first.parse() {
+        Ok(number) => Command::Save { which: WhichFile::Number(number), path: non_empty(path) },
+        Err(_) => Command::Save { which: WhichFile::Number(1), path: non_empty(rest) },
+    }
+}
+
 fn parse_wait(rest: &str) -> Result<Command, String> {
     let (first, after) = split_word(rest);
     let (seconds, rest) = first.parse().map_or((None, rest), |seconds| (Some(seconds), after));
@@ -320,6 +349,19 @@ mod tests {
         assert_eq!(parsed("/redact"), redact(None, None));
         assert_eq!(parsed("/redact $e a typo"), redact(Some("$e"), Some("a typo")));
         assert_eq!(parsed("/redact a typo"), redact(None, Some("a typo")));
+    }
+
+    #[test]
+    fn files() {
+        assert_eq!(parsed("/send my report.pdf"), Command::Send { path: "my report.pdf".into() });
+        assert!(Command::parse("/send").unwrap_err().contains("PATH"));
+        let save = |which, path: Option<&str>| Command::Save { which, path: path.map(str::to_owned) };
+        assert_eq!(parsed("/save"), save(WhichFile::Number(1), None));
+        assert_eq!(parsed("/save 3"), save(WhichFile::Number(3), None));
+        assert_eq!(parsed("/save 3 my files"), save(WhichFile::Number(3), Some("my files")));
+        assert_eq!(parsed("/save $e"), save(WhichFile::Event("$e".into()), None));
+        assert_eq!(parsed("/save $e a.txt"), save(WhichFile::Event("$e".into()), Some("a.txt")));
+        assert_eq!(parsed("/save my files"), save(WhichFile::Number(1), Some("my files")));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! How a timeline is written down: one or more lines an event.
 
-use axle_sdk::{EventEncryption, OutgoingState, RoomView, TimelineItem};
+use axle_sdk::{Attachment, EventEncryption, OutgoingState, RoomView, TimelineItem};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 
 use super::describe::describe;
+use super::files;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// The longest text of one event that is shown.
@@ -44,9 +45,15 @@ pub(crate) fn timeline(room: &RoomView, own_server: &str, width: usize, fetching
         lines.push(Line::from("↑ PageUp fetches older messages").dim().centered());
     }
     let mut day = i64::MIN;
+    // Files have numbers, counted from the newest.
+    let mut left = files::of(room).count();
     for item in timeline.items() {
         let item_day = item.event.origin_server_ts.div_euclid(DAY_MS);
-        let Some(entry) = entry(item, own_server) else { continue };
+        let file = files::attachment(item).map(|file| {
+            left -= 1;
+            (left + 1, file)
+        });
+        let Some(entry) = entry(item, file, own_server) else { continue };
         if item_day != day {
             lines.push(Line::from(format!("— {} —", date(item_day))).dim().centered());
             day = item_day;
@@ -77,7 +84,7 @@ struct Entry {
     style: Style,
 }
 
-fn entry(item: &TimelineItem, own_server: &str) -> Option<Entry> {
+fn entry(item: &TimelineItem, file: Option<(usize, Attachment)>, own_server: &str) -> Option<Entry> {
     let event = &item.event;
     let sender = short_id(&event.sender, own_server);
     if event.event_type == "m.room.message" {
@@ -92,7 +99,12 @@ fn entry(item: &TimelineItem, own_server: &str) -> Option<Entry> {
             return Some(Entry { name, paragraphs: vec![format!("(taken back{by}{why})")], style: Style::new().dim() });
         }
         let body = event.text("body").unwrap_or("(a message without text)");
-        let paragraphs = body.lines().map(clean).collect();
+        let mut paragraphs: Vec<String> = body.lines().map(clean).collect();
+        if let Some((number, file)) = file {
+            // What is written beside a file is shown below it.
+            paragraphs.retain(|_| body != file.name);
+            paragraphs.insert(0, files::label(number, &file));
+        }
         return Some(Entry { name, paragraphs, style: Style::new() });
     }
     if let Some(EventEncryption::Failed { reason }) = &event.encryption {

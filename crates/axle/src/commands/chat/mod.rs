@@ -4,6 +4,7 @@ mod account;
 mod app;
 mod command;
 mod describe;
+mod files;
 mod lines;
 mod login;
 mod render;

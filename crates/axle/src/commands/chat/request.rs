@@ -1,13 +1,15 @@
 //! From commands to requests, and from requests to the server and back.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axle_sdk::encryption::DeviceView;
-use axle_sdk::{Client, CreateRoom, Error, Membership, MessagesPage, PageFrom, RetryPolicy, RoomView};
+use axle_sdk::{Attachment, Client, CreateRoom, Error, Membership, MessagesPage, PageFrom, RetryPolicy, RoomView};
 use serde_json::{Map, Value, json};
 
 use super::account::Account;
 use super::command::Command;
+use super::files;
 
 /// How many events of history are fetched at once.
 pub(crate) const HISTORY_PAGE: usize = 50;
@@ -28,6 +30,8 @@ pub(crate) enum Request {
     Topic { room: String, topic: String },
     Redact { room: String, event: String, reason: Option<String>, txn: String },
     Send { room: String, content: Map<String, Value>, txn: String },
+    SendFile { room: String, path: PathBuf, txn: String },
+    Save { file: Box<Attachment>, path: PathBuf },
     History { room: String, from: PageFrom },
     Devices { room: String },
     Verify { user: String, device: String },
@@ -41,6 +45,7 @@ pub(crate) enum Answer {
     Room(String),
     Event(String),
     Page(MessagesPage),
+    Saved { path: PathBuf, size: usize },
     Devices(Vec<DeviceView>),
     Epoch { epoch: u64, code: String },
 }
@@ -97,11 +102,12 @@ impl Request {
         match self {
             Self::Create { .. } => "create",
             Self::History { .. } => "history",
+            Self::Save { .. } => "files",
             Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } => "devices",
             Self::Join { room, .. } | Self::Knock { room, .. } | Self::Leave { room } => room,
             Self::Invite { room, .. } | Self::Kick { room, .. } | Self::Ban { room, .. } => room,
             Self::Unban { room, .. } | Self::Topic { room, .. } | Self::Redact { room, .. } => room,
-            Self::Send { room, .. } => room,
+            Self::Send { room, .. } | Self::SendFile { room, .. } => room,
         }
     }
 
@@ -125,10 +131,16 @@ impl Request {
         let view = room.ok_or("there is no room to do this in; /create, /join or /room first")?;
         let room = view.room_id().to_owned();
         Ok(match command.clone() {
-            Command::Say(_) if view.is_encrypted() && !encrypts => {
+            Command::Say(_) | Command::Send { .. } if view.is_encrypted() && !encrypts => {
                 return Err("this room is encrypted, and with this server nothing can be: it is not sent".to_owned());
             }
             Command::Say(text) => Self::Send { room, content: text_content(&text), txn },
+            Command::Send { path } => Self::SendFile { room, path: files::expand(&path), txn },
+            Command::Save { which, path } => {
+                let file = Box::new(files::find(view, &which)?);
+                let path = files::expand(path.as_deref().unwrap_or("."));
+                Self::Save { file, path }
+            }
             Command::Invite { user } => Self::Invite { room, user },
             Command::Leave => Self::Leave { room },
             Command::Kick { user, reason } => Self::Kick { room, user, reason },
@@ -166,6 +178,10 @@ impl Request {
             Self::Ban { room, user, reason } => encryption.ban(room, user, reason.as_deref()).await.map(done),
             Self::Send { room, content, txn } => {
                 encryption.send(room, "m.room.message", content, txn).await.map(Answer::Event)
+            }
+            Self::SendFile { room, path, txn } => {
+                let file = files::read(path).await?;
+                encryption.send_file(room, file, txn).await.map(Answer::Event)
             }
             Self::History { room, .. } => {
                 let mut answer = self.perform_plain(&account.client).await?;
@@ -206,6 +222,11 @@ impl Request {
                 let client = client.with_retry(SEND_PATIENCE);
                 client.send(room, "m.room.message", content, txn).await.map(Answer::Event)
             }
+            Self::SendFile { room, path, txn } => {
+                let file = files::read(path).await?;
+                client.with_retry(SEND_PATIENCE).send_file(room, file, txn).await.map(Answer::Event)
+            }
+            Self::Save { file, path } => return files::save(client, file, path).await,
             Self::History { room, from } => client.messages(room, from, HISTORY_PAGE).await.map(Answer::Page),
             Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } => {
                 return Err(Failure::local("nothing is encrypted with this server"));

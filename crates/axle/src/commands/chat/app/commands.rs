@@ -4,7 +4,8 @@ use axle_sdk::OutgoingState;
 
 use super::{App, Effect, Notice, Page};
 use crate::commands::chat::command::Command;
-use crate::commands::chat::request::Request;
+use crate::commands::chat::files;
+use crate::commands::chat::request::{Request, text_content};
 
 impl App {
     pub(super) fn handle_line(&mut self, line: &str) -> Vec<Effect> {
@@ -50,6 +51,12 @@ impl App {
                     view.begin_send(txn, "m.room.message", content.clone());
                 }
             }
+            Request::SendFile { room, path, txn } => {
+                self.scroll = 0;
+                if let Some(view) = self.list.room_mut(room) {
+                    view.begin_send(txn, "m.room.message", text_content(&format!("[file: {}]", files::name_of(path))));
+                }
+            }
             // One page at a time: the next begins where this one ends.
             Request::History { room, .. } if !self.fetching.insert(room.clone()) => return Vec::new(),
             _ => {}
@@ -89,12 +96,11 @@ impl App {
     fn retry(&mut self) -> Vec<Effect> {
         let failed = self.failed_here();
         let Some(view) = self.current.as_deref().and_then(|id| self.list.room_mut(id)) else { return Vec::new() };
-        let room = view.room_id().to_owned();
         let mut effects = Vec::new();
         for txn in failed {
-            if let Some(message) = view.retry_send(&txn) {
-                let content = message.content.clone();
-                effects.push(Effect::Perform(Request::Send { room: room.clone(), content, txn }));
+            if let Some(request) = self.failed.remove(&txn) {
+                view.retry_send(&txn);
+                effects.push(Effect::Perform(request));
             }
         }
         effects
@@ -103,6 +109,9 @@ impl App {
     fn discard(&mut self) {
         let failed = self.failed_here();
         let Some(view) = self.current.as_deref().and_then(|id| self.list.room_mut(id)) else { return };
-        failed.iter().for_each(|txn| view.discard(txn));
+        for txn in &failed {
+            view.discard(txn);
+            self.failed.remove(txn);
+        }
     }
 }

@@ -44,6 +44,8 @@ pub(crate) struct App {
     pub(crate) encrypts: bool,
     /// What covers the screen, and how many of its lines are above it.
     pub(crate) page: Option<(Page, usize)>,
+    /// What was asked for to send messages that failed, by transaction.
+    failed: BTreeMap<String, Request>,
     size: (u16, u16),
     txn_prefix: String,
     txn_count: u64,
@@ -122,6 +124,7 @@ impl App {
             devices: Vec::new(),
             encrypts: true,
             page: None,
+            failed: BTreeMap::new(),
             size,
             txn_prefix: txn_prefix.to_owned(),
             txn_count: 0,

@@ -3,8 +3,8 @@
 use axle_sdk::{Change, HubFault, Membership, SyncResponse};
 
 use super::{App, Connection, Notice, Page};
-use crate::commands::chat::lines;
 use crate::commands::chat::request::{Answer, Failure, Request};
+use crate::commands::chat::{files, lines};
 
 impl App {
     pub(super) fn handle_sync(&mut self, response: SyncResponse) {
@@ -39,16 +39,7 @@ impl App {
 
     pub(super) fn handle_answer(&mut self, request: Request, result: Result<Answer, Failure>) {
         match (request, result) {
-            (Request::Send { room, txn, .. }, result) => {
-                let outcome = match result {
-                    Ok(Answer::Event(event_id)) => Ok(event_id),
-                    Ok(_) => Err("the server gave no event id".to_owned()),
-                    Err(failure) => Err(failure.message),
-                };
-                if let Some(view) = self.list.room_mut(&room) {
-                    view.end_send(&txn, outcome);
-                }
-            }
+            (request @ (Request::Send { .. } | Request::SendFile { .. }), result) => self.note_sent(request, result),
             (Request::History { room, .. }, result) => {
                 self.fetching.remove(&room);
                 match result {
@@ -75,8 +66,30 @@ impl App {
                 let text = format!("epoch {epoch}: {code} — everybody in the room should see the same");
                 self.notice = Some(Notice::Info(text));
             }
+            (_, Ok(Answer::Saved { path, size })) => {
+                let text =
+                    format!("kept as {}, {}", lines::clean(&path.display().to_string()), files::size(size as u64));
+                self.notice = Some(Notice::Info(text));
+            }
             (_, Ok(Answer::Room(room_id))) => self.show(&room_id),
             (_, Ok(_)) => {}
+        }
+    }
+
+    /// What became of a message. One that failed is kept, to be sent again.
+    fn note_sent(&mut self, request: Request, result: Result<Answer, Failure>) {
+        let (Request::Send { room, txn, .. } | Request::SendFile { room, txn, .. }) = &request else { return };
+        let outcome = match result {
+            Ok(Answer::Event(event_id)) => Ok(event_id),
+            Ok(_) => Err("the server gave no event id".to_owned()),
+            Err(failure) => Err(failure.message),
+        };
+        let failed = outcome.is_err();
+        if let Some(view) = self.list.room_mut(room) {
+            view.end_send(txn, outcome);
+        }
+        if failed {
+            self.failed.insert(txn.clone(), request);
         }
     }
 

@@ -141,6 +141,52 @@ fn messages_on_their_way_failed_and_taken_back() {
     assert_eq!(app.room().unwrap().outgoing().len(), 2);
 }
 
+fn file(id: &str, minute: i64, name: &str, caption: &str) -> Value {
+    let mut event = message(id, minute, BOB, caption);
+    event["content"] = json!({"msgtype": "m.file", "body": caption, "filename": name, "url": "mxc://amber.example.test/abc",
+                              "info": {"size": 12_345}});
+    event
+}
+
+#[test]
+fn files_have_numbers_and_are_kept() {
+    let mut app = furnished();
+    app.handle(tea(&[file("$8", 3, "lake.png", "at the lake"), file("$9", 4, "../\u{1b}[2J.txt", "../\u{1b}[2J.txt")]));
+    let shown = screen(&app).to_string();
+    for line in ["[file 2: lake.png, 12.3 kB]", "at the lake", "[file 1: _[2J.txt, 12.3 kB]"] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+    let Request::Save { file, path } = request(enter(&mut app, "/save 2 /tmp/a b.png")) else { panic!("not a save") };
+    assert_eq!((file.name.as_str(), path.to_str()), ("lake.png", Some("/tmp/a b.png")));
+    let Request::Save { file: other, .. } = request(enter(&mut app, "/save $8")) else { panic!("not a save") };
+    assert_eq!(other, file);
+    let answer = Answer::Saved { path: "/tmp/a b.png".into(), size: 12_345 };
+    let request = Request::Save { file, path: "/tmp/a b.png".into() };
+    app.handle(Input::Answered { request, result: Ok(answer) });
+    assert_eq!(app.notice, Some(Notice::Info("kept as /tmp/a b.png, 12.3 kB".into())));
+    for nothing in ["/save 3", "/save 0", "/save $7", "/save $none"] {
+        assert!(enter(&mut app, nothing).is_empty());
+        assert!(matches!(&app.notice, Some(Notice::Error(_))), "{nothing}");
+    }
+}
+
+#[test]
+fn a_file_that_failed_is_sent_again() {
+    let mut app = furnished();
+    let sent = request(enter(&mut app, "/send /tmp/a b.png"));
+    let Request::SendFile { path, txn, .. } = &sent else { panic!("not a file") };
+    assert_eq!(path.to_str(), Some("/tmp/a b.png"));
+    assert!(screen(&app).to_string().contains("[file: a b.png] (sending)"));
+    let txn = txn.clone();
+    app.handle(Input::Answered { request: sent, result: Err(refused()) });
+    assert!(screen(&app).to_string().contains("NOT SENT"));
+    let Request::SendFile { txn: again, .. } = request(enter(&mut app, "/retry")) else { panic!("not a file") };
+    assert_eq!(again, txn, "the same transaction");
+    let again = Request::SendFile { room: TEA.into(), path: "/tmp/a b.png".into(), txn };
+    app.handle(Input::Answered { request: again, result: Ok(Answer::Event("$8".into())) });
+    assert!(enter(&mut app, "/retry").is_empty());
+}
+
 #[test]
 fn a_lost_connection_is_said() {
     let mut app = furnished();

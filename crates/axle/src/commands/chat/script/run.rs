@@ -143,6 +143,7 @@ impl<W: Write> Script<W> {
             Err(failure) => Err(failure),
             Ok(Answer::Done) => Ok(Facts::new()),
             Ok(Answer::Event(event_id)) => Ok(facts(json!({"event_id": event_id}))),
+            Ok(Answer::Saved { path, size }) => Ok(facts(json!({"path": path.display().to_string(), "size": size}))),
             Ok(Answer::Devices(devices)) => Ok(tell::devices(&devices)),
             Ok(Answer::Epoch { epoch, code }) => Ok(facts(json!({"epoch": epoch, "code": code}))),
             Ok(Answer::Room(room_id)) => {

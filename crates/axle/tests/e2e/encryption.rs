@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::chat::{Chat, command, session};
-use crate::support::{Network, Server, Setup, until};
+use crate::support::{Network, Server, Setup, Wiretap, until};
 
 fn room_of(made: &Value) -> String {
     made["room_id"].as_str().unwrap().to_owned()
@@ -96,7 +96,7 @@ fn two_people_on_one_server() {
 
 #[test]
 fn nothing_that_was_said_is_on_a_server() {
-    let mut network = Network::start(["hub.test", "one.test", "two.test"]);
+    let (mut network, taps) = Network::tapped(["hub.test", "one.test", "two.test"]);
     let [hub, one, two] = &network.servers[..] else { panic!("three servers") };
     let (mut alice, mut bob) = (Chat::register(hub, "alice"), Chat::register(one, "bob"));
     let room = room_of(&alice.ok("/create Tea public"));
@@ -104,6 +104,11 @@ fn nothing_that_was_said_is_on_a_server() {
     bob.ok("/wait devices 2");
     bob.ok("a plain word that no server reads");
     heard(&mut alice, "a plain word that no server reads");
+    let folder = tempfile::tempdir().unwrap();
+    exchange_file(&mut bob, &mut alice, folder.path(), "recipe.txt", "a file that no server reads\n");
+    show_that_the_search_finds(&mut alice, &mut bob, &network, &taps, folder.path());
+    alice.ok(&format!("/room {room}"));
+    bob.ok(&format!("/room {room}"));
 
     // Who comes late reads what is said from then on.
     let mut carol = Chat::register(two, "carol");
@@ -144,12 +149,89 @@ fn nothing_that_was_said_is_on_a_server() {
     for server in &mut network.servers {
         server.stop();
     }
-    for server in &network.servers {
-        for text in ["plain word", "third one of mine", "without carol", "after the night", "sixth, alone", "m.text"] {
+    let said = ["plain word", "third one of mine", "without carol", "after the night", "sixth, alone"];
+    for (server, tap) in network.servers.iter().zip(&taps) {
+        for text in said.into_iter().chain(["file that no server reads", "recipe.txt", "A256CTR"]) {
             assert!(!contains(&server.data(), text), "{text:?} is on {}", server.name());
+            assert_eq!(tap.heard(text), [false; 2], "{text:?} went to or from {}", server.name());
         }
         assert!(contains(&server.data(), "m.room.encrypted"), "{}", server.name());
+        assert!(tap.heard("m.room.encrypted").contains(&true), "{}", server.name());
     }
+}
+
+/// What is said and sent in a room that is not encrypted is found on the servers and between them, so that finding nothing
+/// means that there is nothing.
+fn show_that_the_search_finds(
+    alice: &mut Chat,
+    bob: &mut Chat,
+    network: &Network,
+    [hub_tap, one_tap, _]: &[Wiretap; 3],
+    folder: &Path,
+) {
+    let square = room_of(&alice.ok("/create Square public --plain"));
+    bob.ok(&format!("/join {square}"));
+    alice.ok("said in the clear by alice");
+    bob.hear("said in the clear by alice");
+    bob.ok("said in the clear by bob");
+    alice.hear("said in the clear by bob");
+    exchange_file(alice, bob, folder, "notice.txt", "a file for everybody\n");
+    assert_eq!(one_tap.heard("said in the clear by alice"), [true, false]);
+    assert!(hub_tap.heard("said in the clear by bob")[0]);
+    assert!(hub_tap.heard("a file for everybody")[1]);
+    let [hub, one, _] = &network.servers[..] else { panic!("three servers") };
+    for text in ["said in the clear by alice", "said in the clear by bob", "a file for everybody"] {
+        until("it is on both servers", || (contains(&hub.data(), text) && contains(&one.data(), text)).then_some(()));
+    }
+}
+
+/// One sends a file, which is some lines of a text; the other keeps it.
+fn exchange_file(from: &mut Chat, to: &mut Chat, folder: &Path, name: &str, line: &str) {
+    let content = line.repeat(2000);
+    let (sent, kept) = (folder.join(name), folder.join(format!("kept {name}")));
+    std::fs::write(&sent, &content).unwrap();
+    let event = from.ok(&format!("/send {}", sent.display()))["event_id"].clone();
+    assert_eq!(to.hear(name)["event"]["event_id"], event);
+    let answer = to.ok(&format!("/save {} {}", event.as_str().unwrap(), kept.display()));
+    assert_eq!((answer["path"].as_str(), answer["size"].as_u64()), (kept.to_str(), Some(content.len() as u64)));
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), content);
+}
+
+/// The commands for files, and what they say when they cannot.
+#[test]
+fn files_are_sent_and_kept() {
+    let network = Network::start(["hub.test", "one.test"]);
+    let [hub, one] = &network.servers[..] else { panic!("two servers") };
+    let (mut alice, mut bob) = (Chat::register(hub, "alice"), Chat::register(one, "bob"));
+    let room = room_of(&alice.ok("/create Tea public"));
+    bob.ok(&format!("/join {room}"));
+    bob.ok("/wait devices 2");
+    alice.ok("/wait devices 2");
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    exchange_file(&mut alice, &mut bob, at, "first.txt", "one\n");
+    exchange_file(&mut alice, &mut bob, at, "second.txt", "two\n");
+    // Without a name, the newest; into a folder, under its own name, and nothing is overwritten.
+    let other = at.join("other");
+    std::fs::create_dir(&other).unwrap();
+    bob.ok(&format!("/save {}", other.display()));
+    bob.ok(&format!("/save 2 {}", other.display()));
+    assert_eq!(std::fs::read_to_string(other.join("first.txt")).unwrap(), "one\n".repeat(2000));
+    assert_eq!(std::fs::read_to_string(other.join("second.txt")).unwrap(), "two\n".repeat(2000));
+    assert!(bob.fails(&format!("/save 2 {}", other.display())).1.contains("is there already"));
+    assert!(bob.fails("/save 3").1.contains("no such file"));
+    assert!(bob.fails(&format!("/send {}", other.display())).1.contains("is not a file"));
+    assert!(!bob.fails(&format!("/send {}", at.join("none").display())).1.is_empty());
+    // A message without one.
+    let said = alice.ok("that is all")["event_id"].clone();
+    heard(&mut bob, "that is all");
+    assert_eq!(bob.fails(&format!("/save {}", said.as_str().unwrap())).1, "the message has no file");
+    // Another start of the program, which reads what it keeps of the messages.
+    bob.kill();
+    let mut bob = Chat::resume(one, "bob");
+    bob.ok(&format!("/room {room}"));
+    bob.ok(&format!("/save 1 {}", at.join("again.txt").display()));
+    assert_eq!(std::fs::read_to_string(at.join("again.txt")).unwrap(), "two\n".repeat(2000));
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub(crate) mod chat;
 mod client;
 mod server;
 mod stranger;
+mod wiretap;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,6 +15,7 @@ pub(crate) use authority::Authority;
 pub(crate) use client::{Answer, User, escape, http};
 pub(crate) use server::{Server, Setup};
 pub(crate) use stranger::Stranger;
+pub(crate) use wiretap::Wiretap;
 
 /// Longer than anything here should take, also on a machine that is busy with other tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -45,13 +47,37 @@ impl Network {
     pub(crate) fn start<const N: usize>(names: [&str; N]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new(folder.path());
-        let addresses: Vec<(String, SocketAddr)> = names.map(|name| (name.to_owned(), free_address())).into();
-        let start = |name: &str| {
-            let mut server = Server::new(Setup::federated(folder.path(), name, &authority, &addresses));
+        let addresses = names.map(|_| free_address());
+        Self::start_at(names, addresses, addresses, authority, folder)
+    }
+
+    /// The same, with somebody before each server who reads what the others send it and what it answers.
+    pub(crate) fn tapped<const N: usize>(names: [&str; N]) -> (Self, [Wiretap; N]) {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(folder.path());
+        let addresses = names.map(|_| free_address());
+        let at: Vec<_> = names.into_iter().zip(addresses).collect();
+        let taps: Vec<Wiretap> = at.into_iter().map(|(name, to)| Wiretap::start(name, to, &authority)).collect();
+        let taps: [Wiretap; N] = taps.try_into().unwrap_or_else(|_| unreachable!());
+        let reached = taps.each_ref().map(|tap| tap.address);
+        (Self::start_at(names, addresses, reached, authority, folder), taps)
+    }
+
+    /// `listen`: where they listen; `reached`: where the others think they do.
+    fn start_at<const N: usize>(
+        names: [&str; N],
+        listen: [SocketAddr; N],
+        reached: [SocketAddr; N],
+        authority: Authority,
+        folder: tempfile::TempDir,
+    ) -> Self {
+        let addresses: Vec<_> = names.into_iter().map(str::to_owned).zip(reached).collect();
+        let start = |(name, listen)| {
+            let mut server = Server::new(Setup::federated(folder.path(), name, listen, &authority, &addresses));
             server.start();
             server
         };
-        let servers = names.map(start).into();
+        let servers = names.into_iter().zip(listen).map(start).collect();
         Self { servers, authority, _folder: folder }
     }
 

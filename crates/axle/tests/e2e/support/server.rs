@@ -22,15 +22,15 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// A server that is one of several. `addresses` says where each of them is reached.
+    /// A server that is one of several, and listens there. `addresses` says where it reaches each of them.
     pub(crate) fn federated(
         base: &Path,
         name: &str,
+        listen: SocketAddr,
         authority: &Authority,
         addresses: &[(String, SocketAddr)],
     ) -> Self {
         let (certificate, key) = authority.issue(name);
-        let own = addresses.iter().find(|(of, _)| of == name).unwrap().1;
         let mut setup = Self::alone(base, name);
         let mut overrides = String::new();
         for (other, address) in addresses {
@@ -38,12 +38,12 @@ impl Setup {
         }
         write!(
             setup.config,
-            "[federation]\nlisten = [\"{own}\"]\ntls_certificate = {certificate:?}\ntls_key = {key:?}\n\
+            "[federation]\nlisten = [\"{listen}\"]\ntls_certificate = {certificate:?}\ntls_key = {key:?}\n\
              ca_file = {:?}\nallowed_networks = [\"127.0.0.0/8\"]\n[federation.overrides]\n{overrides}",
             authority.certificate()
         )
         .unwrap();
-        setup.federation = Some(own);
+        setup.federation = Some(listen);
         setup
     }
 

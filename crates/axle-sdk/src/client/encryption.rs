@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Client;
 use super::request::Call;
 use crate::encryption::{ByDevice, Homeserver};
-use crate::{CreateRoom, Error, MessagesPage, PageFrom, RetryPolicy};
+use crate::{CreateRoom, Error, Event, MessagesPage, PageFrom, RetryPolicy};
 
 /// How long a message is tried before it counts as failed.
 const SEND_PATIENCE: RetryPolicy = RetryPolicy { give_up_after: Duration::from_secs(120) };
@@ -106,6 +106,10 @@ impl Homeserver for Client {
 
     async fn history(&self, room_id: &str, from: &PageFrom, types: &[&str]) -> Result<MessagesPage, Error> {
         self.messages_of_types(room_id, from, HISTORY_PAGE, types).await
+    }
+
+    async fn event(&self, room_id: &str, event_id: &str) -> Result<Event, Error> {
+        Self::event(self, room_id, event_id).await
     }
 
     async fn create_content(&self, room_id: &str) -> Result<Map<String, Value>, Error> {

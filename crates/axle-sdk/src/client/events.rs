@@ -114,6 +114,11 @@ impl Client {
         self.call(Call::get(&state_path(room_id, event_type, state_key))).await
     }
 
+    /// An event of a room.
+    pub async fn event(&self, room_id: &str, event_id: &str) -> Result<Event, Error> {
+        self.call(Call::get(&["v3", "rooms", room_id, "event", event_id])).await
+    }
+
     /// The whole state of a room.
     pub async fn state(&self, room_id: &str) -> Result<Vec<Event>, Error> {
         Ok(self.call::<Events>(Call::get(&["v3", "rooms", room_id, "state"])).await?.0)

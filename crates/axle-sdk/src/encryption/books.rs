@@ -41,7 +41,7 @@ pub(super) struct DeviceBook {
 }
 
 /// A room that is encrypted, for ever.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct RoomBook {
     /// The epoch in which this device joined. Nothing older can be read.
     pub(super) joined_epoch: u64,
@@ -49,6 +49,9 @@ pub(super) struct RoomBook {
     pub(super) updated_at: u64,
     /// How many events were noted.
     pub(super) noted: u64,
+    /// Why a commit did not fit the room as it is known here, until the user has said that it is well.
+    #[serde(default)]
+    pub(super) misled: Option<String>,
 }
 
 /// What became of an event.
@@ -140,7 +143,7 @@ impl Books {
     pub(super) fn note_event(&self, room: &RoomId, event_id: &str, book: &EventBook) -> Result<()> {
         let name = event_name(room, event_id);
         if self.0.read::<EventBook>(&name)?.is_none() {
-            let mut of_room = self.room(room)?.unwrap_or(RoomBook { joined_epoch: 0, updated_at: 0, noted: 0 });
+            let mut of_room = self.room(room)?.unwrap_or_default();
             let slot = format!("sdk slot {room} {}", of_room.noted % KEPT_EVENTS);
             if let Some(oldest) = self.0.read::<String>(&slot)? {
                 self.0.erase(&event_name(room, &oldest))?;

@@ -189,8 +189,8 @@ impl Core {
 
     /// This device is in the group from this epoch on.
     pub(super) fn begin_book(&self, id: &RoomId, epoch: u64) -> Result<()> {
-        let noted = self.books.room(id)?.map_or(0, |book| book.noted);
-        self.books.keep_room(id, &RoomBook { joined_epoch: epoch, updated_at: now(), noted })
+        let book = self.books.room(id)?.unwrap_or_default();
+        self.books.keep_room(id, &RoomBook { joined_epoch: epoch, updated_at: now(), ..book })
     }
 
     fn note_update(&self, id: &RoomId) -> Result<()> {

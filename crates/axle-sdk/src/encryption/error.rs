@@ -39,6 +39,9 @@ pub enum EncryptionError {
     /// The server says of a room that was encrypted that it is not. Nothing is sent to it.
     #[error("the server says that this room is not encrypted, but it was; nothing is sent")]
     Downgraded,
+    /// A commit says that this room is another one for others; nothing is sent until the user says so.
+    #[error("not everybody is shown the same room, so nothing is sent: {0}")]
+    Misled(String),
     /// Nobody has encrypted for this device yet, or the room has no group yet.
     #[error("this device is not in the room's encrypted group yet")]
     NotInGroup,

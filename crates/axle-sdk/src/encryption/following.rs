@@ -51,7 +51,7 @@ impl Engine {
     pub(super) async fn catch_up(&self, id: &RoomId) -> Result<(), Error> {
         let mut events = self.fetch_unknown(id, PageFrom::Newest).await?;
         let mut core = self.core();
-        core.take_events(id, &mut events)?;
+        core.take_events(id, &mut events, false)?;
         Ok(core.try_waiting(id)?)
     }
 
@@ -85,7 +85,7 @@ impl Engine {
             let own = core.own_user();
             let room = core.room(id);
             let is_first = !std::mem::replace(&mut room.synced, true);
-            joined.state.events.iter().chain(&timeline.events).for_each(|event| room.fold(event));
+            joined.state.events.iter().for_each(|event| room.fold(event));
             room.joined.entry(own).or_default();
             room.work |= is_first;
             let may_have = room.layering().is_some() && (is_first || timeline.limited) && timeline.prev_batch.is_some();
@@ -93,7 +93,7 @@ impl Engine {
         };
         if let (true, Some(before)) = (has_gap, &timeline.prev_batch) {
             match self.fetch_unknown(id, PageFrom::Before(before.clone())).await {
-                Ok(mut earlier) => self.core().take_events(id, &mut earlier)?,
+                Ok(mut earlier) => self.core().take_events(id, &mut earlier, false)?,
                 Err(error) => {
                     tracing::debug!(%error, room = %id, "a gap cannot be closed now");
                     let mut core = self.core();
@@ -103,7 +103,7 @@ impl Engine {
             }
         }
         let mut core = self.core();
-        core.take_events(id, &mut timeline.events)?;
+        core.take_events(id, &mut timeline.events, true)?;
         core.try_waiting(id)?;
         core.tell_status(id);
         Ok(())
@@ -145,8 +145,8 @@ impl Core {
             return Ok(());
         }
         let room = self.room(id);
-        left.state.events.iter().chain(&left.timeline.events).for_each(|event| room.fold(event));
-        self.take_events(id, &mut left.timeline.events)?;
+        left.state.events.iter().for_each(|event| room.fold(event));
+        self.take_events(id, &mut left.timeline.events, true)?;
         self.forget(id)?;
         self.rooms.remove(id);
         Ok(())

@@ -1,5 +1,6 @@
 //! Events of encrypted rooms, in the order of the log: commits are applied, messages decrypted.
 
+use axle_mls::Layering;
 use axle_mls::event::{CommitContent, EncryptedContent};
 use axle_mls::member::{MemberError, commit_epoch, message_epoch};
 use axle_protocol::{EventId, RoomId};
@@ -36,14 +37,19 @@ struct Unreadable {
 }
 
 impl Core {
-    /// Takes in the events of a room, oldest first. Messages that can be read are changed to what they say.
-    pub(super) fn take_events(&mut self, id: &RoomId, events: &mut [Event]) -> Result<()> {
-        if self.room(id).layering().is_none() {
-            return Ok(());
-        }
+    /// Takes in the events of a room, oldest first. Messages that can be read are changed to what they say. `complete`: they
+    /// are all that happened after what is known of the room.
+    pub(super) fn take_events(&mut self, id: &RoomId, events: &mut [Event], complete: bool) -> Result<()> {
         for event in events {
+            let room = self.room(id);
+            if complete {
+                room.fold(event);
+            }
+            if room.layering().is_none() {
+                continue;
+            }
             match event.event_type.as_str() {
-                CommitContent::EVENT_TYPE if event.state_key.is_none() => self.take_commit(id, event)?,
+                CommitContent::EVENT_TYPE if event.state_key.is_none() => self.take_commit(id, event, complete)?,
                 EncryptedContent::EVENT_TYPE if event.state_key.is_none() => self.take_message(id, event)?,
                 "m.room.redaction" => self.take_redaction(id, event)?,
                 _ => {}
@@ -63,7 +69,7 @@ impl Core {
         Ok(false)
     }
 
-    fn take_commit(&mut self, id: &RoomId, event: &Event) -> Result<()> {
+    fn take_commit(&mut self, id: &RoomId, event: &Event, complete: bool) -> Result<()> {
         if self.books.event(id, &event.event_id)?.is_some() {
             return Ok(());
         }
@@ -81,7 +87,7 @@ impl Core {
         }
         let current = self.member.epoch(id)?;
         if epoch == current {
-            return self.apply_commit(id, &content, &event_id, epoch);
+            return self.apply_commit(id, event, &content, &event_id, complete);
         }
         // One of before this device joined is none of its business. One that was passed over, or takes the place of one
         // that was applied, is.
@@ -93,7 +99,15 @@ impl Core {
         Ok(())
     }
 
-    fn apply_commit(&mut self, id: &RoomId, content: &CommitContent, event_id: &EventId, epoch: u64) -> Result<()> {
+    fn apply_commit(
+        &mut self,
+        id: &RoomId,
+        event: &Event,
+        content: &CommitContent,
+        event_id: &EventId,
+        complete: bool,
+    ) -> Result<()> {
+        let epoch = self.member.epoch(id)?;
         let applied = self.unit(|core| {
             let processed = core.member.process(id, content, event_id)?;
             core.books.note_event(id, event_id.as_str(), &EventBook::Commit)?;
@@ -105,6 +119,9 @@ impl Core {
             Ok(processed) if processed.removed => self.outside(id),
             Ok(processed) => {
                 self.meet(id, &processed.changes.added)?;
+                if self.room(id).layering() == Some(Layering::Bound) {
+                    self.check_binding(id, event, &processed, complete)?;
+                }
                 self.room(id).work = true;
             }
             Err(EncryptionError::Group(error)) => {

@@ -6,6 +6,7 @@
 //! like. Rooms that are not encrypted are left as they are.
 
 mod answers;
+mod bindings;
 mod books;
 mod commits;
 mod core;
@@ -164,6 +165,11 @@ impl Encryption {
     pub fn verify(&self, user_id: &str, device_id: &str) -> Result<(), EncryptionError> {
         let user = UserId::parse(user_id).map_err(|_| EncryptionError::NoSuchDevice)?;
         self.engine.core().verify(&user, device_id)
+    }
+
+    /// Goes on after [`Notice::Misled`]: the user knows, and messages to the room are sent again.
+    pub fn proceed(&self, room_id: &str) -> Result<(), EncryptionError> {
+        self.engine.core().proceed(&parse_room(room_id)?)
     }
 
     /// The code of a room's group in this epoch: the same on every device in it. Fails if this device is not in it.

@@ -51,6 +51,16 @@ pub enum Notice {
         /// Which.
         device_id: String,
     },
+    /// A commit was made in another room than this device knows: the hub, or the own server, shows it to others differently.
+    /// Warn the user, loudly. Nothing is sent to the room until [`super::Encryption::proceed`].
+    Misled {
+        /// The room.
+        room_id: String,
+        /// The commit.
+        event_id: String,
+        /// What does not fit, for people.
+        reason: String,
+    },
     /// Something does not work, and is tried again later.
     Trouble {
         /// The room, if it concerns one.

@@ -8,6 +8,7 @@ use axle_protocol::{EventId, RoomVersion, UserId};
 use serde_json::{Map, Value};
 
 use super::RoomStatus;
+use super::bindings::Doubtful;
 use crate::Event;
 
 /// Messages that wait for their keys, in one room. The oldest are dropped: a page of history shows them again.
@@ -26,11 +27,21 @@ pub(super) enum Cipher {
 pub(super) struct Room {
     pub(super) cipher: Option<Cipher>,
     pub(super) creator: Option<UserId>,
-    /// Who is joined, and who invited them, if that was seen.
-    pub(super) joined: BTreeMap<UserId, Option<UserId>>,
+    /// The create event, and that of the power levels.
+    pub(super) create: Option<EventId>,
+    pub(super) power_levels: Option<EventId>,
+    /// What the power levels say.
+    pub(super) powers: Map<String, Value>,
+    /// Whether everybody may read the room.
+    pub(super) world_readable: bool,
+    /// Whether some of the history may be hidden from this user.
+    pub(super) hides_history: bool,
+    pub(super) joined: BTreeMap<UserId, Joined>,
     invited: BTreeMap<UserId, UserId>,
     /// Messages that cannot be decrypted yet.
     pub(super) waiting: Vec<Event>,
+    /// Commits that are to be compared with the room.
+    pub(super) doubtful: Vec<Doubtful>,
     /// Something may have to be done for the group.
     pub(super) work: bool,
     /// It is being done.
@@ -59,6 +70,15 @@ pub(super) struct Room {
     pub(super) look_again: Option<Instant>,
     /// Devices that nobody publishes, since when, and whether that was told.
     pub(super) strangers: BTreeMap<(UserId, String), (Instant, bool)>,
+}
+
+/// Somebody who is in the room.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    /// Who invited them, if that was seen.
+    pub(super) inviter: Option<UserId>,
+    /// The member event that says so.
+    pub(super) event_id: Option<EventId>,
 }
 
 impl Cipher {
@@ -91,7 +111,17 @@ impl Room {
             "m.room.create" if key.is_empty() => {
                 self.cipher = Some(Cipher::of_create(&event.content));
                 self.creator = UserId::parse(&event.sender).ok();
+                self.create = EventId::parse(&event.event_id).ok();
                 self.work = true;
+            }
+            "m.room.power_levels" if key.is_empty() => {
+                self.power_levels = EventId::parse(&event.event_id).ok();
+                self.powers = event.content.clone();
+            }
+            "m.room.history_visibility" if key.is_empty() => {
+                let visibility = event.text("history_visibility");
+                self.world_readable = visibility == Some("world_readable");
+                self.hides_history |= matches!(visibility, Some("joined" | "invited"));
             }
             "m.room.member" => self.fold_member(event, key),
             _ => {}
@@ -103,8 +133,10 @@ impl Room {
         let sender = UserId::parse(&event.sender).ok();
         match (event.membership(), sender) {
             (Some("join"), _) => {
-                let inviter = self.invited.remove(&user);
-                if self.joined.insert(user, inviter).is_none() {
+                let before = self.joined.get(&user).and_then(|joined| joined.inviter.clone());
+                let inviter = self.invited.remove(&user).or(before);
+                let event_id = EventId::parse(&event.event_id).ok();
+                if self.joined.insert(user, Joined { inviter, event_id }).is_none() {
                     self.work = true;
                 }
             }

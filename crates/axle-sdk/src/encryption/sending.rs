@@ -38,6 +38,7 @@ impl Engine {
             }
             tracing::debug!(%error, room = %id, "sends to the group as it is");
         }
+        self.core().check_not_misled(&id)?;
         let mut refusal = String::new();
         for tries in 0..MAX_TRIES {
             let message = self.encrypt(&id, event_type, content)?;

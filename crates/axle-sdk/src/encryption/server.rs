@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use crate::{CreateRoom, Error, MessagesPage, PageFrom};
+use crate::{CreateRoom, Error, Event, MessagesPage, PageFrom};
 
 /// Something of devices, by user and device.
 pub type ByDevice = BTreeMap<String, BTreeMap<String, Value>>;
@@ -51,6 +51,9 @@ pub trait Homeserver: Send + Sync + 'static {
 
     /// A page of history, of events of these types.
     async fn history(&self, room_id: &str, from: &PageFrom, types: &[&str]) -> Result<MessagesPage, Error>;
+
+    /// An event of a room. 404 if there is none, or the user may not see it.
+    async fn event(&self, room_id: &str, event_id: &str) -> Result<Event, Error>;
 
     /// The content of `m.room.create`.
     async fn create_content(&self, room_id: &str) -> Result<Map<String, Value>, Error>;

@@ -95,6 +95,7 @@ impl Engine {
             let room = core.room(id);
             room.behind || room.lost || !room.reports.is_empty()
         };
+        self.check_doubtful(id).await?;
         if has_missed { self.recover(id, layering).await } else { self.fill(id, layering, had_turn).await }
     }
 
@@ -161,7 +162,7 @@ impl Core {
         let Some(room) = self.rooms.get_mut(id) else { return Err(EncryptionError::NotInGroup) };
         room.without_package.retain(|_, since| since.elapsed() < WITHOUT_PACKAGE);
         let (mut missing, mut is_ours) = (Vec::new(), room.creator.as_ref() == Some(&own.user_id));
-        for (user, inviter) in &room.joined {
+        for (user, joined) in &room.joined {
             let devices = self.published.get(user).into_iter().flat_map(|devices| devices.values());
             let is_missing = |device: &&Credential| {
                 let name = (device.user_id.clone(), device.device_id.clone());
@@ -169,7 +170,8 @@ impl Core {
             };
             let before = missing.len();
             missing.extend(devices.filter(is_missing).cloned());
-            is_ours |= missing.len() > before && (inviter.as_ref() == Some(&own.user_id) || *user == own.user_id);
+            is_ours |=
+                missing.len() > before && (joined.inviter.as_ref() == Some(&own.user_id) || *user == own.user_id);
         }
         let is_published = |device: &Credential| {
             // Of a server that does not answer nothing is known.

@@ -28,6 +28,8 @@ pub(crate) struct Device {
     pub(crate) told: Vec<Notice>,
     /// How many events of a room a sync brings.
     pub(crate) limit: usize,
+    /// Whether the hub lies to it; else nothing is said of that.
+    pub(crate) is_misled: bool,
     notices: UnboundedReceiver<Notice>,
     since: Since,
 }
@@ -42,16 +44,16 @@ impl Device {
         let (encryption, notices) =
             Encryption::with_store(server.clone(), user, device, store.clone(), pace).await.unwrap();
         let (list, told, since) = (RoomList::new(user), vec![], Since::default());
-        Self { server, encryption, store, list, told, limit: 100, notices, since }
+        Self { server, encryption, store, list, told, limit: 100, is_misled: false, notices, since }
     }
 
     /// The program ends, and begins again with what its store has.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, store, limit, encryption, .. } = self;
+        let Self { server, store, limit, is_misled, encryption, .. } = self;
         drop(encryption);
         // What still ran in the background does not reach the store of the next.
         let again = Self::with(&server.world, &server.user, &server.device, store.copy(), PACE).await;
-        Self { limit, ..again }
+        Self { limit, is_misled, ..again }
     }
 
     pub(crate) async fn sync(&mut self) {
@@ -62,6 +64,7 @@ impl Device {
             if let Notice::Decrypted { room_id, event } = &notice {
                 self.list.room_mut(room_id).map(|room| room.replace((**event).clone()));
             }
+            assert!(self.is_misled || !matches!(notice, Notice::Misled { .. }), "{notice:?}");
             self.told.push(notice);
         }
     }

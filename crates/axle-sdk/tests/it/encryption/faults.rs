@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axle_mls::member::MemoryStore;
-use axle_sdk::encryption::Pace;
+use axle_sdk::encryption::{Notice, Pace};
 use serde_json::{Map, json};
 
 use super::device::{Device, PACE, assert_agreement, until};
@@ -194,4 +194,51 @@ async fn what_is_encrypted_cannot_take_back_what_others_said() {
     bob.say(&room, "done").await;
     until("alice reads on", [&mut alice], |[alice]| alice.has_read(&room, "done")).await;
     assert!(alice.has_read(&room, "stays"));
+}
+
+/// Alice and Bob in a room, and an event by which Carol came in, which is hidden from Alice. Bob has let Carol in.
+async fn carol_is_hidden(world: &World) -> (Device, Device, Device, String) {
+    let (mut alice, room) = alone(world).await;
+    let mut bob = Device::new(world, BOB, "B").await;
+    join(world, &room, BOB);
+    until("bob is in", [&mut alice, &mut bob], |[_, bob]| bob.has_devices(&room, 2)).await;
+    let mut carol = Device::new(world, CAROL, "C").await;
+    let joined = world.lock().member(&room, CAROL, CAROL, "join");
+    world.lock().hidden.entry(ALICE.into()).or_default().insert(joined.to_string());
+    until("carol is in", [&mut bob, &mut carol], |[_, carol]| carol.has_devices(&room, 3)).await;
+    alice.is_misled = true;
+    (alice, bob, carol, room)
+}
+
+fn is_told(device: &Device) -> bool {
+    device.told.iter().any(|notice| matches!(notice, Notice::Misled { .. }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_shows_people_different_rooms_is_found_out() {
+    let world = World::default();
+    let (mut alice, mut bob, mut carol, room) = carol_is_hidden(&world).await;
+    until("alice is told", [&mut alice], |[alice]| is_told(alice)).await;
+    let error = alice.try_say(&room, "among us").await.unwrap_err();
+    assert!(error.to_string().contains("@carol:c.test is let in, who is not in the room"), "{error}");
+    // Also by the next start of the program.
+    let mut alice = alice.restart().await;
+    alice.sync().await;
+    assert!(alice.try_say(&room, "among us").await.is_err());
+    alice.encryption.proceed(&room).unwrap();
+    alice.say(&room, "I know").await;
+    until("it is read", [&mut bob, &mut carol], |devices| devices.iter().all(|it| it.has_read(&room, "I know"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_did_so_while_one_was_away_is_found_out() {
+    let world = World::default();
+    let (mut alice, mut bob, _carol, room) = carol_is_hidden(&world).await;
+    // The commit is not in what a sync brings: it is read from history, long after it was made.
+    for number in 0..5 {
+        bob.say(&room, &format!("{number}")).await;
+    }
+    alice.limit = 2;
+    until("alice is told", [&mut alice, &mut bob], |[alice, _]| is_told(alice)).await;
+    assert!(alice.try_say(&room, "among us").await.is_err());
 }

@@ -31,6 +31,8 @@ pub(crate) struct Everything {
     pub(crate) lost_answers: HashMap<&'static str, u32>,
     /// Messages from device to device that never arrive.
     pub(crate) lose_welcomes: bool,
+    /// Events that the hub hides from users.
+    pub(crate) hidden: HashMap<String, BTreeSet<String>>,
     /// Uploaded, by the number in their address.
     pub(crate) files: Vec<Uploaded>,
     counter: u64,

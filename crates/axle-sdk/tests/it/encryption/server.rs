@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use axle_mls::DeviceInfo;
 use axle_sdk::encryption::{ByDevice, Homeserver};
-use axle_sdk::{CreateRoom, Error, MessagesPage, PageFrom, SyncResponse};
+use axle_sdk::{CreateRoom, Error, Event, MessagesPage, PageFrom, SyncResponse};
 use serde_json::{Map, Value, json};
 
 use super::hub::{KEY_PACKAGE, Uploaded, World, api};
@@ -40,15 +40,20 @@ impl Server {
                 continue;
             }
             // Who is out sees nothing after that.
+            let hidden = world.hidden.get(&self.user);
+            let is_shown =
+                |event: &&Value| hidden.is_none_or(|hidden| !hidden.contains(event["event_id"].as_str().unwrap()));
             let end =
                 if is_joined { room.events.len() } else { room.events.iter().position(|it| it == last).unwrap() + 1 };
             let from = seen.unwrap_or(0).max(end.saturating_sub(limit)).min(end);
             let state: Vec<&Value> = room.events[seen.unwrap_or(0).min(from)..from]
                 .iter()
                 .filter(|it| it.get("state_key").is_some())
+                .filter(is_shown)
                 .collect();
+            let events: Vec<&Value> = room.events[from..end].iter().filter(is_shown).collect();
             let timeline = json!({
-                "events": room.events[from..end], "limited": from > seen.unwrap_or(0), "prev_batch": format!("{from}"),
+                "events": events, "limited": from > seen.unwrap_or(0), "prev_batch": format!("{from}"),
             });
             since.events.insert(id.clone(), room.events.len());
             let update = json!({ "state": { "events": state }, "timeline": timeline });
@@ -194,6 +199,14 @@ impl Homeserver for Server {
         let chunk: Vec<&Value> = events[start..end].iter().rev().filter(wanted).collect();
         let page = json!({ "chunk": chunk, "end": (start > 0).then(|| start.to_string()) });
         Ok(serde_json::from_value(page).unwrap())
+    }
+
+    async fn event(&self, room_id: &str, event_id: &str) -> Result<Event, Error> {
+        let mut world = self.world.lock();
+        let is_hidden = world.hidden.get(&self.user).is_some_and(|hidden| hidden.contains(event_id));
+        let found = world.room(room_id)?.events.iter().find(|event| event["event_id"] == event_id && !is_hidden);
+        let found = found.ok_or_else(|| api(404, "M_NOT_FOUND", "no such event"))?;
+        Ok(serde_json::from_value(found.clone()).unwrap())
     }
 
     async fn create_content(&self, room_id: &str) -> Result<Map<String, Value>, Error> {

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Devices,
     /// Note that a device's code was compared and is right.
     Verify { user: String, device: String },
+    /// Send to the current room again, after a warning that it is not the same for everybody.
+    Proceed,
     /// Say the code of the current room's group.
     Epoch,
     /// Fetch older messages.
@@ -92,7 +94,7 @@ pub(crate) enum Awaited {
 }
 
 /// Every command, how it is written and what it does.
-pub(crate) const HELP: [(&str, &str); 29] = [
+pub(crate) const HELP: [(&str, &str); 30] = [
     ("/create NAME [public|private|knock]", "make a room; private and encrypted if nothing is said"),
     ("/create ... --plain", "make one that is not encrypted"),
     ("/invite USER", "invite a user to this room"),
@@ -114,6 +116,7 @@ pub(crate) const HELP: [(&str, &str); 29] = [
     ("/epoch", "a code that is the same for all who can read this room"),
     ("/send PATH", "send a file"),
     ("/save [NUMBER or EVENT] [PATH]", "keep a file that was sent, the newest if none is named, here or at PATH"),
+    ("/proceed", "send to this room again, after a warning that not everybody is shown the same room"),
     ("/history", "fetch older messages"),
     ("/retry, /discard", "send failed messages again, or forget them"),
     ("/say TEXT", "say what begins with a slash"),
@@ -165,6 +168,7 @@ impl Command {
             "devices" => Self::Devices,
             "verify" => return parse_verify(rest),
             "epoch" => Self::Epoch,
+            "proceed" => Self::Proceed,
             "history" => Self::History,
             "retry" => Self::Retry,
             "discard" => Self::Discard,

@@ -36,6 +36,7 @@ pub(crate) enum Request {
     Devices { room: String },
     Verify { user: String, device: String },
     Epoch { room: String },
+    Proceed { room: String },
 }
 
 /// What the server answered.
@@ -104,6 +105,7 @@ impl Request {
             Self::History { .. } => "history",
             Self::Save { .. } => "files",
             Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } => "devices",
+            Self::Proceed { room } => room,
             Self::Join { room, .. } | Self::Knock { room, .. } | Self::Leave { room } => room,
             Self::Invite { room, .. } | Self::Kick { room, .. } | Self::Ban { room, .. } => room,
             Self::Unban { room, .. } | Self::Topic { room, .. } | Self::Redact { room, .. } => room,
@@ -156,6 +158,7 @@ impl Request {
             }
             Command::Devices => Self::Devices { room },
             Command::Epoch => Self::Epoch { room },
+            Command::Proceed => Self::Proceed { room },
             Command::Accept => Self::Join { via: via_of_invite(view), room },
             Command::Reject => Self::Leave { room },
             Command::History => {
@@ -192,6 +195,7 @@ impl Request {
             }
             Self::Devices { room } => encryption.devices(room).map(Answer::Devices).map_err(Error::from),
             Self::Verify { user, device } => encryption.verify(user, device).map(done).map_err(Error::from),
+            Self::Proceed { room } => encryption.proceed(room).map(done).map_err(Error::from),
             Self::Epoch { room } => {
                 encryption.epoch_code(room).map(|(epoch, code)| Answer::Epoch { epoch, code }).map_err(Error::from)
             }
@@ -228,7 +232,7 @@ impl Request {
             }
             Self::Save { file, path } => return files::save(client, file, path).await,
             Self::History { room, from } => client.messages(room, from, HISTORY_PAGE).await.map(Answer::Page),
-            Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } => {
+            Self::Devices { .. } | Self::Verify { .. } | Self::Epoch { .. } | Self::Proceed { .. } => {
                 return Err(Failure::local("nothing is encrypted with this server"));
             }
         };

@@ -33,6 +33,12 @@ impl App {
                 "the server of {user_id} does not know the device {device_id}, which can read {}",
                 self.title_of(&room_id)
             ),
+            Told::Misled { room_id, reason, .. } => format!(
+                "NOT EVERYBODY IN {} IS SHOWN THE SAME ROOM: {}. Nothing is sent there any more; ask the others what they \
+                 see, and /proceed if all is well",
+                self.title_of(&room_id),
+                lines::clean(&reason)
+            ),
             Told::Trouble { room_id, reason } => {
                 let room = room_id.map(|id| format!(" in {}", self.title_of(&id))).unwrap_or_default();
                 format!("encryption{room}: {reason}")

@@ -37,6 +37,10 @@ impl<W: Write> Script<W> {
                 });
                 self.out.encryption("warning", what)?;
             }
+            Notice::Misled { room_id, event_id, reason } => {
+                let what = json!({ "warning": "misled", "room_id": room_id, "event_id": event_id, "reason": reason });
+                self.out.encryption("warning", what)?;
+            }
             Notice::Trouble { room_id, reason } => {
                 self.out.encryption("trouble", json!({"room_id": room_id, "error": reason}))?;
             }

@@ -90,9 +90,9 @@ impl Core {
             return self.apply_commit(id, event, &content, &event_id, complete);
         }
         // One of before this device joined is none of its business. One that was passed over, or takes the place of one
-        // that was applied, is.
+        // that was applied or by which this device has joined, is.
         let joined = self.books.room(id)?.map_or(0, |book| book.joined_epoch);
-        if epoch >= joined {
+        if epoch + 1 >= joined {
             let room = self.room(id);
             (room.behind, room.work) = (true, true);
         }
@@ -119,6 +119,7 @@ impl Core {
             Ok(processed) if processed.removed => self.outside(id),
             Ok(processed) => {
                 self.meet(id, &processed.changes.added)?;
+                self.note_applied(id, content, &processed)?;
                 if self.room(id).layering() == Some(Layering::Bound) {
                     self.check_binding(id, event, &processed, complete)?;
                 }
@@ -126,12 +127,7 @@ impl Core {
             }
             Err(EncryptionError::Group(error)) => {
                 tracing::debug!(%error, room = %id, "a commit that cannot be applied");
-                let room = self.room(id);
-                if !room.reported.contains(event_id) {
-                    room.reported.push(event_id.clone());
-                    room.reports.push((epoch + 1, content.message.clone()));
-                }
-                (room.behind, room.work) = (true, true);
+                self.note_not_applied(id, event_id, epoch + 1, content);
             }
             Err(error) => return Err(error),
         }

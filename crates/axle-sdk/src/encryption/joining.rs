@@ -8,7 +8,7 @@ use axle_protocol::{RoomId, RoomVersion};
 
 use super::answers::GroupAnswer;
 use super::books::{EventBook, WaitingWelcome};
-use super::engine::{Engine, Step, is_definite, is_not_found};
+use super::engine::{Engine, Step, is_not_found};
 use super::rooms::Cipher;
 use super::{EncryptionError, Notice, WELCOME_ROOM};
 use crate::{CreateRoom, Error};
@@ -76,7 +76,6 @@ impl Engine {
 
     /// The next step of a device that is in the group, and has missed something.
     pub(super) async fn recover(&self, id: &RoomId, layering: Layering) -> Result<Step, Error> {
-        self.send_reports(id).await?;
         let mut group = self.group_of(id).await?;
         if !self.is_at(id, &group)? {
             self.catch_up(id).await?;
@@ -109,21 +108,6 @@ impl Engine {
     pub(super) fn is_at(&self, id: &RoomId, group: &GroupAnswer) -> Result<bool, EncryptionError> {
         let last = self.core().member.last_commit(id)?;
         Ok(last.as_ref() == Some(&group.state.last_commit))
-    }
-
-    async fn send_reports(&self, id: &RoomId) -> Result<(), Error> {
-        let reports = std::mem::take(&mut self.core().room(id).reports);
-        for (epoch, message) in reports {
-            let verdict = axle_mls::hub::Verdict::CannotApply;
-            let report = self.core().member.report(id, epoch, &message, verdict).to_json();
-            let report = serde_json::from_str(&report).map_err(|_| EncryptionError::Answer("the own report"))?;
-            match self.server.report(id.as_str(), &report).await {
-                // Then it is of no use any more.
-                Err(error) if is_definite(&error) => {}
-                outcome => outcome?,
-            }
-        }
-        Ok(())
     }
 
     async fn create_group(&self, id: &RoomId, layering: Layering) -> Result<Step, Error> {

@@ -19,6 +19,7 @@ mod joining;
 mod keys;
 mod membership;
 mod notice;
+mod reports;
 mod rooms;
 mod sending;
 mod server;

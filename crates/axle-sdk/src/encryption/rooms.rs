@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use axle_mls::hub::Verdict;
 use axle_mls::{Layering, RoomEncryption};
 use axle_protocol::{EventId, RoomVersion, UserId};
 use serde_json::{Map, Value};
@@ -50,9 +51,9 @@ pub(super) struct Room {
     pub(super) behind: bool,
     /// This device has lost track and joins again by itself.
     pub(super) lost: bool,
-    /// Commits that could not be applied and are to be reported: the epoch that they lead to, and the message.
-    pub(super) reports: Vec<(u64, Vec<u8>)>,
-    /// Those that were.
+    /// Commits that are to be reported.
+    pub(super) reports: Vec<Verdicted>,
+    /// Those that could not be applied and were reported.
     pub(super) reported: Vec<EventId>,
     /// How often the hub was asked for what is missing.
     pub(super) asked: u32,
@@ -70,6 +71,15 @@ pub(super) struct Room {
     pub(super) look_again: Option<Instant>,
     /// Devices that nobody publishes, since when, and whether that was told.
     pub(super) strangers: BTreeMap<(UserId, String), (Instant, bool)>,
+}
+
+/// A commit of which it is to be said whether it could be applied.
+#[derive(Debug)]
+pub(super) struct Verdicted {
+    /// The epoch that it leads to.
+    pub(super) epoch: u64,
+    pub(super) message: Vec<u8>,
+    pub(super) verdict: Verdict,
 }
 
 /// Somebody who is in the room.

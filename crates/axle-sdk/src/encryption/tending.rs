@@ -90,10 +90,11 @@ impl Engine {
         if !self.core().is_in(id)? {
             return self.step_in(id, layering).await;
         }
+        self.send_reports(id).await?;
         let has_missed = {
             let mut core = self.core();
             let room = core.room(id);
-            room.behind || room.lost || !room.reports.is_empty()
+            room.behind || room.lost
         };
         self.check_doubtful(id).await?;
         if has_missed { self.recover(id, layering).await } else { self.fill(id, layering, had_turn).await }

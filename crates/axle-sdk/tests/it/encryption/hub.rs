@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent};
-use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, RoomView};
+use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, Report, RoomView, Verdict};
 use axle_mls::{Credential, HubGroup, RoomEncryption};
 use axle_protocol::event::sha256;
 use axle_protocol::{EventId, KeyId, RoomId, ServerName, SigningKey, UserId, base64};
@@ -31,6 +31,8 @@ pub(crate) struct Everything {
     pub(crate) lost_answers: HashMap<&'static str, u32>,
     /// Messages from device to device that never arrive.
     pub(crate) lose_welcomes: bool,
+    /// Whose commits are changed on their way, so that no member can apply them, and the hub cannot tell.
+    pub(crate) spoiled: Option<String>,
     /// Events that the hub hides from users.
     pub(crate) hidden: HashMap<String, BTreeSet<String>>,
     /// Uploaded, by the number in their address.
@@ -60,6 +62,10 @@ pub(crate) struct Room {
     pub(crate) joined: BTreeSet<UserId>,
     pub(crate) member_events: BTreeMap<UserId, EventId>,
     pub(crate) group: Option<HubGroup>,
+    /// The group's state after each epoch.
+    snapshots: BTreeMap<u64, Vec<u8>>,
+    /// What was reported: by whom, of which epoch, and whether it could be applied.
+    pub(crate) reports: Vec<(String, u64, Verdict)>,
     trees: BTreeMap<String, Vec<u8>>,
     transactions: HashMap<String, String>,
     fixed: BTreeSet<EventId>,
@@ -145,7 +151,8 @@ impl Everything {
         content.entry("room_version").or_insert(json!("I.1"));
         let (events, joined, member_events) = (vec![], BTreeSet::new(), BTreeMap::new());
         let (trees, transactions, fixed) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
-        let room = Room { events, joined, member_events, group: None, trees, transactions, fixed };
+        let (group, snapshots, reports) = (None, BTreeMap::new(), vec![]);
+        let room = Room { events, joined, member_events, group, snapshots, reports, trees, transactions, fixed };
         self.rooms.insert(id.clone(), room);
         let create = self.append(&id, creator, "m.room.create", Some(""), &Value::Object(content));
         self.rooms.get_mut(&id).unwrap().fixed.insert(create);
@@ -203,6 +210,9 @@ impl Everything {
             return Err(api(403, "M_FORBIDDEN", "not joined"));
         }
         let id = match kind {
+            CommitContent::EVENT_TYPE if self.spoiled.as_deref() == Some(sender) => {
+                self.commit(room, &user, &spoil(content), None)?
+            }
             CommitContent::EVENT_TYPE => self.commit(room, &user, content, None)?,
             EncryptedContent::EVENT_TYPE => {
                 let content = EncryptedContent::parse(content).map_err(|_| api(400, "M_BAD_JSON", "malformed"))?;
@@ -253,6 +263,7 @@ impl Everything {
         };
         let room = self.room(id)?;
         room.trees.insert(event_id.to_string(), group.ratchet_tree());
+        room.snapshots.insert(group.epoch(), group.to_bytes().unwrap());
         room.group = Some(group);
         Ok(event_id)
     }
@@ -297,6 +308,20 @@ impl Everything {
             answer["member"] = json!({ "lpdu": lpdu, "lpdu_hash": base64::encode(sha256(lpdu.to_string())) });
         }
         Ok(object(answer))
+    }
+
+    /// Takes a report, and goes back if there are enough.
+    pub(crate) fn report(&mut self, id: &str, user: &str, report: &Value) -> Result<(), Error> {
+        let parsed = Report::parse(&report.to_string()).unwrap();
+        let verdict = if report["verdict"] == "applied" { Verdict::Applied } else { Verdict::CannotApply };
+        self.room(id)?.reports.push((user.to_owned(), report["epoch"].as_u64().unwrap(), verdict));
+        let (group, view) = self.group_of(id)?;
+        let Some(back) = group.report(parsed, &view).map_err(refused)? else { return Ok(()) };
+        let room = self.room(id)?;
+        let before = &room.snapshots[&back.to_epoch];
+        room.group = Some(room.group.as_ref().unwrap().roll_back(&back, before).unwrap());
+        self.queue_removals();
+        Ok(())
     }
 
     pub(crate) fn pair(&mut self, id: &str, sender: &str, body: &Value) -> Result<Object, Error> {
@@ -344,6 +369,13 @@ enum Judged {
 pub(crate) fn api(status: u16, errcode: &str, message: &str) -> Error {
     let (errcode, message) = (errcode.to_owned(), message.to_owned());
     ApiError { status, errcode, message, retry_after: None, body: Map::new() }.into()
+}
+
+/// Another membership tag, at the end of the message, which only members can check.
+fn spoil(content: &Object) -> Object {
+    let mut parsed = CommitContent::parse(content).unwrap();
+    *parsed.message.last_mut().unwrap() ^= 1;
+    parsed.to_content()
 }
 
 fn refused(refusal: Refusal) -> Error {

@@ -164,8 +164,8 @@ impl Homeserver for Server {
         self.answer("pair", outcome)
     }
 
-    async fn report(&self, _room_id: &str, _report: &Value) -> Result<(), Error> {
-        Ok(())
+    async fn report(&self, room_id: &str, report: &Value) -> Result<(), Error> {
+        self.world.lock().report(room_id, &self.user, report)
     }
 
     async fn send(

@@ -25,6 +25,11 @@ impl Chat {
         Self::start(server, name, &["--register"])
     }
 
+    /// Makes an account, and begins, with the server at this address.
+    pub(crate) fn register_through(server: &Server, url: &str, name: &str) -> Self {
+        Self::start_at(url, name, &session(server, name), &["--register"])
+    }
+
     /// Goes on with the session of before.
     pub(crate) fn resume(server: &Server, name: &str) -> Self {
         Self::start(server, name, &[])
@@ -32,15 +37,15 @@ impl Chat {
 
     /// Another device of a user, with a session under its own name.
     pub(crate) fn log_in(server: &Server, name: &str, device: &str) -> Self {
-        Self::start_at(server, name, &session(server, device), &[])
+        Self::start_at(&server.url(), name, &session(server, device), &[])
     }
 
     fn start(server: &Server, name: &str, args: &[&str]) -> Self {
-        Self::start_at(server, name, &session(server, name), args)
+        Self::start_at(&server.url(), name, &session(server, name), args)
     }
 
-    fn start_at(server: &Server, name: &str, session: &Path, args: &[&str]) -> Self {
-        let mut child = command(&server.url(), session, name)
+    fn start_at(url: &str, name: &str, session: &Path, args: &[&str]) -> Self {
+        let mut child = command(url, session, name)
             .arg("--script")
             .args(args)
             .stdin(Stdio::piped())

@@ -63,6 +63,7 @@ impl Engine {
             core.asked_for.remove(&user);
             for room in core.rooms.values_mut().filter(|room| room.joined.contains_key(&user)) {
                 room.work = true;
+                room.try_again(&user);
             }
         }
         for user in response.device_lists.left.iter().filter_map(|user| UserId::parse(user).ok()) {

@@ -1,10 +1,10 @@
 //! What syncs tell of rooms, as far as encryption needs it.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axle_mls::hub::Verdict;
-use axle_mls::{Layering, RoomEncryption};
+use axle_mls::{CheckedKeyPackage, Credential, Layering, RoomEncryption};
 use axle_protocol::{EventId, RoomVersion, UserId};
 use serde_json::{Map, Value};
 
@@ -14,6 +14,12 @@ use crate::Event;
 
 /// Messages that wait for their keys, in one room. The oldest are dropped: a page of history shows them again.
 const MAX_WAITING: usize = 200;
+/// How long a device that has no KeyPackage left is not asked for one again.
+const WITHOUT_PACKAGE: Duration = Duration::from_secs(60);
+/// How long a device is not tried again, at most, that the hub does not take.
+const LONGEST_LEFT_OUT: Duration = Duration::from_secs(15 * 60);
+/// Devices that are left out, of which it is remembered how often.
+const MAX_LEFT_OUT: usize = 1000;
 
 /// How a room says it is encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,8 +65,12 @@ pub(super) struct Room {
     pub(super) asked: u32,
     /// After a failure, nothing is tried before this.
     pub(super) rest_until: Option<Instant>,
-    /// Devices that had no KeyPackage left, and when that was. They come in by themselves.
-    pub(super) without_package: BTreeMap<(UserId, String), Instant>,
+    /// Devices that had no KeyPackage left, or that the hub does not take.
+    left_out: BTreeMap<(UserId, String), LeftOut>,
+    /// KeyPackages that were claimed for a commit that did not get in: they are not used up.
+    pub(super) claimed: BTreeMap<(UserId, String), CheckedKeyPackage>,
+    /// How many devices are added at once, if fewer than usual: one of them is not taken, and it is not known which.
+    pub(super) at_once: Option<usize>,
     /// Since when this device should be in the group and is not.
     pub(super) outside_since: Option<Instant>,
     /// What was told of it.
@@ -80,6 +90,14 @@ pub(super) struct Verdicted {
     pub(super) epoch: u64,
     pub(super) message: Vec<u8>,
     pub(super) verdict: Verdict,
+}
+
+/// A device that is not added for a while.
+#[derive(Debug, Default)]
+struct LeftOut {
+    until: Option<Instant>,
+    /// How often the hub has not taken it.
+    times: u32,
 }
 
 /// Somebody who is in the room.
@@ -146,8 +164,9 @@ impl Room {
                 let before = self.joined.get(&user).and_then(|joined| joined.inviter.clone());
                 let inviter = self.invited.remove(&user).or(before);
                 let event_id = EventId::parse(&event.event_id).ok();
-                if self.joined.insert(user, Joined { inviter, event_id }).is_none() {
+                if self.joined.insert(user.clone(), Joined { inviter, event_id }).is_none() {
                     self.work = true;
+                    self.try_again(&user);
                 }
             }
             (membership, sender) => {
@@ -160,6 +179,46 @@ impl Room {
                 }
             }
         }
+    }
+
+    /// Whether a device is not to be added now.
+    pub(super) fn leaves_out(&self, device: &Credential) -> bool {
+        let found = self.left_out.get(&(device.user_id.clone(), device.device_id.clone()));
+        found.is_some_and(|left_out| left_out.until.is_some_and(|until| until > Instant::now()))
+    }
+
+    /// When the first of those that are left out is tried again.
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.left_out.values().filter_map(|left_out| left_out.until).filter(|until| *until > now).min()
+    }
+
+    /// The device has no KeyPackage left. It comes in by itself.
+    pub(super) fn has_no_package(&mut self, device: &Credential) {
+        self.leave_out(device, |_| WITHOUT_PACKAGE);
+    }
+
+    /// The hub does not take the device: it is tried again after a pause that grows, at first this long.
+    pub(super) fn is_not_taken(&mut self, device: &Credential, pause: Duration) {
+        self.leave_out(device, |times| pause.saturating_mul(1 << times.min(16)).min(LONGEST_LEFT_OUT));
+    }
+
+    /// Something has changed about a user's devices: none of them is left out for what was.
+    pub(super) fn try_again(&mut self, user: &UserId) {
+        self.left_out.retain(|(of, _), _| of != user);
+        self.claimed.retain(|(of, _), _| of != user);
+    }
+
+    fn leave_out(&mut self, device: &Credential, pause: impl Fn(u32) -> Duration) {
+        let name = (device.user_id.clone(), device.device_id.clone());
+        self.claimed.remove(&name);
+        if self.left_out.len() >= MAX_LEFT_OUT {
+            let now = Instant::now();
+            self.left_out.retain(|_, other| other.until.is_some_and(|until| until > now));
+        }
+        let left_out = self.left_out.entry(name).or_default();
+        left_out.until = Some(Instant::now() + pause(left_out.times));
+        left_out.times += 1;
     }
 
     pub(super) fn wait(&mut self, event: &Event) {

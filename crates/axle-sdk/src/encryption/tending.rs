@@ -7,9 +7,10 @@ use axle_mls::{CheckedKeyPackage, Credential, Layering};
 use axle_protocol::{RoomId, UserId, base64};
 use serde_json::Value;
 
-use super::commits::Wanted;
+use super::commits::{Outcome, Wanted};
 use super::core::{Core, now};
 use super::engine::{Engine, MAX_TRIES, Step, part_of, refused};
+use super::rooms::Room;
 use super::{EncryptionError, Notice};
 use crate::Error;
 
@@ -21,8 +22,10 @@ const STRANGER: Duration = Duration::from_secs(30);
 const MAX_ADDED: usize = 50;
 /// After how long this device takes new keys, in seconds, so that who has stolen its keys cannot read on for ever.
 const UPDATE_AFTER_SECONDS: u64 = 7 * 24 * 60 * 60;
-/// How long a device that has no KeyPackage left is not asked for one again.
-const WITHOUT_PACKAGE: Duration = Duration::from_secs(60);
+/// How many pauses after a refusal a device is left out at first that the hub does not take.
+const PAUSES_LEFT_OUT: u32 = 16;
+/// KeyPackages that are kept for the next try, in one room.
+const MAX_CLAIMED: usize = 200;
 /// Turns that a device may wait at most in a large group.
 const MAX_TURNS: u32 = 5;
 /// Members for whom there is one turn more.
@@ -126,31 +129,85 @@ impl Engine {
         let mut added: Vec<UserId> = wanted.add.iter().map(|it| it.credential().user_id.clone()).collect();
         added.extend(wanted.queued_adds.iter().cloned());
         let binding = self.binding(id, &added, None).await?;
+        let packages = wanted.add.clone();
         let pending = self.make_commit(id, wanted, &binding, false)?;
-        Ok(self.submit(id, &pending).await?.next())
+        let outcome = self.submit(id, &pending).await?;
+        let finds_out = self.core().room(id).note_adding(packages, &outcome, self.pace.retry * PAUSES_LEFT_OUT);
+        Ok(if finds_out { Step::Again } else { outcome.next() })
     }
 
     /// Claims a KeyPackage for each of these devices. Those that have none are left out.
     async fn claim(&self, id: &RoomId, devices: &[Credential]) -> Result<Vec<CheckedKeyPackage>, Error> {
-        let devices = devices.get(..MAX_ADDED).unwrap_or(devices);
+        let at_once = self.core().room(id).at_once.unwrap_or(MAX_ADDED);
+        let devices = devices.get(..at_once).unwrap_or(devices);
+        let mut packages = self.core().room(id).take_claimed(devices);
+        let missing = |device: &&Credential| !packages.iter().any(|package| package.credential() == *device);
+        let devices: Vec<&Credential> = devices.iter().filter(missing).collect();
         if devices.is_empty() {
-            return Ok(Vec::new());
+            return Ok(packages);
         }
         let named: Vec<_> = devices.iter().map(|it| (it.user_id.as_str().to_owned(), it.device_id.clone())).collect();
         let claimed = self.server.claim_keys(KEY_PACKAGE_ALGORITHM, &named).await?;
-        let mut packages = Vec::new();
         for device in devices {
             let keys = claimed.get(device.user_id.as_str()).and_then(|devices| devices.get(&device.device_id));
             match keys.and_then(package).filter(|package| package.credential() == device) {
                 Some(package) => packages.push(package),
-                None => {
-                    let name = (device.user_id.clone(), device.device_id.clone());
-                    self.core().room(id).without_package.insert(name, Instant::now());
-                }
+                None => self.core().room(id).has_no_package(device),
             }
         }
         Ok(packages)
     }
+}
+
+impl Room {
+    /// KeyPackages of these devices that were claimed before.
+    fn take_claimed(&mut self, devices: &[Credential]) -> Vec<CheckedKeyPackage> {
+        let take = |device: &Credential| {
+            let package = self.claimed.remove(&(device.user_id.clone(), device.device_id.clone()))?;
+            Some(package).filter(|package| package.credential() == device)
+        };
+        devices.iter().filter_map(take).collect()
+    }
+
+    /// Notes what became of a commit that adds these devices. If the hub does not take one of them, fewer are added at once
+    /// until it is known which; that one is left out for a while, so that it does not keep the others out. Returns whether
+    /// this is so.
+    fn note_adding(&mut self, packages: Vec<CheckedKeyPackage>, outcome: &Outcome, pause: Duration) -> bool {
+        let is_about_a_device = matches!(outcome, Outcome::Refused(code) if is_about_a_device(code));
+        match (outcome, packages.as_slice()) {
+            (_, []) => return false,
+            (Outcome::Taken, _) => {
+                self.at_once = self.at_once.map(|count| count * 2).filter(|count| *count < MAX_ADDED);
+                return false;
+            }
+            (_, [package]) if is_about_a_device => {
+                self.is_not_taken(package.credential(), pause);
+                return true;
+            }
+            (_, several) if is_about_a_device => self.at_once = Some(several.len() / 2),
+            _ => {}
+        }
+        self.claimed.clear();
+        for package in packages.into_iter().take(MAX_CLAIMED) {
+            let device = package.credential();
+            self.claimed.insert((device.user_id.clone(), device.device_id.clone()), package);
+        }
+        is_about_a_device
+    }
+}
+
+/// Whether a refusal is about a device that a commit adds, and not about the state of the group.
+fn is_about_a_device(code: &str) -> bool {
+    matches!(
+        code,
+        "DEVICE_UNKNOWN"
+            | "DEVICE_INVALID"
+            | "CREDENTIAL"
+            | "CAPABILITIES"
+            | "CIPHERSUITE"
+            | "ALREADY_MEMBER"
+            | "INVALID"
+    )
 }
 
 impl Core {
@@ -161,14 +218,11 @@ impl Core {
         let update =
             self.books.room(id)?.is_some_and(|book| now().saturating_sub(book.updated_at) > UPDATE_AFTER_SECONDS);
         let Some(room) = self.rooms.get_mut(id) else { return Err(EncryptionError::NotInGroup) };
-        room.without_package.retain(|_, since| since.elapsed() < WITHOUT_PACKAGE);
+        room.look_again = room.next_try();
         let (mut missing, mut is_ours) = (Vec::new(), room.creator.as_ref() == Some(&own.user_id));
         for (user, joined) in &room.joined {
             let devices = self.published.get(user).into_iter().flat_map(|devices| devices.values());
-            let is_missing = |device: &&Credential| {
-                let name = (device.user_id.clone(), device.device_id.clone());
-                !members.contains(device) && !room.without_package.contains_key(&name)
-            };
+            let is_missing = |device: &&Credential| !members.contains(device) && !room.leaves_out(device);
             let before = missing.len();
             missing.extend(devices.filter(is_missing).cloned());
             is_ours |=
@@ -200,7 +254,8 @@ impl Core {
         if names.is_empty() {
             return;
         }
-        room.look_again = Some(Instant::now() + STRANGER);
+        let again = Instant::now() + STRANGER;
+        room.look_again = Some(room.look_again.map_or(again, |at| at.min(again)));
         let mut notices = Vec::new();
         for name in &names {
             let (since, told) = room.strangers.entry(name.clone()).or_insert_with(|| (Instant::now(), false));

@@ -55,6 +55,8 @@ pub(crate) struct Published {
     pub(crate) last_resort: Option<(String, Value)>,
     pub(crate) last_resort_used: bool,
     pub(crate) inbox: Vec<Value>,
+    /// Its server tells the others of it, and not the hub.
+    pub(crate) is_unknown_to_hub: bool,
 }
 
 pub(crate) struct Room {
@@ -91,6 +93,9 @@ impl RoomView for View<'_> {
 
     fn device(&self, user: &UserId, device_id: &str) -> DeviceState<'_> {
         let device = self.devices.get(&(user.to_string(), device_id.to_owned()));
+        if device.is_some_and(|device| device.is_unknown_to_hub) {
+            return DeviceState::Unknown;
+        }
         device.and_then(|device| device.credential.as_ref()).map_or(DeviceState::Removed, DeviceState::Published)
     }
 

@@ -6,4 +6,5 @@ mod files;
 mod hub;
 mod server;
 mod store;
+mod tending;
 mod trust;

@@ -55,7 +55,12 @@ impl Server {
             let timeline = json!({
                 "events": events, "limited": from > seen.unwrap_or(0), "prev_batch": format!("{from}"),
             });
-            since.events.insert(id.clone(), room.events.len());
+            // Who comes back is told everything from the beginning.
+            if is_joined {
+                since.events.insert(id.clone(), room.events.len());
+            } else {
+                since.events.remove(id);
+            }
             let update = json!({ "state": { "events": state }, "timeline": timeline });
             if is_joined {
                 join.insert(id.clone(), update)

@@ -47,6 +47,9 @@ pub(super) struct RoomBook {
     pub(super) joined_epoch: u64,
     /// When this device took new keys, in seconds since the Unix epoch.
     pub(super) updated_at: u64,
+    /// When this device is to take new keys for those that it was let in with, likewise.
+    #[serde(default)]
+    pub(super) renew_at: Option<u64>,
     /// How many events were noted.
     pub(super) noted: u64,
     /// Why a commit did not fit the room as it is known here, until the user has said that it is well.

@@ -1,7 +1,7 @@
 //! The device with its groups and books, behind one lock; nothing here waits for a server.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axle_mls::member::{KeyValue, MemberError, PendingCommit};
 use axle_mls::{Credential, DeviceKey, Member};
@@ -9,6 +9,7 @@ use axle_protocol::{EventId, RoomId, UserId, base64};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::books::{Books, DeviceBook, EventBook, OutgoingWelcome, PendingBook, RoomBook};
+use super::engine::Clock;
 use super::rooms::{Cipher, Room};
 use super::store::Vault;
 use super::{EncryptionError, GroupStatus, Notice, RoomStatus};
@@ -24,6 +25,7 @@ pub(super) struct Core {
     pub(super) published: HashMap<UserId, BTreeMap<String, Credential>>,
     /// When servers were asked for the devices of users, of those that have not answered.
     pub(super) asked_for: HashMap<UserId, Instant>,
+    clock: Clock,
     key: DeviceKey,
     vault: Vault,
     notices: UnboundedSender<Notice>,
@@ -35,6 +37,7 @@ impl Core {
         user_id: &UserId,
         device_id: &str,
         store: impl KeyValue + 'static,
+        clock: Clock,
         notices: UnboundedSender<Notice>,
     ) -> Result<Self> {
         let vault = Vault::new(store);
@@ -61,7 +64,7 @@ impl Core {
         }
         let member = Member::open(key.clone(), vault.clone());
         let (rooms, published, asked_for) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        Ok(Self { member, books, rooms, published, asked_for, key, vault, notices })
+        Ok(Self { member, books, rooms, published, asked_for, clock, key, vault, notices })
     }
 
     /// Does something as a whole: all that it changes in groups and books becomes durable at once, or nothing.
@@ -102,6 +105,11 @@ impl Core {
     pub(super) fn is_in(&mut self, id: &RoomId) -> Result<bool> {
         let joins = self.books.pending(id)?.is_some_and(|pending| pending.joins);
         Ok(!joins && self.member.is_in(id))
+    }
+
+    /// Seconds since the Unix epoch.
+    pub(super) fn now(&self) -> u64 {
+        (self.clock)()
     }
 
     pub(super) fn own_user(&self) -> UserId {
@@ -190,12 +198,12 @@ impl Core {
     /// This device is in the group from this epoch on.
     pub(super) fn begin_book(&self, id: &RoomId, epoch: u64) -> Result<()> {
         let book = self.books.room(id)?.unwrap_or_default();
-        self.books.keep_room(id, &RoomBook { joined_epoch: epoch, updated_at: now(), ..book })
+        self.books.keep_room(id, &RoomBook { joined_epoch: epoch, updated_at: self.now(), renew_at: None, ..book })
     }
 
     fn note_update(&self, id: &RoomId) -> Result<()> {
         let Some(book) = self.books.room(id)? else { return Ok(()) };
-        self.books.keep_room(id, &RoomBook { updated_at: now(), ..book })
+        self.books.keep_room(id, &RoomBook { updated_at: self.now(), renew_at: None, ..book })
     }
 
     fn queue_welcome(&self, id: &RoomId, event_id: &EventId, pending: &PendingBook) -> Result<()> {
@@ -233,9 +241,4 @@ impl Core {
         room.outside_since.get_or_insert_with(Instant::now);
         room.work = true;
     }
-}
-
-/// Seconds since the Unix epoch.
-pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

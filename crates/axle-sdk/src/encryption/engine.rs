@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axle_mls::Credential;
 use axle_protocol::{RoomId, UserId};
@@ -36,11 +36,22 @@ pub struct Pace {
     pub turn: Duration,
     /// The first pause after a refusal.
     pub retry: Duration,
+    /// How long a device keeps the keys at most that it was let in with, in a small group.
+    pub renew: Duration,
+}
+
+/// Tells the time, in seconds since the Unix epoch.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The system's time.
+pub fn system_clock() -> Clock {
+    Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()))
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { welcome: Duration::from_secs(6), turn: Duration::from_secs(3), retry: Duration::from_millis(200) }
+        let (welcome, turn) = (Duration::from_secs(6), Duration::from_secs(3));
+        Self { welcome, turn, retry: Duration::from_millis(200), renew: Duration::from_secs(10 * 60) }
     }
 }
 
@@ -116,12 +127,14 @@ impl Engine {
             due
         };
         let mut core = self.core();
+        let seconds = core.now();
         let mut found = Vec::new();
         for (id, room) in &mut core.rooms {
             let rests = room.rest_until.is_some_and(|until| until > now);
-            let is_due = room.work || round || room.look_again.is_some_and(|at| at <= now);
+            let has_old_keys = room.update_at.is_some_and(|at| at <= seconds);
+            let is_due = room.work || round || has_old_keys || room.look_again.is_some_and(|at| at <= now);
             if room.layering().is_some() && room.synced && !room.busy && !rests && is_due {
-                (room.busy, room.rest_until, room.look_again) = (true, None, None);
+                (room.busy, room.rest_until, room.look_again, room.update_at) = (true, None, None, None);
                 found.push(id.clone());
             }
         }

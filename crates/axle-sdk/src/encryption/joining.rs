@@ -173,7 +173,9 @@ impl Engine {
             let epoch = core.member.epoch(id)?;
             core.begin_book(id, epoch)?;
             core.books.note_event(id, commit.as_str(), &EventBook::Commit)?;
-            Ok(core.member.members(id)?)
+            let members = core.member.members(id)?;
+            core.plan_renewal(id, members.len(), self.pace)?;
+            Ok(members)
         });
         match joined {
             Ok(members) => {

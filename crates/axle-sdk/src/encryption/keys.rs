@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::EncryptionError;
 use super::books::DeviceBook;
-use super::core::{Core, Result, now};
+use super::core::{Core, Result};
 use super::engine::{Engine, is_definite};
 use crate::Error;
 
@@ -99,7 +99,7 @@ impl Engine {
 impl Core {
     pub(super) fn last_resort_is_old(&self) -> bool {
         let made = self.books.device().ok().flatten().map_or(0, |book| book.last_resort_at);
-        now().saturating_sub(made) > LAST_RESORT_AGE_SECONDS
+        self.now().saturating_sub(made) > LAST_RESORT_AGE_SECONDS
     }
 
     /// Makes what the server lacks; the body of the upload. What an upload of before did not bring there is in it.
@@ -134,7 +134,7 @@ impl Core {
         if taken {
             book.published = true;
             if !book.last_resort.is_empty() {
-                book.last_resort_at = now();
+                book.last_resort_at = self.now();
             }
         }
         book.one_time.clear();

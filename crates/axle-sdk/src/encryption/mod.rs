@@ -19,6 +19,7 @@ mod joining;
 mod keys;
 mod membership;
 mod notice;
+mod renewal;
 mod reports;
 mod rooms;
 mod sending;
@@ -35,7 +36,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
-pub use engine::Pace;
+pub use engine::{Clock, Pace, system_clock};
 pub use error::EncryptionError;
 pub use notice::{DeviceView, GroupStatus, KeyPlace, Notice, RoomStatus, Trust};
 pub use server::{ByDevice, Homeserver};
@@ -68,20 +69,21 @@ impl Encryption {
     ) -> Result<(Self, UnboundedReceiver<Notice>), Error> {
         let store = FileStore::open(&place.path)?;
         let store = Sealed::new(store, &place.secret).map_err(EncryptionError::Store)?;
-        Self::with_store(server, user_id, device_id, store, Pace::default()).await
+        Self::with_store(server, user_id, device_id, store, Pace::default(), system_clock()).await
     }
 
-    /// The same with any store, and at another pace.
+    /// The same with any store, at another pace, and by another clock.
     pub async fn with_store(
         server: impl Homeserver,
         user_id: &str,
         device_id: &str,
         store: impl KeyValue + 'static,
         pace: Pace,
+        clock: Clock,
     ) -> Result<(Self, UnboundedReceiver<Notice>), Error> {
         let user = UserId::parse(user_id).map_err(|_| EncryptionError::Answer("the user id"))?;
         let (notices, receiver) = unbounded_channel();
-        let core = Core::open(&user, device_id, store, notices)?;
+        let core = Core::open(&user, device_id, store, clock, notices)?;
         let engine = Arc::new(Engine::new(Arc::new(server), core, pace));
         engine.publish().await?;
         Ok((Self { engine, tasks: Arc::default() }, receiver))

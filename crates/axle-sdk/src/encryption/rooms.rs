@@ -79,6 +79,8 @@ pub(super) struct Room {
     pub(super) synced: bool,
     /// When to look at the group again, though nothing has happened.
     pub(super) look_again: Option<Instant>,
+    /// When this device takes new keys, in seconds since the Unix epoch; `None` before that was looked up.
+    pub(super) update_at: Option<u64>,
     /// Devices that nobody publishes, since when, and whether that was told.
     pub(super) strangers: BTreeMap<(UserId, String), (Instant, bool)>,
 }

@@ -8,7 +8,7 @@ use axle_protocol::{RoomId, UserId, base64};
 use serde_json::Value;
 
 use super::commits::{Outcome, Wanted};
-use super::core::{Core, now};
+use super::core::Core;
 use super::engine::{Engine, MAX_TRIES, Step, part_of, refused};
 use super::rooms::Room;
 use super::{EncryptionError, Notice};
@@ -20,8 +20,6 @@ const MAX_STEPS: u32 = 100;
 const STRANGER: Duration = Duration::from_secs(30);
 /// Devices that one commit adds at most; more follow in the next.
 const MAX_ADDED: usize = 50;
-/// After how long this device takes new keys, in seconds, so that who has stolen its keys cannot read on for ever.
-const UPDATE_AFTER_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// How many pauses after a refusal a device is left out at first that the hub does not take.
 const PAUSES_LEFT_OUT: u32 = 16;
 /// KeyPackages that are kept for the next try, in one room.
@@ -215,10 +213,10 @@ impl Core {
     fn lack(&mut self, id: &RoomId) -> Result<Lack, EncryptionError> {
         let own = self.member.credential().clone();
         let members = self.member.members(id)?;
-        let update =
-            self.books.room(id)?.is_some_and(|book| now().saturating_sub(book.updated_at) > UPDATE_AFTER_SECONDS);
+        let update_at = self.update_at(id)?;
+        let update = update_at.is_some_and(|at| at <= self.now());
         let Some(room) = self.rooms.get_mut(id) else { return Err(EncryptionError::NotInGroup) };
-        room.look_again = room.next_try();
+        (room.look_again, room.update_at) = (room.next_try(), update_at);
         let (mut missing, mut is_ours) = (Vec::new(), room.creator.as_ref() == Some(&own.user_id));
         for (user, joined) in &room.joined {
             let devices = self.published.get(user).into_iter().flat_map(|devices| devices.values());

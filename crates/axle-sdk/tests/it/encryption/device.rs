@@ -16,8 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two syncs.
 const POLL: Duration = Duration::from_millis(5);
 /// A device that waits for Welcomes as long as a test lasts.
-pub(crate) const PACE: Pace =
-    Pace { welcome: Duration::from_secs(600), turn: Duration::from_millis(10), retry: Duration::from_millis(1) };
+pub(crate) const PACE: Pace = Pace {
+    welcome: Duration::from_secs(600),
+    turn: Duration::from_millis(10),
+    retry: Duration::from_millis(1),
+    renew: Duration::from_secs(600),
+};
 
 pub(crate) struct Device {
     pub(crate) server: Server,
@@ -42,7 +46,7 @@ impl Device {
     pub(crate) async fn with(world: &World, user: &str, device: &str, store: MemoryStore, pace: Pace) -> Self {
         let server = Server { world: world.clone(), user: user.into(), device: device.into() };
         let (encryption, notices) =
-            Encryption::with_store(server.clone(), user, device, store.clone(), pace).await.unwrap();
+            Encryption::with_store(server.clone(), user, device, store.clone(), pace, world.clock()).await.unwrap();
         let (list, told, since) = (RoomList::new(user), vec![], Since::default());
         Self { server, encryption, store, list, told, limit: 100, is_misled: false, notices, since }
     }

@@ -8,6 +8,7 @@ use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, Report, RoomV
 use axle_mls::{Credential, HubGroup, RoomEncryption};
 use axle_protocol::event::sha256;
 use axle_protocol::{EventId, KeyId, RoomId, ServerName, SigningKey, UserId, base64};
+use axle_sdk::encryption::{Clock, system_clock};
 use axle_sdk::{ApiError, Error};
 use serde_json::{Map, Value, json};
 
@@ -29,6 +30,8 @@ pub(crate) struct Everything {
     pub(crate) changed: Vec<String>,
     /// Requests that are done and whose answer is lost, by what they ask for; how many more times.
     pub(crate) lost_answers: HashMap<&'static str, u32>,
+    /// How far the time is put forward, in seconds.
+    pub(crate) ahead: u64,
     /// Messages from device to device that never arrive.
     pub(crate) lose_welcomes: bool,
     /// Whose commits are changed on their way, so that no member can apply them, and the hub cannot tell.
@@ -113,6 +116,12 @@ impl RoomView for View<'_> {
 }
 
 impl World {
+    /// The time, which is the system's unless a test puts it forward.
+    pub(crate) fn clock(&self) -> Clock {
+        let (world, system) = (self.clone(), system_clock());
+        Arc::new(move || system() + world.lock().ahead)
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, Everything> {
         self.0.lock().unwrap()
     }

@@ -72,3 +72,74 @@ async fn it_is_tried_again_at_once_when_something_has_changed() {
     join(&world, &room, BOB);
     until("bob is back", [&mut alice, &mut bob], |devices| devices.iter().all(|it| it.has_devices(&room, 4))).await;
 }
+
+const MINUTE: u64 = 60;
+const DAY: u64 = 24 * 60 * MINUTE;
+
+/// Alice and Bob, whom she has let in.
+async fn together(world: &World) -> (Device, Device, String) {
+    let (mut alice, mut bob) = (Device::new(world, ALICE, "A").await, Device::new(world, BOB, "B").await);
+    let room = alice.create().await;
+    join(world, &room, BOB);
+    until("both are in", [&mut alice, &mut bob], |[a, b]| a.has_devices(&room, 2) && b.has_devices(&room, 2)).await;
+    (alice, bob, room)
+}
+
+/// Who has sent the commits of a room, without the first of `alice`.
+fn committers(world: &World, room: &str) -> Vec<String> {
+    let world = world.lock();
+    let commits = world.rooms[room].events.iter().filter(|event| event["type"] == "m.mls.commit");
+    commits.skip(2).map(|event| event["sender"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_let_in_takes_new_keys_soon() {
+    let world = World::default();
+    let (mut alice, mut bob, room) = together(&world).await;
+    // Not before half of the time has passed.
+    world.lock().ahead = 4 * MINUTE;
+    bob.say(&room, "still with the old ones").await;
+    until("it is read", [&mut alice, &mut bob], |devices| {
+        devices.iter().all(|device| device.has_read(&room, "still with the old ones"))
+    })
+    .await;
+    assert!(committers(&world, &room).is_empty());
+    // Also when the program has ended meanwhile.
+    let mut bob = bob.restart().await;
+    world.lock().ahead = 10 * MINUTE;
+    until("bob has new keys", [&mut alice, &mut bob], |_| committers(&world, &room) == [BOB]).await;
+    bob.say(&room, "with the new ones").await;
+    until("it is read", [&mut alice], |[alice]| alice.has_read(&room, "with the new ones")).await;
+    // Once.
+    world.lock().ahead = 60 * MINUTE;
+    bob.say(&room, "an hour later").await;
+    until("it is read", [&mut alice, &mut bob], |devices| {
+        devices.iter().all(|device| device.has_read(&room, "an hour later"))
+    })
+    .await;
+    assert_eq!(committers(&world, &room), [BOB]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_device_takes_new_keys_each_week() {
+    let world = World::default();
+    let (mut alice, mut bob, room) = together(&world).await;
+    world.lock().ahead = 10 * MINUTE;
+    until("bob has new keys", [&mut alice, &mut bob], |_| committers(&world, &room).len() == 1).await;
+    for week in 1..=2 {
+        world.lock().ahead = week * 7 * DAY - DAY;
+        let text = format!("a day before the end of week {week}");
+        bob.say(&room, &text).await;
+        until("it is read", [&mut alice, &mut bob], |devices| devices.iter().all(|it| it.has_read(&room, &text))).await;
+        let before = committers(&world, &room);
+        assert_eq!(before.len() as u64, 2 * week - 1);
+        world.lock().ahead = week * 7 * DAY + 20 * MINUTE;
+        until("both have new keys", [&mut alice, &mut bob], |[alice, bob]| {
+            let mut since = committers(&world, &room).split_off(before.len());
+            since.sort();
+            since == [ALICE, BOB] && alice.group(&room) == bob.group(&room)
+        })
+        .await;
+        assert_agreement(&room, &[&alice, &bob]);
+    }
+}

@@ -222,7 +222,7 @@ impl Core {
     /// This device is in the group now: nothing of before stands against it.
     pub(super) fn arrived(&mut self, id: &RoomId) {
         let room = self.room(id);
-        (room.behind, room.lost, room.outside_since) = (false, false, None);
+        (room.behind, room.lost, room.outside_since, room.takes_over_at) = (false, false, None, None);
         room.asked = 0;
         room.reports.clear();
         // Of no use any more; later it would lead back to where the group was.

@@ -36,6 +36,8 @@ pub struct Pace {
     pub turn: Duration,
     /// The first pause after a refusal.
     pub retry: Duration,
+    /// How long the others wait for the first commit of who has made a room.
+    pub creator: Duration,
     /// How long a device keeps the keys at most that it was let in with, in a small group.
     pub renew: Duration,
 }
@@ -50,8 +52,8 @@ pub fn system_clock() -> Clock {
 
 impl Default for Pace {
     fn default() -> Self {
-        let (welcome, turn) = (Duration::from_secs(6), Duration::from_secs(3));
-        Self { welcome, turn, retry: Duration::from_millis(200), renew: Duration::from_secs(10 * 60) }
+        let (welcome, turn, retry) = (Duration::from_secs(6), Duration::from_secs(3), Duration::from_millis(200));
+        Self { welcome, turn, retry, creator: Duration::from_secs(30), renew: Duration::from_secs(10 * 60) }
     }
 }
 

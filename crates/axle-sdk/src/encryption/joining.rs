@@ -8,7 +8,7 @@ use axle_protocol::{RoomId, RoomVersion};
 
 use super::answers::GroupAnswer;
 use super::books::{EventBook, WaitingWelcome};
-use super::engine::{Engine, Step, is_not_found};
+use super::engine::{Engine, Step, is_not_found, part_of};
 use super::rooms::Cipher;
 use super::{EncryptionError, Notice, WELCOME_ROOM};
 use crate::{CreateRoom, Error};
@@ -67,11 +67,27 @@ impl Engine {
         }
         match self.group(id).await? {
             // Whoever has made the room will make its group; its first commit will be told of.
-            None if !is_creator => Ok(Step::Done),
+            None if !is_creator && !self.takes_over(id) => Ok(Step::Done),
             None => self.create_group(id, layering).await,
             Some(_) if !waits.is_zero() => Ok(Step::Wait(waits.min(LOOK))),
             Some(group) => self.join_by_itself(id, layering, &group).await,
         }
+    }
+
+    /// Whether this device makes the group in the place of who has made the room, and has not made it for long. If it may,
+    /// and it is not time yet, it looks again later.
+    fn takes_over(&self, id: &RoomId) -> bool {
+        let mut core = self.core();
+        let own = core.own_user();
+        let room = core.room(id);
+        if !room.may_commit(&own) {
+            return false;
+        }
+        // Not all at once; who comes too late finds a group and joins it.
+        let at =
+            *room.takes_over_at.get_or_insert_with(|| Instant::now() + self.pace.creator + part_of(self.pace.creator));
+        room.look_again = Some(at);
+        at <= Instant::now()
     }
 
     /// The next step of a device that is in the group, and has missed something.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use axle_mls::event::CommitContent;
 use axle_mls::hub::Verdict;
 use axle_mls::{CheckedKeyPackage, Credential, Layering, RoomEncryption};
 use axle_protocol::{EventId, RoomVersion, UserId};
@@ -73,6 +74,8 @@ pub(super) struct Room {
     pub(super) at_once: Option<usize>,
     /// Since when this device should be in the group and is not.
     pub(super) outside_since: Option<Instant>,
+    /// When this device makes the group, if nobody else has made it.
+    pub(super) takes_over_at: Option<Instant>,
     /// What was told of it.
     pub(super) told: Option<RoomStatus>,
     /// Whether a sync has told of it since this program began.
@@ -181,6 +184,15 @@ impl Room {
                 }
             }
         }
+    }
+
+    /// Whether the power levels let a user send commits.
+    pub(super) fn may_commit(&self, user: &UserId) -> bool {
+        let level = |of: Option<&Value>| of.and_then(Value::as_i64);
+        let within = |key: &str, name: &str| level(self.powers.get(key).and_then(|levels| levels.get(name)));
+        let needed = within("events", CommitContent::EVENT_TYPE).or_else(|| level(self.powers.get("events_default")));
+        let own = within("users", user.as_str()).or_else(|| level(self.powers.get("users_default")));
+        own.unwrap_or(0) >= needed.unwrap_or(0)
     }
 
     /// Whether a device is not to be added now.

@@ -20,6 +20,7 @@ pub(crate) const PACE: Pace = Pace {
     welcome: Duration::from_secs(600),
     turn: Duration::from_millis(10),
     retry: Duration::from_millis(1),
+    creator: Duration::from_secs(600),
     renew: Duration::from_secs(600),
 };
 

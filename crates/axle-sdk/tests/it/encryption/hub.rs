@@ -174,6 +174,11 @@ impl Everything {
         id
     }
 
+    pub(crate) fn power_levels(&mut self, room: &str, sender: &str, content: &Value) {
+        let id = self.append(room, sender, "m.room.power_levels", Some(""), content);
+        self.rooms.get_mut(room).unwrap().fixed.insert(id);
+    }
+
     pub(crate) fn member(&mut self, room: &str, sender: &str, user: &str, membership: &str) -> EventId {
         let id = self.append(room, sender, "m.room.member", Some(user), &json!({ "membership": membership }));
         let room = self.rooms.get_mut(room).unwrap();

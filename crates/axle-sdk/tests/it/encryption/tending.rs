@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axle_mls::member::MemoryStore;
+use axle_mls::{Layering, RoomEncryption};
 use axle_sdk::encryption::Pace;
+use serde_json::{Map, Value, json};
 
 use super::device::{Device, PACE, assert_agreement, until};
 use super::hub::World;
@@ -28,7 +30,9 @@ async fn one_of_three_is_refused(world: &World, pace: Pace) -> (Device, Device, 
     let mut bob = Device::new(world, BOB, "B").await;
     let (mut carol, mut dave) = (Device::new(world, CAROL, "C").await, Device::new(world, DAVE, "D").await);
     is_unknown_to_hub(world, BOB, "B", true);
-    [BOB, CAROL, DAVE].map(|user| join(world, &room, user));
+    for user in [BOB, CAROL, DAVE] {
+        join(world, &room, user);
+    }
     until("the others are in", [&mut alice, &mut carol, &mut dave], |devices| {
         devices.iter().all(|device| device.has_devices(&room, 3))
     })
@@ -142,4 +146,50 @@ async fn every_device_takes_new_keys_each_week() {
         .await;
         assert_agreement(&room, &[&alice, &bob]);
     }
+}
+
+/// An encrypted room whose creator has gone before making a group, with Bob and Carol in it.
+async fn abandoned(world: &World, powers: Option<Value>) -> (Device, Device, String) {
+    let (welcome, creator) = (Duration::from_millis(20), Duration::from_millis(20));
+    let pace = Pace { welcome, creator, ..PACE };
+    let mut bob = Device::with(world, BOB, "B", MemoryStore::default(), pace).await;
+    let mut carol = Device::with(world, CAROL, "C", MemoryStore::default(), pace).await;
+    let encryption = RoomEncryption { layering: Layering::Bound }.to_json();
+    let room = world.lock().create(ALICE, Map::from_iter([("encryption".to_owned(), encryption)]));
+    if let Some(powers) = powers {
+        world.lock().power_levels(&room, ALICE, &powers);
+    }
+    for user in [BOB, CAROL] {
+        join(world, &room, user);
+    }
+    bob.sync().await;
+    carol.sync().await;
+    (bob, carol, room)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_creator_somebody_else_makes_the_group() {
+    let world = World::default();
+    let (mut bob, mut carol, room) = abandoned(&world, None).await;
+    until("both are in", [&mut bob, &mut carol], |devices| devices.iter().all(|it| it.has_devices(&room, 2))).await;
+    bob.say(&room, "who made this?").await;
+    until("carol reads", [&mut carol], |[carol]| carol.has_read(&room, "who made this?")).await;
+    // The creator's device comes to what there is.
+    let mut alice = Device::new(&world, ALICE, "A").await;
+    until("alice is in", [&mut alice, &mut bob, &mut carol], |devices| {
+        devices.iter().all(|device| device.has_devices(&room, 3))
+    })
+    .await;
+    assert_agreement(&room, &[&alice, &bob, &carol]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_may_commit_makes_it() {
+    let world = World::default();
+    let powers = json!({ "events": { "m.mls.commit": 50 }, "users": { ALICE: 100, CAROL: 50 }, "events_default": 0 });
+    let (mut bob, mut carol, room) = abandoned(&world, Some(powers)).await;
+    until("both are in", [&mut bob, &mut carol], |devices| devices.iter().all(|it| it.has_devices(&room, 2))).await;
+    let world = world.lock();
+    let first = world.rooms[&room].events.iter().find(|event| event["type"] == "m.mls.commit").unwrap();
+    assert_eq!(first["sender"], CAROL);
 }

@@ -29,15 +29,16 @@ impl Engine {
             return self.server.create_room(room).await;
         }
         let mut room = room.clone();
-        let encryption = RoomEncryption { layering: Layering::Bound };
-        room.creation_content.insert("encryption".to_owned(), encryption.to_json());
+        let bound = || RoomEncryption { layering: Layering::Bound }.to_json();
+        room.creation_content.entry("encryption").or_insert_with(bound);
+        let cipher = Cipher::of_linearized(&room.creation_content);
         let room_id = self.server.create_room(&room).await?;
         let id = super::parse_room(&room_id)?;
         {
             let mut core = self.core();
             let own = core.own_user();
             let room = core.room(&id);
-            (room.cipher, room.creator) = (Some(Cipher::Mls(encryption.layering)), Some(own.clone()));
+            (room.cipher, room.creator) = (Some(cipher), Some(own.clone()));
             room.joined.entry(own).or_default();
         }
         // The room is there; if its group cannot be made now, it is tried again.

@@ -20,12 +20,12 @@ impl Engine {
         reason: Option<&str>,
     ) -> Result<(), Error> {
         let id = super::parse_room(room_id)?;
-        let is_bound = self.encryption_of(&id).await? == Some(Layering::Bound);
-        if let (true, Ok(user)) = (is_bound, UserId::parse(user_id)) {
+        let (layering, user) = (self.encryption_of(&id).await?, UserId::parse(user_id));
+        if let (Some(Layering::Bound), Ok(user)) = (layering, &user) {
             for tries in 0..MAX_TRIES {
                 let _lock = self.lock(&id).await;
-                let Some(devices) = self.devices_of(&id, &user).await? else { break };
-                match self.put_out_devices(&id, action, &user, reason, devices).await? {
+                let Some(devices) = self.devices_of(&id, user).await? else { break };
+                match self.put_out_devices(&id, action, user, reason, devices).await? {
                     Outcome::Taken => return Ok(()),
                     Outcome::Lost => {}
                     Outcome::Refused(code) if tries + 1 == MAX_TRIES => return Err(refused(code)),
@@ -38,8 +38,17 @@ impl Engine {
                 }
             }
         }
-        // Nobody of theirs is in the group, or this device is not: whoever is removes what is left.
-        self.server.put_out(room_id, action, user_id, reason).await
+        // Nobody of theirs is in the group, or this device is not, or the group knows no such thing as one stroke.
+        self.server.put_out(room_id, action, user_id, reason).await?;
+        if let (Some(Layering::OnTop), Ok(user)) = (layering, &user) {
+            self.core().room(&id).joined.remove(user);
+            if let Err(error) = self.tend_now(&id).await {
+                // They are out, and whoever is in the group removes what is left; this device tries it again.
+                tracing::debug!(%error, room = %id, "devices that are put out are not removed yet");
+                self.core().room(&id).work = true;
+            }
+        }
+        Ok(())
     }
 
     /// Leaves a room. What is left of this user in the group is for others to remove.

@@ -102,7 +102,8 @@ impl Encryption {
         self.engine.take_in_history(room_id, page)
     }
 
-    /// Makes a room that is encrypted for ever, with its group, unless its version knows no such thing. Returns its id.
+    /// Makes a room that is encrypted for ever, with its group, unless its version knows no such thing. Returns its id. It is
+    /// layered as *bound*, unless the creation content has an `encryption` of its own.
     pub async fn create_room(&self, room: &CreateRoom) -> Result<String, Error> {
         let made = self.engine.create_room(room).await;
         self.wake();
@@ -141,12 +142,16 @@ impl Encryption {
 
     /// Puts a user out, and all devices of theirs out of the group with the same stroke.
     pub async fn kick(&self, room_id: &str, user_id: &str, reason: Option<&str>) -> Result<(), Error> {
-        self.engine.put_out(room_id, "kick", user_id, reason).await
+        let outcome = self.engine.put_out(room_id, "kick", user_id, reason).await;
+        self.wake();
+        outcome
     }
 
     /// The same for good.
     pub async fn ban(&self, room_id: &str, user_id: &str, reason: Option<&str>) -> Result<(), Error> {
-        self.engine.put_out(room_id, "ban", user_id, reason).await
+        let outcome = self.engine.put_out(room_id, "ban", user_id, reason).await;
+        self.wake();
+        outcome
     }
 
     /// Leaves a room, and its group; forgets the group's keys.

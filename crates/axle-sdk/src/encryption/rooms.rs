@@ -118,9 +118,11 @@ impl Cipher {
     /// Reads the content of a create event. In other versions than those of Linearized Matrix the field means nothing.
     pub(super) fn of_create(content: &Map<String, Value>) -> Self {
         let version = content.get("room_version").and_then(Value::as_str).and_then(RoomVersion::parse);
-        if !version.is_some_and(RoomVersion::is_linearized) {
-            return Self::Plain;
-        }
+        if version.is_some_and(RoomVersion::is_linearized) { Self::of_linearized(content) } else { Self::Plain }
+    }
+
+    /// The same of a room of Linearized Matrix.
+    pub(super) fn of_linearized(content: &Map<String, Value>) -> Self {
         match RoomEncryption::of_create(content) {
             Ok(None) => Self::Plain,
             Ok(Some(encryption)) => Self::Mls(encryption.layering),

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axle_mls::member::MemoryStore;
+use axle_mls::{Layering, RoomEncryption};
 use axle_sdk::encryption::{Notice, Pace, RoomStatus};
 use axle_sdk::{CreateRoom, Encryption, Error, EventEncryption, RoomList};
 use serde_json::{Map, json};
@@ -76,6 +77,14 @@ impl Device {
 
     pub(crate) async fn create(&self) -> String {
         self.encryption.create_room(&CreateRoom::default()).await.unwrap()
+    }
+
+    /// A room where MLS is on top of the access control.
+    pub(crate) async fn create_on_top(&self) -> String {
+        let mut room = CreateRoom::default();
+        let encryption = RoomEncryption { layering: Layering::OnTop }.to_json();
+        room.creation_content.insert("encryption".to_owned(), encryption);
+        self.encryption.create_room(&room).await.unwrap()
     }
 
     pub(crate) async fn try_say(&self, room: &str, text: &str) -> Result<String, Error> {

@@ -4,6 +4,7 @@ mod entering;
 mod faults;
 mod files;
 mod hub;
+mod on_top;
 mod server;
 mod store;
 mod tending;

@@ -25,11 +25,11 @@ use crate::json_response::JsonResponse;
 use crate::members::invitee_content;
 use crate::new_room::{Preset, State};
 use crate::profile;
+use crate::room_id::new_room_id;
 use crate::service::{CreateRoom, SendEvent};
 use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::Access;
-use crate::room_id::new_room_id;
 
 const PATHS: [&str; 1] = ["/_synapse/admin/v1/send_server_notice"];
 const TRANSACTION: [&str; 1] = ["/_synapse/admin/v1/send_server_notice/{txn_id}"];
@@ -135,9 +135,11 @@ async fn room(api: &Api, sender: &UserId, user_id: &UserId) -> ApiResult<RoomId>
 async fn make(api: &Api, sender: &UserId) -> ApiResult<RoomId> {
     let levels = to_raw_value(&json!({"users_default": LISTENER_LEVEL}))
         .map_err(|error| MatrixError::unknown(error.to_string()))?;
-    let state = State::of(Preset::Private, sender, &[])
-        .override_power_levels(Some(&levels))?
-        .set_text("m.room.name", "name", Some(NAME));
+    let state = State::of(Preset::Private, sender, &[]).override_power_levels(Some(&levels))?.set_text(
+        "m.room.name",
+        "name",
+        Some(NAME),
+    );
     let room = CreateRoom {
         room_id: new_room_id(&api.config.server_name)?,
         creator: sender.clone(),

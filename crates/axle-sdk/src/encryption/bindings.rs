@@ -44,7 +44,14 @@ impl Core {
         let room = self.room(id);
         // Where everybody may read, somebody may be let in who is not in the room.
         users.retain(|user| !room.world_readable || room.joined.contains_key(user));
-        let expected = room.expected(&users);
+        let mut expected = room.expected(&users);
+        let committer = &commit.changes.committer.user_id;
+        // Who joins the room with the commit is bound to that member event by its hash: it had no id yet.
+        let enters = commit.changes.external && binding.member_event.is_some();
+        if let (true, Some(events)) = (enters, &mut expected) {
+            let own = room.joined.get(committer).and_then(|joined| joined.event_id.as_ref());
+            own.map(|id| events.remove(id));
+        }
         let fits = |expected: &BTreeSet<EventId>| match room.world_readable {
             true => binding.auth_events.is_superset(expected),
             false => binding.auth_events == *expected,
@@ -59,6 +66,9 @@ impl Core {
                 None => "it was made under other events than this room has".to_owned(),
             };
             return self.mislead(id, &event_id, reason);
+        }
+        if enters {
+            users.remove(committer);
         }
         // What is known here is newer than the commit, which was read from history.
         room.doubtful.push(Doubtful { event_id, binding, users });

@@ -373,6 +373,12 @@ impl Everything {
             }
             Ok(commit) => {
                 let member = self.member(id, sender, target, membership);
+                if commit.is_some() {
+                    // In the log, the member event comes first.
+                    let events = &mut self.room(id)?.events;
+                    let last = events.len() - 1;
+                    events.swap(last - 1, last);
+                }
                 let commit = commit.map(|id| id.to_string());
                 Ok(object(json!({ "member_event_id": member.as_str(), "commit_event_id": commit })))
             }

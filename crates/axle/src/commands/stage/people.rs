@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axle_mls::member::MemoryStore;
-use axle_sdk::encryption::{KeyPlace, Notice, Pace, RoomStatus};
+use axle_sdk::encryption::{KeyPlace, Notice, Pace, RoomStatus, system_clock};
 use axle_sdk::{
     Client, Encryption, Error, Event, EventEncryption, Membership, MessagesPage, Registration, RoomList, RoomView,
     Session, SyncLoop, SyncResponse, SyncStep, new_transaction_id,
@@ -98,8 +98,9 @@ impl Person {
     pub(in crate::commands) async fn adds_device(&self, server: &Server) -> Result<Encryption, Failure> {
         let client = server.client()?;
         let session = client.login(&self.name, &self.password, "one more").await?;
-        let (store, pace) = (MemoryStore::default(), Pace::default());
-        let (encryption, _) = Encryption::with_store(client, &session.user_id, &session.device_id, store, pace).await?;
+        let (store, pace, clock) = (MemoryStore::default(), Pace::default(), system_clock());
+        let (encryption, _) =
+            Encryption::with_store(client, &session.user_id, &session.device_id, store, pace, clock).await?;
         Ok(encryption)
     }
 

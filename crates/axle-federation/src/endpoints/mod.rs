@@ -154,6 +154,9 @@ pub fn routes(federation: Federation) -> Router {
     let v2 = |rest: &str| format!("{FEDERATION}/v2/{rest}");
     let router = Router::new()
         .route("/_matrix/key/v2/server", get(server_keys::server_keys))
+        // Older servers name a key; all are told.
+        .route("/_matrix/key/v2/server/{key}", get(server_keys::server_keys))
+        .route("/_matrix/key/v2/query/{server}/{key}", get(query_keys::query_keys_of_old))
         .route("/_matrix/key/v2/query", post(query_keys::query_many_keys))
         .route("/_matrix/key/v2/query/{server}", get(query_keys::query_keys))
         .route("/.well-known/matrix/server", get(well_known::well_known))

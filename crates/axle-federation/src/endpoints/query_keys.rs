@@ -22,6 +22,15 @@ pub(super) async fn query_keys(
     Answer::json(&federation.keys.query(&server, minimum).await)
 }
 
+/// The same from servers that name one of the keys, as Matrix had it before.
+pub(super) async fn query_keys_of_old(
+    federation: State<Arc<Federation>>,
+    Params((server, _key)): Params<(String, String)>,
+    search: Search,
+) -> Result<Answer, Failure> {
+    query_keys(federation, Params(server), search).await
+}
+
 pub(super) async fn query_many_keys(
     State(federation): State<Arc<Federation>>,
     request: Request,

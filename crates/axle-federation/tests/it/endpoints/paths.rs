@@ -10,7 +10,9 @@ use crate::support::{Ask, name};
 fn endpoints() -> Vec<(&'static str, String)> {
     let stable = [
         ("GET", "/_matrix/key/v2/server"),
+        ("GET", "/_matrix/key/v2/server/ed25519:1"),
         ("GET", "/_matrix/key/v2/query/a.test"),
+        ("GET", "/_matrix/key/v2/query/a.test/ed25519:1"),
         ("POST", "/_matrix/key/v2/query"),
         ("GET", "/_matrix/federation/v1/version"),
         ("PUT", "/_matrix/federation/v2/send/t"),

@@ -77,6 +77,32 @@ async fn the_predefined_rules_are_there_from_the_start() {
 }
 
 #[tokio::test]
+async fn what_is_no_push_rule_is_a_wrong_parameter() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    for path in ["global", "global/room", "elsewhere/", "global/nosuch/", "global/override/.m.rule.master/colour"] {
+        alice.get(&format!("{RULES}{path}")).await.fails(400, "M_UNRECOGNIZED");
+    }
+    let rule = json!({"actions": ["notify"]});
+    for path in ["", "global", "global/room", "global/room/", "elsewhere/room/!a:b", "global/room/!a:b/colour"] {
+        alice.put(&format!("{RULES}{path}"), rule.clone()).await.fails(400, "M_UNRECOGNIZED");
+    }
+    assert_eq!(alice.put(&format!("{RULES}global/nosuch/mine"), rule).await.status, 400);
+    alice.get(RULES.trim_end_matches('/')).await.fails(404, "M_UNRECOGNIZED");
+}
+
+#[tokio::test]
+async fn the_rules_of_a_kind_are_a_list() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    add(&alice, "content", "tea").await.ok();
+    let all = alice.get(RULES).await.ok();
+    for kind in ["override", "content", "room", "sender", "underride"] {
+        assert_eq!(alice.get(&rule(kind, "")).await.ok(), all["global"][kind]);
+    }
+}
+
+#[tokio::test]
 async fn a_change_is_told_by_sync() {
     let server = server().await;
     let alice = server.person("alice").await;
@@ -192,6 +218,6 @@ async fn what_makes_no_rule_is_refused() {
         alice.put(&format!("{path}/actions"), json!({"actions": []})).await.fails(404, "M_NOT_FOUND");
         alice.request(Method::DELETE, &path, None).await.fails(404, "M_NOT_FOUND");
     }
-    alice.get("/_matrix/client/v3/pushrules/device/").await.fails(404, "M_UNRECOGNIZED");
+    alice.get("/_matrix/client/v3/pushrules/device/").await.fails(400, "M_UNRECOGNIZED");
     assert_eq!(alice.get(RULES).await.ok(), before);
 }

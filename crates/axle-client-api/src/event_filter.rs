@@ -51,15 +51,20 @@ impl EventFilter {
         is_listed(self.0.types.as_deref(), &self.0.not_types, event_type)
     }
 
-    /// Whether an event is wanted.
-    pub(crate) fn allows(&self, event: &StoredEvent) -> bool {
+    /// Whether every event of a room is wanted that is.
+    pub(crate) fn is_open(&self) -> bool {
         let filter = &self.0;
-        let asks_nothing = filter.types.is_none()
+        filter.types.is_none()
             && filter.not_types.is_empty()
             && filter.senders.is_none()
             && filter.not_senders.is_empty()
-            && filter.url_filter.is_none();
-        if asks_nothing {
+            && filter.url_filter.is_none()
+    }
+
+    /// Whether an event is wanted.
+    pub(crate) fn allows(&self, event: &StoredEvent) -> bool {
+        let filter = &self.0;
+        if self.is_open() {
             return true;
         }
         let Ok(fields) = serde_json::from_str::<Fields<'_>>(&event.json) else { return false };

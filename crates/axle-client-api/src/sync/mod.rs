@@ -36,10 +36,12 @@ use extensions::{e2ee, presence, to_device, typing};
 use membership::Current;
 use response::Rooms;
 pub(crate) use response::{Events, State, SyncResponse, Timeline, WantedState};
-use timeline::{DEFAULT_LIMIT, Known, MAX_LIMIT, Part};
+use timeline::{DEFAULT_LIMIT, Known, MAX_LIMIT, MAX_REACH, Part};
 
 /// The longest that a client is kept waiting for news.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// Where a filter lets too few events through, so many times more are looked at.
+const REACH_GROWS: usize = 5;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -115,10 +117,8 @@ pub(crate) async fn read(
     let (to_device, until) = to_device::read(api, session, (news.since, news.until), to_device::MAX_MESSAGES).await?;
     let news = News { until, ..news };
     let account_data = Changes::read(api, &session.user_id, news.known(), news.until).await?;
-    let typing = match news.fleeting_since {
-        Some(since) => typing::changed(api, &session.user_id, since).await?,
-        None => BTreeSet::new(),
-    };
+    // At first, too, it is told where somebody has just stopped: the client may know of them from another connection.
+    let typing = typing::changed(api, &session.user_id, news.fleeting_since.unwrap_or(0)).await?;
     let sync = Sync {
         api,
         session,
@@ -212,13 +212,22 @@ impl Sync<'_> {
         self.ephemeral_filter.allows_room(room_id) && self.ephemeral_filter.allows_type(event_type)
     }
 
-    /// The newest events of a room that are wanted.
+    /// The newest events of a room that are wanted, looked for further and further back.
     async fn part(&self, room_id: &RoomId, known: Known, until: i64, access: Option<&Access>) -> ApiResult<Part> {
-        let limit = self.timeline_filter.limit().unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+        let limit = self.timeline_filter.limit().unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
         let ignored = self.reader.ignored().await?;
-        let mut part = Part::read(self.api, room_id, known, until, limit, access, ignored).await?;
-        part.retain(|event| self.timeline_filter.allows(event) && self.timeline_filter.allows_room(room_id));
-        Ok(part)
+        let allows_room = self.timeline_filter.allows_room(room_id);
+        let mut reach = limit.max(1);
+        loop {
+            let mut part = Part::read(self.api, room_id, known, until, reach, access, ignored).await?;
+            part.retain(|event| allows_room && self.timeline_filter.allows(event));
+            let may_find_more = allows_room && !self.timeline_filter.is_open() && part.events.len() < limit;
+            if !may_find_more || !part.limited() || reach >= MAX_REACH {
+                part.keep_newest(limit);
+                return Ok(part);
+            }
+            reach = reach.saturating_mul(REACH_GROWS).min(MAX_REACH);
+        }
     }
 
     async fn read_room(&self, rooms: &mut Rooms, room: Current) -> ApiResult<()> {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use axle_protocol::RoomId;
-use axle_store::{StateBefore, StoredEvent};
+use axle_protocol::{EventId, RoomId};
+use axle_store::{EventStatus, StateBefore, StoredEvent};
 
 use super::Sync;
 use super::response::Timeline;
@@ -20,6 +20,8 @@ use crate::visibility::{Access, StateKey, member_of};
 pub(super) const DEFAULT_LIMIT: usize = 20;
 /// The most events of a room in one answer.
 pub(super) const MAX_LIMIT: usize = 200;
+/// Among so many events of a room those are looked for that a filter lets through.
+pub(super) const MAX_REACH: usize = 1_000;
 
 /// Part of a room's log.
 pub(super) struct Part {
@@ -29,6 +31,8 @@ pub(super) struct Part {
     limited: bool,
     /// Whether nothing from the first event on is hidden or filtered out.
     whole: bool,
+    /// State that the events set, shown or not: the last of each, by key.
+    sets: Vec<StoredEvent>,
     /// Whether the first event, shown or not, is the one that made the room.
     begins_the_room: bool,
     /// Place in the room and in stream order of the first event, shown or not.
@@ -69,13 +73,14 @@ impl Part {
         let begins_the_room = read.timeline.first().is_some_and(makes_a_room);
         let last = read.timeline.last().and_then(|event| event.position);
         let read_events = read.timeline.len();
+        let sets = last_of_each(&read.timeline);
         let mut events = match access {
             Some(access) => access.filter(api, read.timeline).await?,
             None => read.timeline,
         };
         events.retain(|event| !ignored.hides(event));
         let whole = events.len() == read_events;
-        Ok(Self { events, limited: read.limited, whole, begins_the_room, first, last, after, until })
+        Ok(Self { events, limited: read.limited, whole, sets, begins_the_room, first, last, after, until })
     }
 
     /// Leaves out what a client does not want.
@@ -83,6 +88,16 @@ impl Part {
         let before = self.events.len();
         self.events.retain(wanted);
         self.whole &= self.events.len() == before;
+    }
+
+    /// Leaves out all but the newest.
+    pub(super) fn keep_newest(&mut self, limit: usize) {
+        let Some(left_out) = self.events.len().checked_sub(limit).filter(|left_out| *left_out > 0) else { return };
+        self.events.drain(..left_out);
+        self.first = self.events.first().and_then(|event| Some((event.position?, event.stream)));
+        let first = self.first.map_or(i64::MAX, |(position, _)| position);
+        self.sets.retain(|event| event.position.is_some_and(|position| position >= first));
+        (self.limited, self.begins_the_room) = (true, false);
     }
 
     /// Whether something between what the client has and these events is left out.
@@ -113,6 +128,9 @@ impl Part {
             (_, _, Some(place)) => self.state_before(sync, room_id, place).await?,
             (_, _, None) => store.current_state(room_id).await?,
         };
+        if !sync.news.state_after() {
+            self.add_unshown(&mut state);
+        }
         if lazy {
             let people = self.people(sync);
             state.retain(|event| member_of(event).is_none_or(|(user, _)| people.contains(&*user)));
@@ -122,6 +140,15 @@ impl Part {
         }
         state.retain(|event| sync.state_filter.allows(event) && sync.state_filter.allows_room(room_id));
         Ok(state)
+    }
+
+    /// Adds the state that events set which are not shown: the client gets it nowhere else.
+    fn add_unshown(&self, state: &mut Vec<StoredEvent>) {
+        let shown: HashSet<&EventId> = self.events.iter().map(|event| &event.event_id).collect();
+        for event in self.sets.iter().filter(|event| !shown.contains(&event.event_id)) {
+            state.retain(|entry| StateKey::of(entry) != StateKey::of(event));
+            state.push(event.clone());
+        }
     }
 
     /// The state before a place: today's, but for what changed since. Much less is read than a whole state of
@@ -157,6 +184,8 @@ impl Part {
         let view = View::timeline(Format::Sync, end).of_newest(self.whole);
         let place = match self.first {
             Some((position, _)) => Token::Position(position),
+            // Of what there is, nothing is shown.
+            None if self.limited => Token::Stream(self.until),
             None => Token::Stream(self.after.unwrap_or(self.until)),
         };
         Ok(Timeline {
@@ -198,6 +227,13 @@ impl Part {
         }
         Ok(())
     }
+}
+
+/// The state that events, oldest first, leave behind.
+fn last_of_each(events: &[StoredEvent]) -> Vec<StoredEvent> {
+    let mut keys = HashSet::new();
+    let accepted = events.iter().rev().filter(|event| event.status == EventStatus::Accepted);
+    accepted.filter(|event| StateKey::of(event).is_some_and(|key| keys.insert(key))).cloned().collect()
 }
 
 fn makes_a_room(event: &StoredEvent) -> bool {

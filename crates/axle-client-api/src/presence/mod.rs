@@ -79,9 +79,10 @@ pub(crate) fn set(api: &Api, session: &Session, said: PresenceState, status_msg:
     note(api, session, said, Some(status_msg));
 }
 
-/// A device syncs, which makes its user what it says ("set_presence" in the specification).
+/// A device syncs, which makes its user what it says ("set_presence" in the specification). With `offline` it only does
+/// not make them online: what was said of them before counts as long as it would have.
 pub(crate) fn syncs(api: &Api, session: &Session, said: PresenceState) {
-    if KNOWN.contains(&said) {
+    if KNOWN.contains(&said) && said != PresenceState::Offline {
         note(api, session, said, None);
     }
 }
@@ -258,7 +259,8 @@ impl People {
 }
 
 impl Person {
-    fn new(now: Instant) -> Self {
+    /// Somebody of whom nothing is known.
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             state: PresenceState::Offline,
             status_msg: None,

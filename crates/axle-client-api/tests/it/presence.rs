@@ -92,6 +92,8 @@ async fn a_sync_makes_its_user_what_it_says() {
     bob.sync("set_presence=something").await;
     assert_eq!(of_bob().await, "online");
     bob.sync(UNSEEN).await;
+    assert_eq!(of_bob().await, "online", "what was said before still counts");
+    set(&bob, "offline").await.ok();
     assert_eq!(of_bob().await, "offline");
 }
 

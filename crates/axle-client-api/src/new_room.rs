@@ -126,8 +126,8 @@ pub(crate) fn creation_content(mut content: Map<String, Value>) -> Result<Map<St
     for key in ["creator", "room_version", "additional_creators"] {
         content.remove(key);
     }
-    if content.get("m.federate").is_some_and(|federate| federate != &Value::Bool(true)) {
-        return Err(MatrixError::invalid_param("A linearized room cannot be kept from other servers."));
+    if content.get("m.federate").is_some_and(|federate| !federate.is_boolean()) {
+        return Err(MatrixError::bad_json("m.federate is true or false."));
     }
     Ok(content)
 }

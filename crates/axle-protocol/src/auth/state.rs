@@ -79,9 +79,17 @@ pub struct CreateInfo {
     pub event_id: EventId,
     /// The creator.
     pub sender: UserId,
+    /// Whether users of other servers can be in the room (`m.federate`).
+    pub federates: bool,
 }
 
 impl CreateInfo {
+    /// What it says.
+    pub fn of(event: &Event) -> Self {
+        let federates = event.content().get("m.federate").and_then(|value| value.as_bool()).unwrap_or(true);
+        Self { event_id: event.event_id().clone(), sender: event.sender().clone(), federates }
+    }
+
     /// The hub of a linearized room: the server of the create event's sender ("Hub Selection").
     pub fn hub(&self) -> ServerName {
         self.sender.server_name()
@@ -119,7 +127,7 @@ impl MapState {
         let text = |key: &str| event.content().get(key).and_then(|value| value.as_str());
         match (event.event_type(), event.state_key()) {
             ("m.room.create", Some("")) => {
-                self.create = Some(CreateInfo { event_id: id, sender: event.sender().clone() });
+                self.create = Some(CreateInfo::of(event));
             }
             ("m.room.power_levels", Some("")) => {
                 self.power_levels = Some((id, PowerLevels::from_content(event.content())));

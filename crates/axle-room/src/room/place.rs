@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use axle_mls::event::CommitContent;
-use axle_protocol::auth::{AuthError, required_levels, user_level};
+use axle_protocol::auth::{AuthError, AuthState as _, Membership, required_levels, user_level};
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, UserId};
 
@@ -34,7 +34,21 @@ impl Room {
 
     /// Asks the policy. The only place where events are let in.
     pub(super) fn authorise(&self, event: &Event) -> Result<(), AuthError> {
+        self.check_kept_here(event)?;
         self.policy.check(event, &self.state)
+    }
+
+    /// Keeps a room that is not to be federated (`m.federate`) to the users of its hub. The auth rules of linearized rooms
+    /// know no such rooms; as no other server gets in, none has to know.
+    fn check_kept_here(&self, event: &Event) -> Result<(), AuthError> {
+        let Some(create) = self.state.create().filter(|create| !create.federates) else { return Ok(()) };
+        let comes_in = [Membership::Join, Membership::Invite, Membership::Knock];
+        let target = membership_of(event).filter(|to| comes_in.contains(to)).and_then(|_| event.state_key());
+        let is_ours = |user: &str| server_of(user).is_some_and(|server| server == create.hub());
+        if is_ours(event.sender().as_str()) && target.is_none_or(is_ours) {
+            return Ok(());
+        }
+        Err(AuthError("this room is for users of its own server only".into()))
     }
 
     /// Appends an event that has been authorised.

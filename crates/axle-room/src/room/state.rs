@@ -115,7 +115,7 @@ impl RoomState {
         match (event_type, state_key) {
             ("m.room.create", "") => {
                 self.encryption = RoomEncryption::of_create(event.content()).ok().flatten();
-                self.create = Some(CreateInfo { event_id: id, sender: event.sender().clone() });
+                self.create = Some(CreateInfo::of(event));
             }
             ("m.room.power_levels", "") => {
                 self.power_levels = Some((id, PowerLevels::from_content(event.content())));

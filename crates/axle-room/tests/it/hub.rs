@@ -47,6 +47,24 @@ fn a_repeated_lpdu_is_recognised_also_after_a_restart() {
 }
 
 #[test]
+fn a_room_that_is_not_federated_is_for_users_of_its_hub() {
+    let mut hub = Server::hub_of("public", json!({ "room_version": "I.1", "m.federate": false }));
+    let one = Server::new("one.example");
+    for _ in 0..2 {
+        let refused = hub.room.make_membership(&hub.me, &user(BOB), Membership::Join, &one.me.name, 1_000);
+        assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{refused:?}");
+        let refused = hub.accept(&one.join_lpdu(BOB), Route::Handshake(Membership::Join));
+        assert!(matches!(refused, Err(Refusal::Forbidden(_))));
+        let refused = hub.send(member(ALICE, BOB, "invite"));
+        assert!(matches!(refused, Err(Refusal::Forbidden(_))), "{refused:?}");
+        hub.send(member(ALICE, "@carl:hub.example", "invite")).unwrap();
+        // Who is kept out need not have been let in.
+        hub.send(member(ALICE, CAROL, "ban")).unwrap();
+        hub.restart();
+    }
+}
+
+#[test]
 fn lpdus_that_are_not_for_us_are_refused() {
     let (mut hub, mut one) = pair();
     let origin = name("one.example");

@@ -56,9 +56,10 @@ async fn only_the_end(sync: &Sync<'_>, event: StoredEvent) -> ApiResult<LeftRoom
     let prev_batch = Token::Stream(event.stream).to_string();
     let (position, end) = (event.position, [event]);
     let events = render(sync.api, sync.session, &end, View::timeline(Format::Sync, position)).await?;
-    // It is in the timeline: the state before that is none.
+    // It is in the timeline: the state before that is none. What it replaced is told in the state after it, too: by that
+    // clients tell a knock that was refused from a member who was put out.
     let after = if sync.news.state_after() { &end[..] } else { &[] };
-    let state = render(sync.api, sync.session, after, View::state(Format::Sync, position)).await?;
+    let state = render(sync.api, sync.session, after, View::timeline(Format::Sync, position)).await?;
     Ok(LeftRoom {
         state: State::new(state, sync.news.state),
         timeline: Timeline { events, limited: false, prev_batch },

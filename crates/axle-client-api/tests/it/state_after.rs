@@ -133,3 +133,20 @@ async fn clients_that_know_it_by_its_older_name_are_told_by_that() {
     let without = alice.sync(&format!("{}&org.matrix.msc4222.use_state_after=false", next(&first))).await;
     assert!(without["rooms"]["join"][room.as_str()].get("state").is_some());
 }
+
+#[tokio::test]
+async fn a_knock_that_is_refused_is_told_as_one() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let rule = json!([{"type": "m.room.join_rules", "content": {"join_rule": "knock"}}]);
+    let room = alice.create_room(json!({"initial_state": rule})).await;
+    bob.post(&format!("/_matrix/client/v3/knock/{room}"), json!({})).await.ok();
+    let knocked = bob.sync(AFTER).await;
+    alice.moderate("kick", &room, &bob.user_id).await.ok();
+    let news = bob.sync(&format!("{}&{AFTER}", next(&knocked))).await;
+    let told = of(&news, "leave", &room);
+    for events in [&told["timeline"]["events"], &told["state_after"]["events"]] {
+        assert_eq!(events[0]["content"]["membership"], "leave", "{told}");
+        assert_eq!(events[0]["unsigned"]["prev_content"]["membership"], "knock", "{told}");
+    }
+}

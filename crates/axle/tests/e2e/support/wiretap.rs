@@ -17,12 +17,15 @@ use super::client::install_crypto;
 /// With HTTP/1.1, a body passes as it is, in one piece.
 const PROTOCOL: &[u8] = b"http/1.1";
 
+/// What passed in one direction, by connection.
+type Kept = Mutex<Vec<Vec<u8>>>;
+
 /// What passes on its way to one server, and back.
 pub(crate) struct Wiretap {
     /// Where the others take it for the server.
     pub(crate) address: SocketAddr,
     /// What was sent to the server, and what it answered.
-    heard: Arc<[Mutex<Vec<u8>>; 2]>,
+    heard: Arc<[Kept; 2]>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -35,7 +38,7 @@ impl Wiretap {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let heard: Arc<[Mutex<Vec<u8>>; 2]> = Arc::default();
+        let heard: Arc<[Kept; 2]> = Arc::default();
         let kept = Arc::clone(&heard);
         runtime.spawn(async move {
             while let Ok((from, _)) = listener.accept().await {
@@ -56,19 +59,24 @@ impl Wiretap {
 
     /// Whether this passed on its way to the server, and whether it did on the way back.
     pub(crate) fn heard(&self, text: &str) -> [bool; 2] {
-        let has =
-            |bytes: &Mutex<Vec<u8>>| bytes.lock().unwrap().windows(text.len()).any(|window| window == text.as_bytes());
+        let contains = |bytes: &Vec<u8>| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        let has = |kept: &Kept| kept.lock().unwrap().iter().any(contains);
         [has(&self.heard[0]), has(&self.heard[1])]
     }
 }
 
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, kept: &Mutex<Vec<u8>>) {
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, kept: &Kept) {
     let mut buffer = vec![0; 64 * 1024];
+    let at = {
+        let mut kept = kept.lock().unwrap();
+        kept.push(Vec::new());
+        kept.len() - 1
+    };
     while let Ok(read) = from.read(&mut buffer).await {
         if read == 0 {
             return;
         }
-        kept.lock().unwrap().extend_from_slice(&buffer[..read]);
+        kept.lock().unwrap()[at].extend_from_slice(&buffer[..read]);
         if to.write_all(&buffer[..read]).await.is_err() || to.flush().await.is_err() {
             return;
         }

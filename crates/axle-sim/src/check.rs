@@ -9,9 +9,11 @@
 //! - A lie is noticed by the participant that it is told to, as [`crate::lies::Lie`] says; and nobody is blamed who has
 //!   done nothing.
 
+mod groups;
 mod logs;
 mod notice;
 mod queues;
+mod thieves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +22,13 @@ use axle_protocol::{Event, EventId, RoomId};
 use axle_room::Fault;
 
 use crate::coverage::Coverage;
+use crate::device::DeviceFact;
 use crate::disk::{ClientTxn, RoomLog};
 use crate::node::{Fact, Lied, Node};
 use crate::wire::NodeId;
 use queues::Queues;
 
+pub use groups::{Groups, Races, is_together};
 pub use notice::LieOutcome;
 
 /// Collects facts, and what is wrong with them.
@@ -38,6 +42,8 @@ pub struct Checker {
     pub outcome: Option<LieOutcome>,
     /// What the run has brought about.
     pub coverage: Coverage,
+    /// What devices have done.
+    pub groups: Groups,
     answered: BTreeSet<(RoomId, EventId)>,
     requests: BTreeMap<ClientTxn, EventId>,
     taken: BTreeSet<(RoomId, Hash)>,
@@ -54,6 +60,8 @@ impl Checker {
     pub fn fact(&mut self, node: &Node, fact: Fact) {
         match fact {
             Fact::ClientAnswered(room_id, event_id, txn) => self.client_answered(node, room_id, event_id, txn),
+            // The client knows, and may ask for something else.
+            Fact::ClientRefused(..) => {}
             Fact::LpduTaken(room_id, hash) => {
                 self.taken.insert((room_id, hash));
             }
@@ -82,6 +90,15 @@ impl Checker {
             Fact::Durable(room_id) => self.check_growth(node, &room_id),
             Fact::Covered(what) => self.coverage.note(what),
         }
+    }
+
+    /// Notes what a device has done, and checks it.
+    pub fn device_fact(&mut self, device: usize, fact: &DeviceFact) {
+        if let DeviceFact::Covered(what) = fact {
+            self.coverage.note(what);
+        }
+        let wrong = self.groups.fact(device, fact);
+        self.violations.extend(wrong);
     }
 
     /// How many events clients were told of.

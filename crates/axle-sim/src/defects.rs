@@ -1,6 +1,7 @@
 //! Defects put into the servers on purpose, to see that the invariants find them.
 
-/// A defect of every server of a run. It is in the simulator's own server or disk, around the code that is tested.
+/// A defect of every server of a run, or of every client. It is in the simulator's own server, disk or client, around the
+/// code that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
     /// A request is answered, by a hub or to a client, before what it brought is durable.
@@ -31,11 +32,25 @@ pub enum Defect {
     NoAuthRules,
     /// Nobody looks at what the hub does.
     Unwatchful,
+    /// The hub takes messages and commits of who is not in the room.
+    TrafficOfOthers,
+    /// A group is not stored together with the commit that changes it, but later.
+    LateGroups,
+    /// A commit that comes with a member event is appended by itself, and so is the member event.
+    PairsApart,
+    /// Devices keep keys that they have used.
+    KeepOldKeys,
+    /// Nobody removes devices from a group.
+    NobodyRemoves,
+    /// Devices do not report commits that they cannot apply.
+    NobodyReports,
+    /// Who has lost a race commits again at once, without a look at the group.
+    BlindRetries,
 }
 
 impl Defect {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
+    /// Those of servers.
+    pub const OF_SERVERS: [Self; 14] = [
         Self::AnswerBeforeDurable,
         Self::DeliverBeforeDurable,
         Self::TornWrites,
@@ -52,8 +67,24 @@ impl Defect {
         Self::Unwatchful,
     ];
 
+    /// Those that encrypted rooms show.
+    pub const OF_GROUPS: [Self; 7] = [
+        Self::TrafficOfOthers,
+        Self::LateGroups,
+        Self::PairsApart,
+        Self::KeepOldKeys,
+        Self::NobodyRemoves,
+        Self::NobodyReports,
+        Self::BlindRetries,
+    ];
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::OF_SERVERS.into_iter().chain(Self::OF_GROUPS)
+    }
+
     /// The defect of this name, as `Debug` writes it.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|defect| format!("{defect:?}").eq_ignore_ascii_case(name))
+        Self::all().find(|defect| format!("{defect:?}").eq_ignore_ascii_case(name))
     }
 }

@@ -1,14 +1,22 @@
 //! What survives a crash: a model of the store, with writes that are durable only when a flush has ended.
 
+mod devices;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use axle_mls::HubGroup;
+use axle_mls::limits::KEPT_EPOCHS;
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, RoomId, RoomVersion, ServerName};
 use axle_room::outbound::{Cursor, Item, Source};
-use axle_room::{Brief, Change, Delivery, Head, Known, Lookup, Placed, Settled, Snapshot, StateItem, Status};
+use axle_room::{
+    Brief, Change, Delivery, GroupChange, Head, Known, Lookup, Placed, Settled, Snapshot, StateItem, Status,
+};
 
 use crate::wire::Response;
+
+pub use devices::{DeviceWrite, Devices};
 
 /// A client's transaction: what the client calls its request.
 pub type ClientTxn = String;
@@ -20,8 +28,8 @@ pub enum ClientState {
     Pending(Hash),
     /// It is in the room, as this event.
     Done(EventId),
-    /// The hub refused it.
-    Refused,
+    /// The hub refused it, for this reason.
+    Refused(String),
 }
 
 /// A stored event.
@@ -44,6 +52,8 @@ pub struct RoomLog {
     pub timeline: BTreeMap<i64, EventId>,
     /// Current state.
     pub state: BTreeMap<(String, String), EventId>,
+    /// The states of the group, by epoch.
+    pub groups: BTreeMap<u64, GroupChange>,
 }
 
 /// From when to when a server gets a room's events.
@@ -62,8 +72,8 @@ pub enum Write {
     Change(RoomId, RoomVersion, Change, Option<ClientTxn>),
     /// An LPDU joins the queue, for a client's request.
     QueueLpdu(i64, Event, ClientTxn),
-    /// The hub refused an LPDU.
-    RefuseLpdu(i64),
+    /// The hub refused an LPDU, for this reason.
+    RefuseLpdu(i64, String),
     /// The last position that a destination has got.
     Acknowledge(ServerName, i64),
     /// An event was set aside.
@@ -72,6 +82,8 @@ pub enum Write {
     Invited(RoomId, String),
     /// A transaction of another server was answered.
     Answered(ServerName, Arc<str>, Response),
+    /// Something about devices.
+    Device(DeviceWrite),
     /// Nothing: whoever waits for it waits for everything before.
     Barrier,
 }
@@ -91,8 +103,12 @@ pub struct Disk {
     pub client_txns: BTreeMap<ClientTxn, ClientState>,
     /// The last answer to a transaction of each server.
     pub answers: BTreeMap<ServerName, (Arc<str>, Response)>,
+    /// Devices and what is theirs.
+    pub devices: Devices,
     /// A defect: what tells a queue to stop is not written.
     never_stops: bool,
+    /// A defect: a group is not written together with the commit that changes it, but with the next change of the room.
+    late_groups: Option<BTreeMap<RoomId, Vec<GroupChange>>>,
     acknowledged: BTreeMap<ServerName, i64>,
     intervals: Vec<Interval>,
     streams: BTreeMap<i64, (RoomId, i64)>,
@@ -100,9 +116,9 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An empty disk, perhaps with the defect that queues never stop.
-    pub fn new(never_stops: bool) -> Self {
-        Self { never_stops, ..Self::default() }
+    /// An empty disk, perhaps with the defects that queues never stop, and that groups are written too late.
+    pub fn new(never_stops: bool, late_groups: bool) -> Self {
+        Self { never_stops, late_groups: late_groups.then(BTreeMap::new), ..Self::default() }
     }
 
     /// Makes a write durable. `Err` says what in it contradicts what is stored.
@@ -120,11 +136,12 @@ impl Disk {
                 let pending = lpdu.lpdu_hash().map(|hash| ClientState::Pending(*hash));
                 self.client_txns.extend(pending.map(|pending| (txn.clone(), pending)));
             }
-            Write::RefuseLpdu(id) => {
+            Write::RefuseLpdu(id, reason) => {
                 if let Some(hash) = self.lpdus.remove(id).and_then(|lpdu| lpdu.lpdu_hash().copied()) {
-                    self.settle_clients(&hash, &ClientState::Refused);
+                    self.settle_clients(&hash, &ClientState::Refused(reason.clone()));
                 }
             }
+            Write::Device(write) => self.devices.apply(write),
             Write::Answered(origin, txn_id, response) => {
                 self.answers.insert(origin.clone(), (Arc::clone(txn_id), response.clone()));
             }
@@ -175,9 +192,21 @@ impl Disk {
         Some(Snapshot { room_id: room_id.clone(), version: log.version, head, state: state.collect(), waiting })
     }
 
+    /// The newest state of a room's group.
+    pub fn group(&self, room_id: &RoomId) -> Option<HubGroup> {
+        let (_, newest) = self.rooms.get(room_id)?.groups.last_key_value()?;
+        HubGroup::from_bytes(&newest.state).ok()
+    }
+
+    /// The state of the group after a commit.
+    pub fn group_after(&self, room_id: &RoomId, commit: &EventId) -> Option<HubGroup> {
+        let kept = self.rooms.get(room_id)?.groups.values().find(|group| group.commit == *commit)?;
+        HubGroup::from_bytes(&kept.state).ok()
+    }
+
     /// Answers a lookup.
     pub fn known(&self, room_id: &RoomId, lookup: &Lookup) -> Known {
-        let mut known = Known::default();
+        let mut known = Known { devices: self.devices.of(&lookup.devices), ..Known::default() };
         let Some(log) = self.rooms.get(room_id) else { return known };
         for id in &lookup.events {
             if let Some(stored) = log.events.get(id) {
@@ -265,7 +294,7 @@ impl Disk {
     }
 
     fn apply_change(&mut self, room_id: &RoomId, version: RoomVersion, change: &Change) -> Result<(), String> {
-        let new = || RoomLog { version, events: BTreeMap::new(), timeline: BTreeMap::new(), state: BTreeMap::new() };
+        let new = || RoomLog::new(version);
         let log = self.rooms.entry(room_id.clone()).or_insert_with(new);
         let head = log.timeline.last_key_value().map(|(position, _)| *position);
         if head != change.expected_head {
@@ -279,6 +308,11 @@ impl Disk {
                 self.streams.insert(self.next_stream, (room_id.clone(), position));
             }
         }
+        let groups = match &mut self.late_groups {
+            Some(late) => late.insert(room_id.clone(), change.groups.clone()).unwrap_or_default(),
+            None => change.groups.clone(),
+        };
+        self.rooms.entry(room_id.clone()).or_insert_with(new).put_groups(groups);
         change.deliveries.iter().for_each(|delivery| self.deliver(room_id, delivery));
         for Settled { lpdu_hash, event_id } in &change.settled {
             self.lpdus.retain(|_, lpdu| lpdu.lpdu_hash() != Some(lpdu_hash));
@@ -311,14 +345,41 @@ impl Disk {
 }
 
 impl RoomLog {
+    fn new(version: RoomVersion) -> Self {
+        let (events, timeline, state) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { version, events, timeline, state, groups: BTreeMap::new() }
+    }
+
     /// An event of the room.
     pub fn event(&self, id: &EventId) -> Option<&Event> {
         self.events.get(id).map(|stored| &stored.placed.event)
     }
 
+    /// Whether a user is joined, in the current state.
+    pub fn is_joined(&self, user: &str) -> bool {
+        let member = self.state.get(&("m.room.member".to_owned(), user.to_owned()));
+        member.and_then(|id| self.event(id)).is_some_and(|event| event.membership() == Some("join"))
+    }
+
+    /// Who is joined, in the current state.
+    pub fn joined(&self) -> impl Iterator<Item = &str> {
+        let members = self.state.iter().filter(|((kind, _), _)| kind == "m.room.member");
+        let joined = members.filter(|(_, id)| self.event(id).is_some_and(|event| event.membership() == Some("join")));
+        joined.map(|((_, user), _)| user.as_str())
+    }
+
     /// The events with a position, in order.
     pub fn ordered(&self) -> impl Iterator<Item = (i64, &Event)> {
         self.timeline.iter().filter_map(|(position, id)| Some((*position, self.event(id)?)))
+    }
+
+    /// As the store does it: an epoch has one state, a step back makes later ones void, old ones are let go.
+    fn put_groups(&mut self, groups: Vec<GroupChange>) {
+        for group in groups {
+            let oldest = (group.epoch + 1).saturating_sub(KEPT_EPOCHS);
+            self.groups.retain(|epoch, _| *epoch >= oldest && !(group.is_back && *epoch > group.epoch));
+            self.groups.insert(group.epoch, group);
+        }
     }
 
     fn place(&mut self, placed: &Placed, stream: i64) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axle_sim::coverage::Coverage;
-use axle_sim::{Defect, Lie, LieOutcome, Plan, Report, run};
+use axle_sim::{Defect, Lie, LieOutcome, Plan, Races, Report, run};
 use clap::Parser;
 
 /// Simulates many servers with seeded faults, and checks what must hold.
@@ -18,8 +18,11 @@ struct Arguments {
     /// Runs many seeds: `FIRST..END`.
     #[arg(long, value_parser = range, default_value = "0..1000")]
     seeds: Range<u64>,
+    /// Has one encrypted room, with devices, in each run.
+    #[arg(long)]
+    encrypted: bool,
     /// Lets the hub of the first room tell this lie, whatever the seed says.
-    #[arg(long, value_parser = lie)]
+    #[arg(long, value_parser = lie, conflicts_with = "encrypted")]
     lie: Option<Lie>,
     /// Plants this defect in every server: runs are meant to fail.
     #[arg(long, value_parser = defect)]
@@ -38,6 +41,7 @@ struct Totals {
     lies: u64,
     noticed: u64,
     coverage: Coverage,
+    races: Races,
 }
 
 fn main() -> ExitCode {
@@ -57,7 +61,7 @@ fn main() -> ExitCode {
 
 impl Arguments {
     fn plan(&self, seed: u64) -> Plan {
-        let plan = Plan::new(seed);
+        let plan = if self.encrypted { Plan::encrypted(seed) } else { Plan::new(seed) };
         let plan = self.lie.map_or(plan.clone(), |lie| plan.with_lie(lie));
         self.defect.map_or(plan.clone(), |defect| plan.with_defect(defect))
     }
@@ -70,6 +74,7 @@ impl Totals {
         self.lies += u64::from(report.lie.is_some());
         self.noticed += u64::from(report.lie == Some(LieOutcome::Noticed));
         self.coverage.add(&report.coverage);
+        self.races.add(report.races);
         if !report.violations.is_empty() {
             self.failed.push(report);
         }
@@ -104,7 +109,12 @@ fn many(out: &mut impl std::io::Write, arguments: &Arguments) -> std::io::Result
     let totals = totals.into_inner().unwrap_or_default();
     totals.failed.iter().try_for_each(|report| print(out, report))?;
     if arguments.coverage {
-        totals.coverage.counts().try_for_each(|(what, count)| writeln!(out, "{count:>9} {what}"))?;
+        let wanted: &[_] = if arguments.encrypted { &Coverage::WANTED_OF_GROUPS } else { &Coverage::WANTED };
+        totals.coverage.counts(wanted).try_for_each(|(what, count)| writeln!(out, "{count:>9} {what}"))?;
+    }
+    if arguments.encrypted {
+        let Races { lost, losers, retries } = totals.races;
+        writeln!(out, "races: {losers} losers, {lost} commits too late, {retries} made again")?;
     }
     let Totals { failed, answered, messages, lies, noticed, .. } = &totals;
     let count = seeds.end.saturating_sub(seeds.start);
@@ -137,5 +147,5 @@ fn lie(text: &str) -> Result<Lie, String> {
 }
 
 fn defect(text: &str) -> Result<Defect, String> {
-    Defect::parse(text).ok_or_else(|| format!("one of {:?}", Defect::ALL))
+    Defect::parse(text).ok_or_else(|| format!("one of {:?}", Defect::all().collect::<Vec<_>>()))
 }

@@ -1,5 +1,6 @@
 //! What a seed decides: who is there, what fails how often, when everything is well again.
 
+use axle_mls::Layering;
 use axle_protocol::RoomVersion;
 
 use crate::defects::Defect;
@@ -20,6 +21,9 @@ pub const HEAL_MS: u64 = 100_000;
 pub const LAST_WORD_MS: u64 = AFTERWORD_MS + 5 * 60_000;
 /// By when it must have come right.
 pub const END_MS: u64 = 40 * 60_000;
+
+/// Servers of an encrypted room: each device costs more than a server.
+const MOST_ENCRYPTED_SERVERS: usize = 4;
 
 /// Everything that a seed decides beforehand.
 #[derive(Debug, Clone)]
@@ -58,8 +62,29 @@ pub struct Plan {
     pub quiet_end: bool,
     /// What the hub of the first room does.
     pub lie: Option<Lie>,
-    /// What is wrong with the servers.
+    /// What is wrong with the servers, or their clients.
     pub defect: Option<Defect>,
+    /// Of an encrypted room, what goes on in its group.
+    pub encrypted: Option<GroupPlan>,
+}
+
+/// The group of an encrypted room.
+#[derive(Debug, Clone)]
+pub struct GroupPlan {
+    /// How MLS and the room's access control relate.
+    pub layering: Layering,
+    /// How many devices each user has in the beginning, at most.
+    pub devices: u64,
+    /// Of a thousand Welcomes, how many a device loses.
+    pub welcome_loss: u64,
+    /// Of a thousand messages, how many a device does not read when they come.
+    pub unread: u64,
+    /// How many times several devices commit at once.
+    pub races: u64,
+    /// The most that commit at once.
+    pub racers: u64,
+    /// How many times somebody commits what must be refused, or taken back.
+    pub malice: u64,
 }
 
 /// One room.
@@ -108,6 +133,37 @@ impl Plan {
             quiet_end: lie.is_none() && forgetful == 0 && rng.per_mille(500),
             lie,
             defect: None,
+            encrypted: None,
+        }
+    }
+
+    /// The plan of a seed for one encrypted room.
+    pub fn encrypted(seed: u64) -> Self {
+        let plan = Self::new(seed);
+        let mut rng = Rng::new(seed).fork(3);
+        let layering = if rng.per_mille(500) { Layering::Bound } else { Layering::OnTop };
+        let servers = plan.servers.min(MOST_ENCRYPTED_SERVERS);
+        let public = |room: RoomPlan| RoomPlan { hub: room.hub % servers, join_rule: "public", ..room };
+        let rooms = plan.rooms.into_iter().take(1).map(public).collect();
+        let is_calm = plan.loss + plan.duplication + plan.flakiness + plan.crashes + plan.partitions == 0;
+        let group = GroupPlan {
+            layering,
+            devices: rng.between(1, 2),
+            welcome_loss: if is_calm { 0 } else { *rng.pick(&[0, 100, 500]).unwrap_or(&100) },
+            unread: *rng.pick(&[0, 100, 300]).unwrap_or(&100),
+            races: rng.between(1, 4),
+            racers: rng.between(3, 8),
+            malice: rng.below(4),
+        };
+        Self {
+            servers,
+            rooms,
+            actions: rng.between(20, 60),
+            forgetful: 0,
+            quiet_end: true,
+            lie: None,
+            encrypted: Some(group),
+            ..Self { rooms: Vec::new(), ..plan }
         }
     }
 
@@ -131,6 +187,9 @@ impl Plan {
     /// The command line that runs this plan and shows what happens.
     pub fn replay(&self) -> String {
         let mut line = format!("cargo run -p axle-sim -- --seed {}", self.seed);
+        if self.encrypted.is_some() {
+            line.push_str(" --encrypted");
+        }
         if let Some(lie) = self.lie.filter(|lie| Self::new(self.seed).lie != Some(*lie)) {
             line.push_str(&format!(" --lie {lie:?}"));
         }

@@ -1,9 +1,13 @@
 //! What servers say to each other: the requests of the server-to-server API, events as bytes.
 
+mod group;
+
 use std::sync::Arc;
 
 use axle_protocol::auth::Membership;
-use axle_protocol::{EventId, RoomId};
+use axle_protocol::{EventId, RoomId, UserId};
+
+pub use group::{Edu, GroupAsk, GroupState, GroupTold, MemberHalf, OtherHalf};
 
 /// A server, by its index.
 pub type NodeId = usize;
@@ -70,6 +74,19 @@ pub enum Request {
         /// The event.
         event: Arc<str>,
     },
+    /// What a participant asks about a group for a user of its own.
+    Group {
+        /// The room.
+        room_id: RoomId,
+        /// For whom.
+        user: UserId,
+        /// What.
+        ask: Arc<GroupAsk>,
+    },
+    /// `POST /user/keys/claim`: a KeyPackage of each of these devices.
+    Claim(Vec<usize>),
+    /// An EDU that must not be lost.
+    Edu(Edu),
 }
 
 /// An answer.
@@ -97,6 +114,8 @@ pub enum Response {
     },
     /// To an invite: the event, signed.
     Invited(Arc<str>),
+    /// About a group.
+    Group(GroupTold),
     /// To the rest.
     Done,
     /// An error.

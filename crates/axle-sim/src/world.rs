@@ -1,21 +1,29 @@
 //! Virtual time: what happens next, and what the network does with it.
 
+mod encrypted;
+mod malice;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{RoomId, RoomVersion, UserId};
 
-use crate::check::Checker;
+use crate::check::{Checker, Races};
 use crate::coverage::Coverage;
+use crate::device::{Device, DeviceFact};
 use crate::directory::Directory;
 use crate::disk::RoomLog;
-use crate::node::{ClientRequest, Ctx, Deed, Node, Out, Timer};
+use crate::node::{ClientRequest, Ctx, Deed, Fact, Node, Out, Timer};
 use crate::plan::{ACTIVE_MS, AFTERWORD_MS, END_MS, EPILOGUE_MS, HEAL_MS, LAST_WORD_MS, LIE_MS, Plan};
 use crate::rng::Rng;
 use crate::wire::{Body, Envelope, NodeId, Request};
 
+use encrypted::Happening;
+use malice::Malice;
+
 pub use crate::check::LieOutcome;
+pub(crate) use encrypted::LAST_WORD;
 
 /// Users of each server.
 const USERS: u64 = 2;
@@ -42,6 +50,10 @@ pub struct Report {
     pub lie: Option<LieOutcome>,
     /// What came up.
     pub coverage: Coverage,
+    /// In an encrypted room, what devices did and what became of it: the same each time that the seed is run.
+    pub course: Vec<String>,
+    /// What became of races in an encrypted room.
+    pub races: Races,
 }
 
 /// Runs a plan to its end.
@@ -69,6 +81,7 @@ enum Event {
     Epilogue,
     Afterword,
     Heal,
+    Device(Happening),
 }
 
 /// The moment that a crash waits for.
@@ -98,6 +111,10 @@ struct World {
     checker: Checker,
     messages: u64,
     trace: Option<Vec<String>>,
+    /// One that is doing something is not there.
+    devices: Vec<Option<Device>>,
+    malices: BTreeMap<String, Malice>,
+    course: Vec<String>,
 }
 
 impl World {
@@ -124,6 +141,9 @@ impl World {
             checker: Checker::default(),
             messages: 0,
             trace: trace.then(Vec::new),
+            devices: Vec::new(),
+            malices: BTreeMap::new(),
+            course: Vec::new(),
         }
     }
 
@@ -159,6 +179,7 @@ impl World {
         }
         self.at(EPILOGUE_MS, Event::Epilogue);
         self.at(HEAL_MS, Event::Heal);
+        self.prepare_group();
     }
 
     fn run(&mut self) {
@@ -182,6 +203,7 @@ impl World {
         let hubs = self.rooms.iter().cloned().zip(self.plan.rooms.iter().map(|room| room.hub)).collect();
         self.checker.finish(&self.nodes, &hubs);
         self.note_rooms(&hubs);
+        self.finish_group();
         Report {
             seed: self.plan.seed,
             replay: self.plan.replay(),
@@ -191,6 +213,8 @@ impl World {
             violations: self.checker.violations,
             trace: self.trace.unwrap_or_default(),
             messages: self.messages,
+            course: self.course,
+            races: self.checker.groups.races(),
         }
     }
 
@@ -220,6 +244,7 @@ impl World {
             }),
             Event::Create(room) => self.create(room),
             Event::Join(node, room) => self.join(node, room),
+            Event::Act if self.plan.encrypted.is_some() => self.act_in_group(),
             Event::Act => self.act(),
             Event::Ask(node, room, request) => self.ask(node, room, &request),
             Event::Crash => self.crash(),
@@ -235,6 +260,7 @@ impl World {
             Event::Epilogue => self.epilogue(),
             Event::Afterword => self.everybody_speaks(),
             Event::Heal => self.heal(),
+            Event::Device(what) => self.happen(what),
         }
     }
 
@@ -258,18 +284,36 @@ impl World {
         what(node, &mut ctx);
         let (out, epoch) = (ctx.out, node.epoch);
         self.crash_if_armed(id, epoch, &out);
+        let has_grown = out.iter().any(|out| matches!(out, Out::Fact(Fact::Durable(_))));
         for out in out {
             match out {
                 Out::Send(envelope) => self.send(envelope),
                 Out::Timer(time, timer) => self.at(time, Event::Call(id, epoch, timer)),
                 Out::Trace(line) => self.note(|| line),
-                Out::Fact(fact) => {
-                    self.note(|| format!("s{id}: {fact:?}"));
-                    if let Some(node) = self.nodes.get(id) {
-                        self.checker.fact(node, fact);
+                Out::Fact(fact) => self.fact(id, fact),
+                Out::Told(device, number, told) => self.happens(self.now + 1, Happening::Told(device, number, told)),
+                Out::Device(device, fact) => {
+                    self.checker.device_fact(device, &fact);
+                    if let DeviceFact::Line(line) = fact {
+                        self.course(|| format!("d{device} {line}"));
                     }
                 }
             }
+        }
+        if has_grown && self.plan.rooms.first().is_some_and(|room| room.hub == id) {
+            self.hub_grew();
+        }
+    }
+
+    fn fact(&mut self, id: NodeId, fact: Fact) {
+        self.note(|| format!("s{id}: {fact:?}"));
+        match &fact {
+            Fact::ClientAnswered(_, event_id, Some(txn)) => self.answer_device(txn, Ok(event_id.clone())),
+            Fact::ClientRefused(txn, reason) => self.answer_device(txn, Err(reason.clone())),
+            _ => {}
+        }
+        if let Some(node) = self.nodes.get(id) {
+            self.checker.fact(node, fact);
         }
     }
 
@@ -505,6 +549,7 @@ impl World {
         self.plan.flakiness = 0;
         self.plan.forgetful = 0;
         self.cut.clear();
+        self.heal_devices();
         self.note(|| "all is well".into());
     }
 

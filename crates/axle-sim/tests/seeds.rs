@@ -4,8 +4,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axle_mls::Layering;
 use axle_sim::coverage::Coverage;
-use axle_sim::{Defect, Lie, LieOutcome, Plan, Report, run};
+use axle_sim::{Defect, GroupPlan, Lie, LieOutcome, Plan, Races, Report, run};
+
+/// Encrypted rooms that the suite runs.
+const ENCRYPTED_SEEDS: u64 = 40;
 
 /// Runs plans on all cores; reports in order of their seeds.
 fn reports(seeds: u64, plan: impl Fn(u64) -> Plan + Sync) -> Vec<Report> {
@@ -34,17 +38,22 @@ fn assert_good(reports: &[Report]) {
 }
 
 /// The first seed that shows a defect.
-fn first_to_show(defect: Defect, seeds: u64) -> Option<u64> {
-    (0..seeds).find(|seed| !run(&Plan::new(*seed).with_defect(defect), false).violations.is_empty())
+fn first_to_show(defect: Defect, seeds: u64, plan: fn(u64) -> Plan) -> Option<u64> {
+    (0..seeds).find(|seed| !run(&plan(*seed).with_defect(defect), false).violations.is_empty())
+}
+
+fn coverage(reports: &[Report]) -> Coverage {
+    let mut coverage = Coverage::default();
+    reports.iter().for_each(|report| coverage.add(&report.coverage));
+    coverage
 }
 
 #[test]
 fn whatever_fails_every_invariant_holds() {
     let reports = reports(300, Plan::new);
     assert_good(&reports);
-    let mut coverage = Coverage::default();
-    reports.iter().for_each(|report| coverage.add(&report.coverage));
-    assert_eq!(coverage.missing(), [] as [&str; 0], "situations that never came up");
+    let missing = coverage(&reports).missing(&Coverage::WANTED);
+    assert_eq!(missing, [] as [&str; 0], "situations that never came up");
 }
 
 #[test]
@@ -61,8 +70,8 @@ fn every_lie_is_noticed_by_what_the_draft_lets_one_notice() {
 
 #[test]
 fn every_defect_is_found() {
-    for defect in Defect::ALL {
-        assert!(first_to_show(defect, 300).is_some(), "no seed shows {defect:?}");
+    for defect in Defect::OF_SERVERS {
+        assert!(first_to_show(defect, 300, Plan::new).is_some(), "no seed shows {defect:?}");
     }
 }
 
@@ -71,4 +80,44 @@ fn a_run_can_be_repeated() {
     let (first, second) = (run(&Plan::new(7), true), run(&Plan::new(7), true));
     assert_eq!(first.trace, second.trace);
     assert!(first.answered > 0);
+}
+
+#[test]
+fn encrypted_rooms_come_together_and_keep_their_secrets_whatever_fails() {
+    let reports = reports(ENCRYPTED_SEEDS, Plan::encrypted);
+    assert_good(&reports);
+    let missing = coverage(&reports).missing(&Coverage::WANTED_OF_GROUPS);
+    assert_eq!(missing, [] as [&str; 0], "situations that never came up");
+}
+
+/// The plan of a seed, whatever layering it has.
+fn with_layering(seed: u64, layering: Layering) -> Plan {
+    let plan = Plan::encrypted(seed);
+    let encrypted = plan.encrypted.clone().map(|group| GroupPlan { layering, ..group });
+    Plan { encrypted, ..plan }
+}
+
+#[test]
+fn in_bound_rooms_who_loses_a_race_commits_again_once_at_most_on_average() {
+    let mut races = Races::default();
+    let bound = |seed| with_layering(seed, Layering::Bound);
+    reports(12, bound).into_iter().for_each(|report| races.add(report.races));
+    assert!(races.losers > 0 && races.retries <= races.losers, "{races:?}");
+}
+
+#[test]
+fn every_defect_of_groups_is_found() {
+    for defect in Defect::OF_GROUPS {
+        assert!(first_to_show(defect, 60, Plan::encrypted).is_some(), "no seed shows {defect:?}");
+    }
+}
+
+#[test]
+fn what_happens_in_an_encrypted_room_can_be_repeated() {
+    for seed in [3, 4] {
+        let (first, second) = (run(&Plan::encrypted(seed), false), run(&Plan::encrypted(seed), false));
+        assert_eq!(first.course, second.course);
+        assert_eq!(first.races, second.races);
+        assert!(first.course.len() > 100);
+    }
 }

@@ -7,7 +7,7 @@ use axle_room::{Filled, JoinAnswer, PreparedInvite, Refusal, Room, Verified};
 
 use super::{Ctx, Effect, Fact, Node, Out, Timer, bytes, verified_all};
 use crate::defects::Defect;
-use crate::wire::{NodeId, Request, Response};
+use crate::wire::{GroupTold, NodeId, Request, Response};
 
 /// How long an answer is waited for.
 pub(super) const TIMEOUT_MS: u64 = 15_000;
@@ -41,6 +41,10 @@ pub enum Call {
         /// Who waits for it: the participant whose user invites.
         reply: Option<(NodeId, u64)>,
     },
+    /// What a device of ours asked about a group, or claimed.
+    Device(usize, u64),
+    /// An EDU.
+    Edu(u64),
     /// Something whose answer changes nothing here.
     Other,
 }
@@ -56,6 +60,15 @@ impl Node {
             Call::Invite { room_id, prepared, reply } => {
                 self.invite_answered(ctx, &room_id, *prepared, reply, response)
             }
+            Call::Device(device, number) => {
+                let told = match response {
+                    Response::Group(told) => told,
+                    Response::Error { status: 404, error, .. } => GroupTold::Denied(error),
+                    _ => GroupTold::Unanswered,
+                };
+                ctx.out.push(Out::Told(device, number, told));
+            }
+            Call::Edu(id) => self.edu_answered(ctx, id, &response),
             Call::Other => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What users do.
 
+use axle_mls::RoomEncryption;
 use axle_protocol::auth::Membership;
 use axle_protocol::event::Template;
 use axle_protocol::{EventId, RoomId, UserId};
@@ -27,6 +28,8 @@ pub enum Deed {
     Level(String, i64),
     /// Takes something back.
     Redact(EventId),
+    /// Sends what a device has made: a commit or a message.
+    Send(&'static str, Map<String, Value>),
 }
 
 /// The field of `content` that names the client's request.
@@ -46,6 +49,7 @@ impl Deed {
                 ("m.room.power_levels", Some(String::new()), users)
             }
             Self::Redact(target) => ("m.room.redaction", None, json!({ "redacts": target })),
+            Self::Send(kind, content) => (*kind, None, Value::Object(content.clone())),
         };
         // So that the checker sees which events a client's request has become.
         content[REQUEST] = txn.into();
@@ -83,7 +87,7 @@ impl Node {
         let mut room = self.new_room(ctx, room_id.clone(), plan.version);
         let mut whole = Change::default();
         let contents = [
-            ("m.room.create", json!({ "room_version": plan.version.as_str() })),
+            ("m.room.create", creation(plan, ctx)),
             ("m.room.member", json!({ "membership": "join" })),
             ("m.room.power_levels", json!({ "users": { user.as_str(): 100 } })),
             ("m.room.join_rules", json!({ "join_rule": plan.join_rule })),
@@ -139,22 +143,25 @@ impl Node {
         let known = self.disk.client_txns.get(txn).or_else(|| self.mem.client_txns.get(txn));
         let Some(known) = known.cloned() else { return false };
         ctx.out.push(Out::Fact(Fact::Covered("a client asks again")));
-        if let ClientState::Done(event_id) = known {
-            let fact = Fact::ClientAnswered(room_id.clone(), event_id, Some(txn.clone()));
-            self.enqueue(ctx, Write::Barrier, vec![Effect::Fact(fact)]);
-        }
+        let fact = match known {
+            ClientState::Done(event_id) => Fact::ClientAnswered(room_id.clone(), event_id, Some(txn.clone())),
+            ClientState::Refused(reason) => Fact::ClientRefused(txn.clone(), reason),
+            ClientState::Pending(_) => return true,
+        };
+        self.enqueue(ctx, Write::Barrier, vec![Effect::Fact(fact)]);
         true
     }
 
     fn act_as_hub(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template, txn: &ClientTxn) {
         let target = template.content.get("redacts").and_then(Value::as_str).and_then(|id| EventId::parse(id).ok());
-        let lookup = Lookup { events: target.into_iter().collect(), ..Lookup::default() };
+        let devices = self.devices_for(room, &template);
+        let lookup = Lookup { events: target.into_iter().collect(), devices, ..Lookup::default() };
         let known = self.disk.known(room.id(), &lookup);
         if room.invite_target_of(&template).is_some() {
             match room.prepare_invite(&self.me, InviteSource::Local(template), &known) {
                 Ok(Prepared::Ask(prepared)) => self.ask_target(ctx, *prepared, None),
                 Ok(Prepared::Duplicate(_)) => {}
-                Err(refusal) => self.refused(ctx, &refusal.to_string()),
+                Err(refusal) => self.refused(ctx, txn, &refusal.to_string()),
             }
             return;
         }
@@ -166,14 +173,14 @@ impl Node {
                 self.store_for(ctx, room, change, Some(txn.clone()), vec![Effect::Fact(fact)]);
             }
             Ok(Accepted::Duplicate(_)) => {}
-            Err(refusal) => self.refused(ctx, &refusal.to_string()),
+            Err(refusal) => self.refused(ctx, txn, &refusal.to_string()),
         }
     }
 
     fn act_as_participant(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template, txn: &ClientTxn) {
         let lpdu = match room.make_lpdu(&self.me, template) {
             Ok(lpdu) => lpdu,
-            Err(refusal) => return self.refused(ctx, &refusal.to_string()),
+            Err(refusal) => return self.refused(ctx, txn, &refusal.to_string()),
         };
         let Some(hash) = lpdu.lpdu_hash().copied() else { return };
         let hub = room.hub().and_then(|hub| ctx.directory.node(hub.as_str()));
@@ -211,9 +218,18 @@ impl Node {
         }
     }
 
-    fn refused(&self, ctx: &mut Ctx<'_>, reason: &str) {
-        ctx.out.push(Out::Trace(format!("s{}: refused: {reason}", self.id)));
+    fn refused(&self, ctx: &mut Ctx<'_>, txn: &ClientTxn, reason: &str) {
+        ctx.out.push(Out::Fact(Fact::ClientRefused(txn.clone(), reason.to_owned())));
     }
+}
+
+/// The content of the create event.
+fn creation(plan: &RoomPlan, ctx: &Ctx<'_>) -> Value {
+    let mut content = json!({ "room_version": plan.version.as_str() });
+    if let Some(group) = &ctx.plan.encrypted {
+        content["encryption"] = RoomEncryption { layering: group.layering }.to_json();
+    }
+    content
 }
 
 /// A user of a server.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axle_protocol::{Event, ServerName};
 use axle_room::outbound::{self, Cursor, Destination, Item, Output, Source};
 
-use super::{Call, Ctx, Fact, Node, Out, Timer};
+use super::{Call, Ctx, Effect, Fact, Node, Out, Timer};
 use crate::defects::Defect;
 use crate::disk::Write;
 use crate::wire::{NodeId, Request, Response};
@@ -76,7 +76,7 @@ impl Node {
             }
             Output::Failed { item, reason } => {
                 ctx.out.push(Out::Trace(format!("s{}: {:?} is refused: {reason}", self.id, item.event_id)));
-                self.lpdu_refused(ctx, &item);
+                self.lpdu_refused(ctx, &item, reason);
             }
             Output::Park { item, .. } => {
                 let Some(event_id) = item.event_id else { return };
@@ -113,7 +113,7 @@ impl Node {
         }
     }
 
-    fn lpdu_refused(&mut self, ctx: &mut Ctx<'_>, item: &Item) {
+    fn lpdu_refused(&mut self, ctx: &mut Ctx<'_>, item: &Item, reason: String) {
         let Source::Lpdu(id) = item.source else { return };
         let Some(lpdu) = self.disk.lpdus.get(&id).cloned() else { return };
         let Some(hash) = lpdu.lpdu_hash() else { return };
@@ -122,7 +122,9 @@ impl Node {
             self.put_room(room);
         }
         ctx.out.push(Out::Fact(Fact::LpduRefused(lpdu.room_id().clone(), *hash)));
-        self.enqueue(ctx, Write::RefuseLpdu(id), vec![]);
+        let txn = self.client_txn_of(hash);
+        let told = txn.map(|txn| Effect::Fact(Fact::ClientRefused(txn, reason.clone())));
+        self.enqueue(ctx, Write::RefuseLpdu(id, reason), told.into_iter().collect());
     }
 }
 

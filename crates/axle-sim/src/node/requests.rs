@@ -8,7 +8,7 @@ use axle_protocol::{EventId, EventKind, RoomId};
 use axle_room::inbound::Begin;
 use axle_room::{Accepted, InviteSource, Known, Prepared, Received, Refusal, Room, Route, Verified};
 
-use super::{Call, Ctx, Effect, Fact, Node, Out, bytes};
+use super::{Asker, Call, Ctx, Effect, Fact, Node, Out, bytes};
 use crate::defects::Defect;
 use crate::disk::Write;
 use crate::wire::{Body, Envelope, NodeId, Request, Response};
@@ -33,6 +33,11 @@ impl Node {
             Request::Invite { room_id, event } => self.invited(ctx, from, call, &room_id, &event),
             Request::Backfill { room_id, from: event_id } => Some(self.backfill(ctx, from, &room_id, &event_id)),
             Request::State { room_id, event_id } => Some(self.state(&room_id, &event_id)),
+            Request::Group { room_id, user, ask } => {
+                return self.ask_group(ctx, Asker::Server(from, call), &room_id, &user, &ask);
+            }
+            Request::Claim(devices) => return self.claim(ctx, Asker::Server(from, call), &devices),
+            Request::Edu(edu) => return self.edu(ctx, from, call, edu),
         };
         if let Some(answer) = answer {
             self.respond(ctx, from, call, answer);

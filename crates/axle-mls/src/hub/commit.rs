@@ -179,7 +179,7 @@ impl HubGroup {
             }
         }
         if committer.external {
-            self.check_external(committer, &mut after)?;
+            self.check_external(committer, &mut after, view)?;
         } else if let Some(leaf) = commit.update_path_leaf_node() {
             let device = check_replaced(leaf, &committer.device, view)?;
             after.replaced.insert(committer.leaf.u32(), device);
@@ -213,10 +213,11 @@ impl HubGroup {
         Ok(after)
     }
 
-    /// Who joins by itself is not in the group yet, or takes its own place.
-    fn check_external(&self, committer: &Committer, after: &mut After) -> Result<(), Refusal> {
+    /// Who joins by itself is not in the group yet, or takes its own place. With another key than it had, it cannot take its
+    /// place; then the leaf with the old key is one of those that have to leave.
+    fn check_external(&self, committer: &Committer, after: &mut After, view: &dyn RoomView) -> Result<(), Refusal> {
         let same = |(leaf, member): (&u32, &Credential)| {
-            member.is_same_device(&committer.device) && !after.removed.contains(leaf)
+            member.is_same_device(&committer.device) && !after.removed.contains(leaf) && !has_to_leave(member, view)
         };
         if self.members.iter().any(same) {
             return Err(Refusal::AlreadyMember(Box::new(committer.device.clone())));

@@ -137,6 +137,30 @@ fn a_group_whose_devices_have_lost_their_state_goes_on_although_a_removal_is_due
 }
 
 #[test]
+fn a_device_that_has_got_another_key_comes_back_although_nobody_else_is_there() {
+    for layering in LAYERINGS {
+        let mut sim = Sim::with(layering, &[ALICE, BOB]);
+        let old = sim.credential(0);
+        let key = axle_mls::DeviceKey::from_seed(user(ALICE), "A", &[5; 32]).unwrap();
+        sim.devices[0].store = Default::default();
+        sim.devices[0].member = axle_mls::Member::open(key, sim.devices[0].store.clone());
+        let new = sim.credential(0);
+        sim.room.publish(&new);
+        // While Bob is there, it is for him to remove what has the old key.
+        assert_eq!(sim.join_external(0).unwrap_err(), Refusal::RemovalDue(vec![old.clone()]));
+        sim.room.part(&user(BOB));
+        let bob = sim.credential(1);
+        sim.join_external(0).unwrap();
+        let early = sim.encrypt(0, "too early");
+        assert_eq!(sim.hub().check_message(&early, &user(ALICE)).unwrap_err().code(), "wrong_epoch");
+        sim.remove(0, &[old, bob]).unwrap();
+        sim.assert_agreement();
+        let content = sim.encrypt(0, "hello");
+        sim.hub().check_message(&content, &user(ALICE)).unwrap();
+    }
+}
+
+#[test]
 fn a_group_that_everybody_has_left_can_be_taken_up_again() {
     for layering in LAYERINGS {
         let mut sim = Sim::with(layering, &[ALICE, BOB]);

@@ -481,6 +481,19 @@ fn a_participant_notices_what_its_hub_should_not_have_let_in() {
     }
 }
 
+#[test]
+fn a_participant_that_starts_again_between_a_kick_and_its_commit_blames_nobody() {
+    let mut world = World::new(Layering::Bound);
+    let mut one = std::mem::replace(&mut world.one, Server::new("one.example"));
+    kick_bob_or_dan(&mut world, DAN);
+    for event in world.hub.timeline() {
+        one.restart();
+        let Received::Appended(change) = one.receive(&event) else { continue };
+        assert_eq!(change.faults, []);
+    }
+    assert_eq!(one.room.head().map(|head| &head.event_id), world.hub.room.head().map(|head| &head.event_id));
+}
+
 /// Alice kicks somebody together with the commit that removes their device.
 fn kick_bob_or_dan(world: &mut World, who: &str) {
     let kick = member(ALICE, who, "leave");

@@ -4,8 +4,8 @@
 use axle_mls::Layering;
 use axle_mls::event::CommitContent;
 use axle_mls::hub::{Glance, RoomView as _, glance};
-use axle_protocol::Event;
 use axle_protocol::event::Hash;
+use axle_protocol::{Event, EventId};
 
 use super::{Devices, View};
 use crate::room::Room;
@@ -36,19 +36,28 @@ impl Room {
             return None;
         }
         let Some(binding) = binding else { return fault("it is not bound to the room") };
-        let paired = self.last_member.as_ref().filter(|(id, _)| self.head().is_some_and(|head| head.event_id == *id));
+        let head = self.head().map(|head| &head.event_id);
+        let paired = self.last_member.as_ref().filter(|(id, _)| Some(id) == head);
         if let Some(hash) = &binding.member_event
             && paired.is_none_or(|(_, expected)| expected != hash)
+            && !self.has_forgotten_member()
         {
             return fault("it does not follow the member event that it names");
         }
         let mut expected = view.auth_events(event.sender());
         expected.extend(added.iter().filter_map(|user| view.member_event(user)));
         if binding.member_event.is_some() {
-            paired.map(|(id, _)| expected.remove(id));
+            head.map(|id| expected.remove(id));
         }
         // A device that joins by itself is added by the commit, too; its user's member event is among the auth events.
         if binding.auth_events == expected { None } else { fault("it was made under other events than the room has") }
+    }
+
+    /// Whether the last event is a member event from before this room came into memory: its hash is not known then.
+    fn has_forgotten_member(&self) -> bool {
+        let is_last = |id: &EventId| self.head().is_some_and(|head| head.event_id == *id);
+        let mut entries = self.state.entries();
+        self.last_member.is_none() && entries.any(|(kind, _, id)| kind == "m.room.member" && is_last(id))
     }
 
     /// Remembers a member event, in case a commit comes right after it.

@@ -42,8 +42,6 @@ pub enum Defect {
     KeepOldKeys,
     /// Nobody removes devices from a group.
     NobodyRemoves,
-    /// Devices do not report commits that they cannot apply.
-    NobodyReports,
     /// Who has lost a race commits again at once, without a look at the group.
     BlindRetries,
 }
@@ -68,13 +66,12 @@ impl Defect {
     ];
 
     /// Those that encrypted rooms show.
-    pub const OF_GROUPS: [Self; 7] = [
+    pub const OF_GROUPS: [Self; 6] = [
         Self::TrafficOfOthers,
         Self::LateGroups,
         Self::PairsApart,
         Self::KeepOldKeys,
         Self::NobodyRemoves,
-        Self::NobodyReports,
         Self::BlindRetries,
     ];
 

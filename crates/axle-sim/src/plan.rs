@@ -153,7 +153,7 @@ impl Plan {
             unread: *rng.pick(&[0, 100, 300]).unwrap_or(&100),
             races: rng.between(1, 4),
             racers: rng.between(3, 8),
-            malice: rng.below(4),
+            malice: rng.between(2, 6),
         };
         Self {
             servers,

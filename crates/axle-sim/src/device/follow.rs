@@ -110,7 +110,7 @@ impl Device {
             }
             Err(MemberError::CannotApply(error)) => {
                 ctx.out.push(crate::node::Out::Trace(format!("d{}: {error}", self.index)));
-                if self.track.reported.insert(event_id.clone()) && ctx.plan.defect != Some(Defect::NobodyReports) {
+                if self.track.reported.insert(event_id.clone()) {
                     self.line(ctx, format!("cannot apply the commit to epoch {}", epoch + 1));
                     self.track.reports.push((epoch + 1, content.message.clone()));
                 }

@@ -243,6 +243,11 @@ impl Device {
         self.key.credential()
     }
 
+    /// How many keys it has had.
+    pub fn keys(&self) -> u64 {
+        self.keys_made + 1
+    }
+
     /// Its key.
     pub fn key(&self) -> &DeviceKey {
         &self.key

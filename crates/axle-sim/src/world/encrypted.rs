@@ -284,7 +284,7 @@ impl World {
 
     fn some_device_loses_its_state(&mut self) {
         let index = self.rng.below(self.devices.len() as u64) as usize;
-        let is_key_lost = index > 0 && self.rng.per_mille(400);
+        let is_key_lost = self.rng.per_mille(400);
         let plan = self.plan.clone();
         let Some(device) = self.device_mut(index).filter(|device| device.is_alive && !device.is_culprit) else {
             return;

@@ -1,8 +1,10 @@
 //! Members that commit what must not be taken, or what nobody can apply.
 
+use std::collections::BTreeSet;
+
 use axle_mls::event::{CommitContent, RoomBinding};
 use axle_mls::member::CommitPlan;
-use axle_mls::{CheckedKeyPackage, Credential, DeviceKey, Layering};
+use axle_mls::{CheckedKeyPackage, DeviceKey, Layering};
 use axle_protocol::{EventId, KeyId, SigningKey, UserId, base64};
 
 use super::World;
@@ -15,6 +17,11 @@ const SIGNATURE_BYTES: usize = 2 + 64;
 const AFTER_TAG_BYTES: usize = 33;
 /// The same in a GroupInfo without its signature: before the signer's leaf.
 const SIGNER_BYTES: usize = 4;
+
+/// The numbers of devices of strangers begin here.
+const STRANGERS: usize = 1_000;
+/// Users who have to be there for a commit that only members can judge: with the committer and two others.
+const USERS_FOR_A_SIGNED_TAG: usize = 3;
 
 /// What is wrong with a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,36 +63,27 @@ impl Malice {
 
 impl World {
     pub(super) fn malice(&mut self) {
-        let (Some(room), Some(plan)) = (self.rooms.first().cloned(), self.plan.rooms.first().cloned()) else { return };
-        let kinds = [Malice::FlippedTag, Malice::SignedTag, Malice::WrongBinding, Malice::Stranger, Malice::Removal];
-        let is_bound = self.plan.encrypted.as_ref().is_some_and(|group| group.layering == Layering::Bound);
-        let kind = *self.rng.pick(&kinds).unwrap_or(&Malice::FlippedTag);
-        let group = self.nodes.get(plan.hub).and_then(|node| node.disk.group(&room));
-        let (Some(group), Some(creator)) = (group, self.creator()) else { return };
-        let mut able = self.ready();
-        able.retain(|index| {
-            let device = self.devices.get_mut(*index).and_then(Option::as_mut);
-            device.is_some_and(|it| it.user != creator && it.commit().as_ref() == group.last_commit())
-        });
-        let Some(index) = self.rng.pick(&able).copied().filter(|_| is_bound || kind != Malice::WrongBinding) else {
+        let (Some(room), Some(hub)) = (self.rooms.first().cloned(), self.plan.rooms.first().map(|room| room.hub))
+        else {
             return;
         };
-        let queued = if is_bound { group.queued() } else { Vec::new() };
-        let plan_of_commit = CommitPlan {
-            queued,
+        let Some(group) = self.nodes.get(hub).and_then(|node| node.disk.group(&room)) else { return };
+        let is_bound = group.layering() == Layering::Bound;
+        let Some((index, kind)) = self.choose_malice(group.last_commit(), is_bound) else { return };
+        let plan = CommitPlan {
+            queued: if is_bound { group.queued() } else { Vec::new() },
             update: true,
-            ..self.wrong_plan(kind, index, &group.members().cloned().collect::<Vec<_>>())
+            ..self.wrong_plan(kind, index)
         };
-        let Some((mut content, key)) = self.commit_of(index, plan_of_commit, kind) else { return };
+        let Some((mut content, key)) = self.commit_of(index, plan, kind) else { return };
         match kind {
             Malice::FlippedTag => flip(&mut content.message, AFTER_TAG_BYTES),
             Malice::SignedTag => {
                 let sender = key.credential().user_id.clone();
                 let mut preview = None;
-                self.with(plan.hub, |node, ctx| preview = node.preview(ctx, &room, &sender, &content));
-                let Some(altered) = preview.and_then(|info| sign_another_tag(&content, &info, &key, is_bound)) else {
-                    return;
-                };
+                self.with(hub, |node, ctx| preview = node.preview(ctx, &room, &sender, &content));
+                let altered = preview.and_then(|info| sign_another_tag(&content, &info, &key, is_bound));
+                let Some(altered) = altered else { return };
                 content = altered;
             }
             _ => {}
@@ -93,11 +91,35 @@ impl World {
         self.send_malice(index, kind, &content);
     }
 
+    /// A device that knows the newest commit, and what it does.
+    fn choose_malice(&mut self, newest: Option<&EventId>, is_bound: bool) -> Option<(usize, Malice)> {
+        let creator = self.creator()?;
+        let mut able = self.ready();
+        let mut users = BTreeSet::new();
+        able.retain(|index| {
+            let Some(device) = self.devices.get_mut(*index).and_then(Option::as_mut) else { return false };
+            users.insert(device.user.clone());
+            device.user != creator && device.commit().as_ref() == newest
+        });
+        let index = *self.rng.pick(&able)?;
+        // Who cannot apply it, can do something about it only together.
+        if users.len() >= USERS_FOR_A_SIGNED_TAG && self.rng.per_mille(500) {
+            return Some((index, Malice::SignedTag));
+        }
+        let kinds = [Malice::FlippedTag, Malice::Stranger, Malice::Removal, Malice::WrongBinding];
+        // Only in a bound room there is something to be bound to.
+        let kinds = kinds.get(..kinds.len() - usize::from(!is_bound))?;
+        Some((index, *self.rng.pick(kinds)?))
+    }
+
     pub(super) fn malice_answered(&mut self, kind: Malice, outcome: Result<EventId, String>) {
         let code = outcome.as_ref().err().and_then(|reason| refusal_code(reason)).map(str::to_owned);
         self.course(|| format!("{kind:?} is answered {}", code.as_deref().unwrap_or("otherwise")));
         let is_taken = outcome.is_ok();
-        if is_taken && kind != Malice::SignedTag {
+        // Who has got another key meanwhile, has to leave with the old one.
+        let is_due =
+            kind == Malice::Removal && self.devices.first().and_then(Option::as_ref).is_some_and(|it| it.keys() > 1);
+        if is_taken && kind != Malice::SignedTag && !is_due {
             self.checker.violations.push(format!("a malicious commit was taken: {kind:?}"));
         }
         if (is_taken && kind == Malice::SignedTag) || (code.is_some() && code.as_deref() == kind.code()) {
@@ -105,41 +127,39 @@ impl World {
         }
     }
 
-    fn wrong_plan(&mut self, kind: Malice, by: usize, members: &[Credential]) -> CommitPlan {
+    fn wrong_plan(&mut self, kind: Malice, by: usize) -> CommitPlan {
         let mut plan = CommitPlan::default();
-        let others = self.devices.iter_mut().flatten().filter(|device| device.index != by && device.is_alive);
         match kind {
-            Malice::Stranger => {
-                let mut strangers = others.filter(|it| !members.iter().any(|member| member.user_id == it.user));
-                let package = strangers.next().and_then(|device| device.member.key_package(false).ok());
-                plan.add = package.and_then(|bytes| CheckedKeyPackage::parse(&bytes).ok()).into_iter().collect();
-            }
+            Malice::Stranger => plan.add.extend(self.stranger(by)),
             Malice::Removal => {
-                let user = self.devices.get(by).and_then(|it| Some(it.as_ref()?.user.clone()));
-                plan.remove = members.iter().filter(|it| Some(&it.user_id) != user.as_ref()).take(1).cloned().collect();
+                // It is not logged out, and its user stays.
+                let victim = self.devices.first().and_then(Option::as_ref);
+                plan.remove.extend(victim.map(|device| device.credential().clone()));
             }
             _ => {}
         }
         plan
     }
 
+    /// A KeyPackage of somebody who never comes into the room.
+    fn stranger(&self, by: usize) -> Option<CheckedKeyPackage> {
+        let hub = self.plan.rooms.first()?.hub;
+        let user = UserId::parse(format!("@stranger:s{hub}.example")).ok()?;
+        let mut device = Device::new(by + STRANGERS, hub, user, self.rooms.first()?, &self.plan)?;
+        CheckedKeyPackage::parse(&device.member.key_package(false).ok()?).ok()
+    }
+
     /// A commit of a device, which does not wait for it.
     fn commit_of(&mut self, index: usize, plan: CommitPlan, kind: Malice) -> Option<(CommitContent, DeviceKey)> {
         let room = self.rooms.first()?.clone();
         let added: Vec<UserId> = plan.add.iter().map(|package| package.credential().user_id.clone()).collect();
-        // Without it, it would be an honest commit.
-        let is_wrong = match kind {
-            Malice::Stranger => !plan.add.is_empty(),
-            Malice::Removal => !plan.remove.is_empty(),
-            _ => true,
-        };
         let mut made = None;
         self.with_device(index, |device, node, ctx| {
             let binding = match kind {
                 Malice::WrongBinding => Some(RoomBinding::default()),
                 _ => node.binding(ctx, &room, &device.user, &added, None).map(|it| it.binding),
             };
-            let Some(binding) = binding.filter(|_| is_wrong) else { return };
+            let Some(binding) = binding else { return };
             if let Ok(pending) = device.member.commit(&room, CommitPlan { binding, ..plan }) {
                 device.member.discard(&room).ok();
                 made = Some((pending.content, device.key().clone()));

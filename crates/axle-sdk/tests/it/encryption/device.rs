@@ -142,6 +142,13 @@ pub(crate) async fn until<const N: usize>(
     }
 }
 
+/// One device alone syncs until there is another commit, so that it is its own.
+pub(crate) async fn until_commit(world: &World, room: &str, device: &mut Device) {
+    let epoch = || world.lock().rooms[room].group.as_ref().unwrap().epoch();
+    let before = epoch();
+    until("it has committed", [device], |_| epoch() > before).await;
+}
+
 /// Devices agree on who is in the group and on its secrets.
 pub(crate) fn assert_agreement(room: &str, devices: &[&Device]) {
     let codes: Vec<_> = devices.iter().map(|device| device.encryption.epoch_code(room).unwrap()).collect();

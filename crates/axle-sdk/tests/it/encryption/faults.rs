@@ -8,7 +8,7 @@ use axle_mls::member::MemoryStore;
 use axle_sdk::encryption::{Notice, Pace};
 use serde_json::{Map, json};
 
-use super::device::{Device, PACE, assert_agreement, until};
+use super::device::{Device, PACE, assert_agreement, until, until_commit};
 use super::hub::World;
 
 const ALICE: &str = "@alice:hub.test";
@@ -273,6 +273,7 @@ async fn a_commit_that_nobody_can_apply_is_reported_and_everybody_goes_on_withou
     let erin = "@erin:e.test";
     let mut newcomer = Device::new(&world, erin, "E").await;
     join(&world, &room, erin);
+    until_commit(&world, &room, &mut alice).await;
     until("it was taken back", [&mut alice, &mut bob, &mut carol, &mut dave], |_| {
         world.lock().rooms[&room].group.as_ref().unwrap().quarantine().len() == 1
     })
@@ -301,6 +302,7 @@ async fn who_can_apply_a_commit_says_so_where_others_could_say_the_contrary() {
     let (epoch, _) = alice.group(&room).unwrap();
     world.lock().rooms.get_mut(&room).unwrap().reports.clear();
     let _second = Device::new(&world, ALICE, "A2").await;
+    until_commit(&world, &room, &mut alice).await;
     let applied = || -> BTreeSet<String> {
         let world = world.lock();
         let reports = world.rooms[&room].reports.iter();

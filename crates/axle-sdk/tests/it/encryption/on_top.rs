@@ -8,7 +8,7 @@ use axle_mls::Layering;
 use axle_mls::member::MemoryStore;
 use axle_sdk::encryption::{Pace, RoomStatus};
 
-use super::device::{Device, PACE, assert_agreement, until};
+use super::device::{Device, PACE, assert_agreement, until, until_commit};
 use super::hub::World;
 
 const ALICE: &str = "@alice:hub.test";
@@ -136,6 +136,7 @@ async fn a_commit_that_nobody_can_apply_is_taken_back_here_too() {
     world.lock().spoiled = Some(ALICE.into());
     let mut dave = Device::new(&world, "@dave:d.test", "D").await;
     join(&world, &room, "@dave:d.test");
+    until_commit(&world, &room, &mut alice).await;
     until("the others let dave in", [&mut alice, &mut bob, &mut carol, &mut dave], |[_, others @ ..]| {
         let codes: BTreeSet<_> = others.iter().map(|device| device.encryption.epoch_code(&room).ok()).collect();
         codes.len() == 1 && others.iter().all(|device| device.has_devices(&room, 4))

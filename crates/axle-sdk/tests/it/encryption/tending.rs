@@ -131,16 +131,18 @@ async fn every_device_takes_new_keys_each_week() {
     world.lock().ahead = 10 * MINUTE;
     until("bob has new keys", [&mut alice, &mut bob], |_| committers(&world, &room).len() == 1).await;
     for week in 1..=2 {
+        let before = committers(&world, &room);
         world.lock().ahead = week * 7 * DAY - DAY;
         let text = format!("a day before the end of week {week}");
         bob.say(&room, &text).await;
         until("it is read", [&mut alice, &mut bob], |devices| devices.iter().all(|it| it.has_read(&room, &text))).await;
-        let before = committers(&world, &room);
-        assert_eq!(before.len() as u64, 2 * week - 1);
+        assert_eq!(committers(&world, &room), before);
         world.lock().ahead = week * 7 * DAY + 20 * MINUTE;
         until("both have new keys", [&mut alice, &mut bob], |[alice, bob]| {
             let mut since = committers(&world, &room).split_off(before.len());
+            // Who comes too late for an epoch may come in anew, which is a commit more.
             since.sort();
+            since.dedup();
             since == [ALICE, BOB] && alice.group(&room) == bob.group(&room)
         })
         .await;

@@ -3,6 +3,8 @@
 //! They are kept as the account data `m.push_rules` from the first change on. Whatever is kept, the predefined rules of
 //! this version of the server are among them.
 
+mod predefined;
+
 use axle_protocol::{MatrixError, UserId};
 use ruma::push::{AnyPushRuleRef, RuleKind, Ruleset};
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,6 @@ use serde_json::{Map, Value};
 
 use crate::account_data::{self, Key};
 use crate::error::{ApiError, ApiResult};
-use crate::ids;
 use crate::session::Session;
 use crate::state::Api;
 
@@ -39,7 +40,7 @@ pub(crate) async fn of(api: &Api, user_id: &UserId) -> ApiResult<Ruleset> {
 
 /// The rules of which this content is kept.
 pub(crate) fn effective(user_id: &UserId, stored: Option<&str>) -> ApiResult<Ruleset> {
-    let predefined = Ruleset::server_default(&ids::ruma_user(user_id)?);
+    let predefined = predefined::of(user_id)?;
     let Some(stored) = stored else { return Ok(predefined) };
     let Stored { mut global } = serde_json::from_str(stored).map_err(unreadable)?;
     global.update_with_server_default(predefined);

@@ -49,7 +49,9 @@ async fn the_predefined_rules_are_there_from_the_start() {
         ".m.rule.invite_for_me",
         ".m.rule.member_event",
         ".m.rule.is_user_mention",
+        ".m.rule.contains_display_name",
         ".m.rule.is_room_mention",
+        ".m.rule.roomnotif",
         ".m.rule.tombstone",
         ".m.rule.reaction",
         ".m.rule.room.server_acl",
@@ -64,7 +66,9 @@ async fn the_predefined_rules_are_there_from_the_start() {
         ".m.rule.encrypted",
     ];
     assert_eq!(ids("underride"), underrides);
-    for kind in ["content", "room", "sender"] {
+    assert_eq!(ids("content"), [".m.rule.contains_user_name"]);
+    assert_eq!(all["global"]["content"][0]["pattern"], "alice");
+    for kind in ["room", "sender"] {
         assert_eq!(all["global"][kind], json!([]));
     }
     assert_eq!(alice.get(&format!("{RULES}global/")).await.ok(), all["global"]);

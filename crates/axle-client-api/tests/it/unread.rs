@@ -272,3 +272,31 @@ async fn strange_texts_and_patterns_break_nothing() {
     send(&alice, &room, "4", json!({"body": "ignore", "m.relates_to": {"rel_type": 7}})).await;
     assert_eq!(unread(&bob.sync(&since).await, &room), (4, 0));
 }
+
+#[tokio::test]
+async fn names_in_a_text_are_mentions_if_the_message_names_none() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    bob.put("/_matrix/client/v3/profile/@bob:example.org/displayname", json!({"displayname": "Robert"})).await.ok();
+    bob.rename(&room, "Robert").await;
+    let nobody = json!({"m.mentions": {}});
+    let with = |text: &str, more: &Value| {
+        let mut content = json!({"body": text});
+        content.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        content
+    };
+    let (mut notified, mut highlighted) = (0, 0);
+    let texts = [("@bob:example.org, hello", 1), ("hello Robert!", 1), ("@room", 1), ("bobcat", 0), ("roberta", 0)];
+    for (n, (text, highlights)) in texts.into_iter().enumerate() {
+        send(&alice, &room, &format!("named-{n}"), with(text, &json!({}))).await;
+        (notified, highlighted) = (notified + 1, highlighted + highlights);
+        assert_eq!(unread(&bob.sync("").await, &room), (notified, highlighted), "{text}");
+        send(&alice, &room, &format!("unnamed-{n}"), with(text, &nobody)).await;
+        notified += 1;
+        assert_eq!(unread(&bob.sync("").await, &room), (notified, highlighted), "{text}");
+    }
+    // Who may not notify a room does not by writing it.
+    let before = unread(&alice.sync("").await, &room);
+    send(&bob, &room, "room", json!({"body": "@room"})).await;
+    assert_eq!(unread(&alice.sync("").await, &room), (before.0 + 1, before.1));
+}

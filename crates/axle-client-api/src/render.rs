@@ -3,9 +3,12 @@
 //! What only servers need (hashes, signatures, auth events and parents) is left out, redacted events are redacted, and
 //! `unsigned` is made here.
 
+mod memberships;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use axle_protocol::auth::Membership;
 use axle_protocol::{Event, EventId, MatrixError, RoomId};
 use axle_store::{EventStatus, StateBefore, StoredEvent};
 use ruma::serde::Raw;
@@ -16,6 +19,8 @@ use crate::aggregations::{self, Bundle};
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::{Api, now_ms};
+
+use memberships::Place;
 
 /// Where an event stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub(crate) struct View {
     end: Option<i64>,
     /// Whether what relates to one of the events is among them.
     newest: bool,
+    /// Position of the event by which the reader is in the room without a break, where that is known.
+    joined_from: Option<i64>,
 }
 
 impl View {
@@ -43,7 +50,13 @@ impl View {
     ///
     /// [`Access::end`]: crate::visibility::Access::end
     pub(crate) fn timeline(format: Format, end: Option<i64>) -> Self {
-        Self { format, history: true, end, newest: false }
+        Self { format, history: true, end, newest: false, joined_from: None }
+    }
+
+    /// The reader is in the room by the event at this position, and was so since: what they were to it at the time of later
+    /// events need not be looked up.
+    pub(crate) fn joined_from(self, position: Option<i64>) -> Self {
+        Self { joined_from: position, ..self }
     }
 
     /// The events are the newest of their room, and none of those is left out. New messages are told to everyone in a
@@ -54,7 +67,7 @@ impl View {
 
     /// Events as they hold.
     pub(crate) fn state(format: Format, end: Option<i64>) -> Self {
-        Self { format, history: false, end, newest: false }
+        Self { format, history: false, end, newest: false, joined_from: None }
     }
 }
 
@@ -74,17 +87,28 @@ pub(crate) async fn render<T>(
     } else {
         HashMap::new()
     };
+    let memberships = match view.history {
+        true => memberships::of(api, &session.user_id, &places(&seen), view.joined_from).await?,
+        false => vec![None; seen.len()],
+    };
     let now = now_ms();
-    let render = |seen: Seen<'_>| {
+    let render = |(seen, membership): (Seen<'_>, Option<Membership>)| {
         let event_id = &seen.event.event_id;
         let unsigned = Unsigned {
+            membership: membership.map(Membership::as_str),
             transaction_id: txn_ids.get(event_id).map(String::as_str),
             relations: bundles.get(event_id),
             ..seen.unsigned(now, &previous, &redactions)
         };
         Ok(Raw::from_json(seen.render(view.format, &unsigned)?))
     };
-    seen.into_iter().map(render).collect()
+    seen.into_iter().zip(memberships).map(render).collect()
+}
+
+/// The events, and whose memberships they are.
+fn places<'a>(events: &'a [Seen<'a>]) -> Vec<Place<'a>> {
+    let member = |source: &'a Source<'a>| source.state_key.as_deref().filter(|_| source.event_type == "m.room.member");
+    events.iter().map(|seen| Place { event: seen.event, member: member(&seen.source) }).collect()
 }
 
 /// Events as application services get them: whole, as they happened.
@@ -186,8 +210,13 @@ struct ClientEvent<'a> {
 struct Unsigned<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     age: Option<i64>,
+    /// What the reader was to the room, after the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prev_content: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_sender: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,12 +266,13 @@ impl<'a> Seen<'a> {
     fn unsigned<'b>(
         &self,
         now: i64,
-        previous: &'b HashMap<EventId, Box<RawValue>>,
+        previous: &'b HashMap<EventId, Previous>,
         redactions: &'b HashMap<EventId, Box<RawValue>>,
     ) -> Unsigned<'b> {
         Unsigned {
             age: Some(now.saturating_sub(self.source.origin_server_ts)),
-            prev_content: previous.get(&self.event.event_id).map(|json| &**json),
+            prev_content: previous.get(&self.event.event_id).map(|previous| &*previous.content),
+            prev_sender: previous.get(&self.event.event_id).map(|previous| previous.sender.as_str()),
             redacted_because: self.event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
             ..Unsigned::default()
         }
@@ -323,8 +353,14 @@ async fn redactions(api: &Api, events: &[StoredEvent], end: Option<i64>) -> ApiR
     rendered.collect()
 }
 
+/// What a state event replaced.
+struct Previous {
+    sender: String,
+    content: Box<RawValue>,
+}
+
 /// What the state events among these replaced, as far as that is here.
-async fn previous_contents(api: &Api, events: &[Seen<'_>]) -> ApiResult<HashMap<EventId, Box<RawValue>>> {
+async fn previous_contents(api: &Api, events: &[Seen<'_>]) -> ApiResult<HashMap<EventId, Previous>> {
     let mut rooms: BTreeMap<&RoomId, Vec<(&EventId, StateBefore)>> = BTreeMap::new();
     for Seen { event, source } in events {
         let (Some(position), Some(key)) = (event.position, &source.state_key) else { continue };
@@ -337,7 +373,8 @@ async fn previous_contents(api: &Api, events: &[Seen<'_>]) -> ApiResult<HashMap<
         let replaced = api.store.state_events_before(room_id, wanted).await?;
         for (event_id, before) in ids.into_iter().zip(replaced) {
             if let Some(before) = before {
-                contents.insert(event_id.clone(), content(&before)?);
+                let (sender, content) = (sender(&before).unwrap_or_default(), content(&before)?);
+                contents.insert(event_id.clone(), Previous { sender, content });
             }
         }
     }

@@ -41,7 +41,7 @@ pub(super) async fn read(
             render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await?,
             sync.news.state,
         ),
-        timeline: part.render(sync.api, sync.session, None).await?,
+        timeline: part.render(sync.api, sync.session, now.event.position, None).await?,
         account_data: sync.account_data(room_id, all).await?,
         ..JoinedRoom::default()
     };

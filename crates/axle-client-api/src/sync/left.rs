@@ -41,7 +41,7 @@ pub(super) async fn read(
             render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await?,
             sync.news.state,
         ),
-        timeline: part.render(sync.api, sync.session, end).await?,
+        timeline: part.render(sync.api, sync.session, None, end).await?,
         account_data: sync.account_data(room_id, !was_in).await?,
     })
 }

@@ -179,9 +179,15 @@ impl Part {
         Ok(state)
     }
 
-    /// As the client gets it.
-    pub(super) async fn render(&self, api: &Api, session: &Session, end: Option<i64>) -> ApiResult<Timeline> {
-        let view = View::timeline(Format::Sync, end).of_newest(self.whole);
+    /// As the client gets it, who is in the room by the event at `joined_from`, or sees nothing of it from `end` on.
+    pub(super) async fn render(
+        &self,
+        api: &Api,
+        session: &Session,
+        joined_from: Option<i64>,
+        end: Option<i64>,
+    ) -> ApiResult<Timeline> {
+        let view = View::timeline(Format::Sync, end).of_newest(self.whole).joined_from(joined_from);
         let place = match self.first {
             Some((position, _)) => Token::Position(position),
             // Of what there is, nothing is shown.

@@ -21,6 +21,7 @@ mod key_backup;
 mod keys;
 mod login_token;
 mod media;
+mod memberships;
 mod messages;
 mod moderation;
 mod notices;

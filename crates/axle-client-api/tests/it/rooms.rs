@@ -323,7 +323,7 @@ async fn events_look_as_clients_expect() {
             "room_id": room,
             "sender": "@alice:example.org",
             "type": "m.room.message",
-            "unsigned": {"age": 1, "transaction_id": "hello"}
+            "unsigned": {"age": 1, "membership": "join", "transaction_id": "hello"}
         })
     );
     // Only the device that sent it is told the transaction.

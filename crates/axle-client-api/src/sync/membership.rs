@@ -66,3 +66,30 @@ pub(super) async fn of(
     }
     Ok(None)
 }
+
+/// What somebody was to a room before the member event that they have now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Before {
+    /// Whether they were in the room at the moment that was asked for.
+    pub(super) was_in: bool,
+    /// Whether they were not in it at some time between that and the event.
+    pub(super) was_out: bool,
+}
+
+/// Goes back from a member event to what held after everything up to this stream position.
+pub(super) async fn since(api: &Api, user_id: &UserId, mut member: StoredEvent, stream: i64) -> ApiResult<Before> {
+    let mut before = Before::default();
+    for _ in 0..MAX_STEPS {
+        let room_id = member.room_id.clone();
+        let Some(replaced) = visibility::member_before(api, user_id, &room_id, &member).await? else {
+            return Ok(before);
+        };
+        member = replaced.event;
+        let is_in = visibility::membership(&member) == Some(Membership::Join);
+        if member.stream <= stream {
+            return Ok(Before { was_in: is_in, ..before });
+        }
+        before.was_out |= !is_in;
+    }
+    Ok(before)
+}

@@ -151,8 +151,10 @@ pub(crate) async fn read(
         sync.read_elsewhere(&mut rooms, entry).await?;
     }
     let next_batch = Moment { stream: until, fleeting: news.fleeting_until }.to_string();
+    let there =
+        presence::read(api, &session.user_id, &filter.presence, news.fleeting_since, &device_lists.came).await?;
     let mut response = SyncResponse::new(next_batch, rooms, to_device, device_lists);
-    response.presence.events = presence::read(api, &session.user_id, &filter.presence, news.fleeting_since).await?;
+    response.presence.events = there;
     let wanted = |event_type: &str| allows_type(&filter.account_data, event_type);
     response.account_data.events = account_data::render(&sync.account_data.global, wanted)?;
     Ok(response)

@@ -138,3 +138,29 @@ async fn where_it_is_off_nobody_is_told_anything() {
     assert!(told(&alice.sync("").await).is_empty());
     assert_eq!(alice.get(&status(&bob)).await.ok(), json!({"presence": "offline"}));
 }
+
+#[tokio::test]
+async fn who_comes_into_a_room_is_told_of_and_told() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let carol = server.person("carol").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    carol.join(&room).await.ok();
+    // Each is there as their syncs say, and was so before the other looked for the last time.
+    let (as_alice, as_bob) = ("set_presence=unavailable", "set_presence=online");
+    alice.sync(as_alice).await;
+    let at_bob = bob.sync(as_bob).await;
+    let at_alice = alice.sync(as_alice).await;
+    bob.join(&room).await.ok();
+    let news = alice.sync(&format!("{as_alice}&{}", next(&at_alice))).await;
+    assert!(told(&news).contains(&("@bob:example.org", "online")));
+    let later = alice.sync(&format!("{as_alice}&{}", next(&news))).await;
+    assert!(!told(&later).iter().any(|(sender, _)| *sender == "@bob:example.org"));
+    let news = bob.sync(&format!("{as_bob}&{}", next(&at_bob))).await;
+    assert!(told(&news).contains(&("@alice:example.org", "unavailable")));
+    // Carol is not there, which goes without saying.
+    assert!(!told(&news).iter().any(|(sender, _)| *sender == "@carol:example.org"));
+    let nobody = r#"filter={"presence":{"not_senders":["@alice:example.org"]}}"#;
+    let others = bob.sync(&format!("{as_bob}&{}&{nobody}", next(&at_bob))).await;
+    assert!(!told(&others).iter().any(|(sender, _)| *sender == "@alice:example.org"));
+}

@@ -1,5 +1,6 @@
 //! `GET /_matrix/client/v3/events`: what happens, or what happens in a room, whether one is in it or not.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axle_protocol::RoomId;
@@ -169,7 +170,7 @@ async fn read(api: Api, session: Session, since: Moment, until: Moment) -> ApiRe
         for room_id in typing::changed(&api, user_id, since.fleeting).await? {
             chunk.push(typing::of_room(&api, &room_id)?);
         }
-        let there = presence::read(&api, user_id, &Filter::default(), Some(since.fleeting)).await?;
+        let there = presence::read(&api, user_id, &Filter::default(), Some(since.fleeting), &BTreeSet::new()).await?;
         chunk.extend(there.into_iter().map(|event| event.into_json()));
     }
     Ok(Answer { chunk, start: since.to_string(), end: end.to_string() })

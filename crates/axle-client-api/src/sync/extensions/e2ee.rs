@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::error::ApiResult;
 use crate::session::Session;
 use crate::state::{Api, now_ms};
-use crate::sync::membership;
+use crate::sync::membership::{self, Before};
 use crate::visibility::member_of;
 
 /// Clients take a count that is not told for one that did not change.
@@ -23,6 +23,9 @@ pub(crate) struct DeviceLists {
     pub(crate) changed: BTreeSet<UserId>,
     /// Users who are in no room with the user any more.
     pub(crate) left: BTreeSet<UserId>,
+    /// Of the changed ones, those who came into a room with the user.
+    #[serde(skip)]
+    pub(crate) came: BTreeSet<UserId>,
 }
 
 impl DeviceLists {
@@ -83,11 +86,12 @@ pub(crate) async fn device_lists(
     moved.went.remove(user_id);
     let candidates = moved.came.union(&moved.went).cloned().collect::<Vec<_>>();
     if candidates.is_empty() {
-        return Ok(DeviceLists { changed, left: BTreeSet::new() });
+        return Ok(DeviceLists { changed, ..DeviceLists::default() });
     }
     let shared: BTreeSet<UserId> = api.store.sharing_rooms(user_id, candidates).await?.into_iter().collect();
-    changed.extend(moved.came.intersection(&shared).cloned());
-    Ok(DeviceLists { changed, left: moved.went.difference(&shared).cloned().collect() })
+    let came: BTreeSet<UserId> = moved.came.intersection(&shared).cloned().collect();
+    changed.extend(came.iter().cloned());
+    Ok(DeviceLists { changed, left: moved.went.difference(&shared).cloned().collect(), came })
 }
 
 /// Who came into a room with the user, and who went, or was left behind.
@@ -108,11 +112,11 @@ impl Moved {
             let Some((who, membership)) = member_of(&event) else { continue };
             let Ok(who) = UserId::parse(&*who) else { continue };
             let now = membership == Membership::Join;
-            let before = membership::of(api, &who, Some(event), since).await?;
-            let before = before.is_some_and(|member| member.membership == Membership::Join);
+            let before = membership::since(api, &who, event, since).await?;
             let moved = match (before, now) {
-                (false, true) => &mut self.came,
-                (true, false) => &mut self.went,
+                // Who went and came back may have other keys, of which nobody here was told meanwhile.
+                (Before { was_in: false, .. } | Before { was_out: true, .. }, true) => &mut self.came,
+                (Before { was_in: true, .. }, false) => &mut self.went,
                 _ => continue,
             };
             if who == *user_id {

@@ -1,5 +1,7 @@
 //! Who is there, in a sync.
 
+use std::collections::BTreeSet;
+
 use axle_protocol::{MatrixError, UserId};
 use ruma::api::client::filter::Filter;
 use ruma::events::presence::PresenceEvent;
@@ -35,30 +37,34 @@ struct Content<'a> {
     status_msg: Option<&'a str>,
 }
 
-/// What changed after a moment of this server's memory for a user and those who share a room with them; at first, who is
-/// there.
+/// What changed after a moment of this server's memory for a user and those who share a room with them, and who is there of
+/// those who came into one since; at first, who is there.
 pub(crate) async fn read(
     api: &Api,
     user_id: &UserId,
     filter: &Filter,
     since: Option<i64>,
+    came: &BTreeSet<UserId>,
 ) -> ApiResult<Vec<Raw<PresenceEvent>>> {
     if !api.config.presence || !allows_type(filter, EVENT_TYPE) {
         return Ok(Vec::new());
     }
     let mut changed = api.presence.changed(since.unwrap_or(0), MAX_CHANGES);
     changed.retain(|sender| wants(filter, sender));
-    if changed.is_empty() {
-        return Ok(Vec::new());
+    let mut senders = BTreeSet::new();
+    if !changed.is_empty() {
+        senders.extend(Some(user_id).filter(|own| changed.contains(own)).cloned());
+        senders.extend(api.store.sharing_rooms(user_id, changed).await?);
     }
-    let own = changed.contains(user_id);
-    let mut senders = api.store.sharing_rooms(user_id, changed).await?;
-    if own && !senders.contains(user_id) {
-        senders.push(user_id.clone());
-    }
+    // Of who is new to the client it takes for granted that they are not there.
+    let is_there = |person: &Person| person.state != PresenceState::Offline;
+    let newcomers = came.iter().filter(|sender| !senders.contains(*sender) && wants(filter, sender));
+    let newcomers: Vec<UserId> =
+        newcomers.filter(|sender| api.presence.of(sender).is_some_and(|it| is_there(&it))).cloned().collect();
+    senders.extend(newcomers);
     let limit = filter.limit.and_then(|limit| usize::try_from(u64::from(limit)).ok()).unwrap_or(MAX_CHANGES);
     let known = senders.iter().filter_map(|sender| Some((sender, api.presence.of(sender)?)));
-    let told = known.filter(|(_, person)| since.is_some() || person.state != PresenceState::Offline);
+    let told = known.filter(|(_, person)| since.is_some() || is_there(person));
     told.take(limit).map(|(sender, person)| raw(sender, &person)).collect()
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{KEYS, device_keys, publish, query};
+use crate::common::rooms::Sent;
 use crate::common::{next, server};
 
 #[tokio::test]
@@ -98,6 +99,30 @@ async fn who_shares_a_room_hears_of_changes() {
     assert_eq!(lists(&gone), (own, json!([])));
     assert_eq!(super::query(&alice, &bob).await["device_keys"][bob.user_id.as_str()], json!({}));
     assert_eq!(lists(&carol.sync(&next(&strangers)).await), (json!([]), json!([])));
+}
+
+#[tokio::test]
+async fn who_went_and_came_back_may_have_other_keys() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let carol = axle_protocol::UserId::parse("@carol:other.org").unwrap();
+    let says = async |content: Value| {
+        let member = Sent { sender: &carol, event_type: "m.room.member", state_key: Some(carol.as_str()), content };
+        server.rooms.append(&room, member).await;
+    };
+    says(json!({"membership": "join"})).await;
+    let inside = alice.sync("").await;
+    says(json!({"membership": "join", "displayname": "Carol"})).await;
+    let renamed = alice.sync(&next(&inside)).await;
+    assert_eq!(renamed["device_lists"]["changed"], json!([]));
+    for content in
+        [json!({"membership": "leave"}), json!({"membership": "join"}), json!({"membership": "join", "a": 1})]
+    {
+        says(content).await;
+    }
+    let back = alice.sync(&next(&renamed)).await;
+    assert_eq!(back["device_lists"], json!({"changed": [carol], "left": []}));
 }
 
 #[tokio::test]

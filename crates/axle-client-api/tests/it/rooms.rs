@@ -5,7 +5,7 @@ use ruma::api::client::{membership, message, redact, room, state};
 use serde_json::{Value, json};
 
 use crate::common::rooms::Sent;
-use crate::common::{Person, as_ruma, server, types};
+use crate::common::{Person, as_ruma, server, two_in_a_room, types};
 
 async fn state(person: &Person, room: &axle_protocol::RoomId, event_type: &str) -> Value {
     person.get(&format!("/_matrix/client/v3/rooms/{room}/state/{event_type}")).await.ok()
@@ -384,4 +384,33 @@ async fn events_of_other_servers_users_are_served_too() {
     server.rooms.append(&room, join).await;
     let members = alice.get(&format!("/_matrix/client/v3/rooms/{room}/joined_members")).await.ok();
     assert_eq!(members["joined"]["@carol:other.org"], json!({"display_name": "Carol", "avatar_url": null}));
+}
+
+#[tokio::test]
+async fn the_same_state_again_is_the_same_event() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    alice.set_state(&room, "m.room.power_levels", json!({"users_default": 50})).await;
+    let first = alice.set_state(&room, "m.room.topic", json!({"topic": "tea", "a": {"b": [1]}})).await;
+    assert_eq!(alice.set_state(&room, "m.room.topic", json!({"a": {"b": [1]}, "topic": "tea"})).await, first);
+    // Another who says it, and another thing that is said.
+    let second = bob.set_state(&room, "m.room.topic", json!({"topic": "tea", "a": {"b": [1]}})).await;
+    assert_ne!(second, first);
+    let third = bob.set_state(&room, "m.room.topic", json!({"topic": "coffee"})).await;
+    assert_ne!(third, second);
+    bob.redact(&room, &third).await;
+    assert_ne!(bob.set_state(&room, "m.room.topic", json!({"topic": "coffee"})).await, third);
+}
+
+#[tokio::test]
+async fn who_was_there_when_the_room_began() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let sync = alice.sync("").await;
+    let begin = sync["rooms"]["join"][room.as_str()]["timeline"]["prev_batch"].as_str().unwrap().to_owned();
+    server.person("bob").await.join(&room).await.ok();
+    let members = alice.get(&format!("/_matrix/client/v3/rooms/{room}/members?at={begin}")).await.ok();
+    let members: Vec<&Value> = members["chunk"].as_array().unwrap().iter().map(|event| &event["state_key"]).collect();
+    assert_eq!(members, [&json!("@alice:example.org")]);
 }

@@ -55,30 +55,40 @@ pub(crate) fn limit(asked: Option<UInt>, default: usize, max: usize) -> usize {
     asked.map_or(default, |asked| usize::try_from(u64::from(asked)).unwrap_or(max)).clamp(1, max)
 }
 
-/// Reads a page of what a user may see. At the beginning of what is here, more is fetched from the hub; `None`: that is out
-/// of reach.
+/// Reads a page of what a user may see. Where what is here begins, or goes on only with an earlier stay of this server in the
+/// room, more is fetched from the hub; `None`: that is out of reach.
 pub(crate) async fn read(api: &Api, access: &Access, wanted: &Wanted<'_>) -> ApiResult<Option<Page>> {
     let mut page = Page { events: Vec::new(), end: Some(wanted.from) };
     let mut fetches = 0;
+    // Where the hub has nothing that is not here.
+    let mut complete = None;
     for _ in 0..MAX_READS {
         let Some(at) = page.end else { break };
         let missing = wanted.limit.saturating_sub(page.events.len());
         if missing == 0 || wanted.to == Some(at) {
             break;
         }
-        let chunk = chunk(api, wanted, at, missing).await?;
+        let mut chunk = chunk(api, wanted, at, missing).await?;
+        let begins = chunk.is_empty();
+        if wanted.direction == Direction::Backward {
+            keep_one_stay(&mut chunk, at, complete);
+        }
         if chunk.is_empty() {
-            if wanted.direction == Direction::Forward || fetches == MAX_FETCHES {
+            if wanted.direction == Direction::Forward || (begins && fetches == MAX_FETCHES) {
                 page.end = None;
                 break;
             }
             if wanted.reach == Reach::Here {
                 return Ok(None);
             }
+            if fetches == MAX_FETCHES {
+                break;
+            }
             fetches += 1;
             match api.rooms.fetch_history(wanted.room_id, at, missing).await {
                 Ok(true) => {}
-                Ok(false) => page.end = None,
+                Ok(false) if begins => page.end = None,
+                Ok(false) => complete = Some(at),
                 // What is here is worth more than an error; the client may ask again from where this page ends.
                 Err(error) if page.events.is_empty() && wanted.required => return Err(error.into()),
                 Err(_) => break,
@@ -107,6 +117,19 @@ impl Wanted<'_> {
             (Some(to), Direction::Backward) => position >= to,
         })
     }
+}
+
+/// Leaves out what does not follow, going back from `at`, without a break in the positions: between two stays of this server
+/// in the room something happened that may not be here. Just before `complete` it is.
+fn keep_one_stay(chunk: &mut Vec<StoredEvent>, at: i64, complete: Option<i64>) {
+    let mut expected = at.checked_sub(1).filter(|_| complete != Some(at));
+    let follows = |event: &&StoredEvent| {
+        let follows = expected.is_none() || event.position == expected;
+        expected = event.position.and_then(|position| position.checked_sub(1));
+        follows
+    };
+    let kept = chunk.iter().take_while(follows).count();
+    chunk.truncate(kept);
 }
 
 /// The next events in the direction of reading.

@@ -103,6 +103,7 @@ impl RawRequest {
     /// The body, in JSON.
     pub(crate) async fn json<T: DeserializeOwned>(self) -> ApiResult<T> {
         let body = read(self.body, MAX_BODY_BYTES).await?;
+        check_text(&body)?;
         let parsed = serde_json::from_slice(&body);
         Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
     }
@@ -115,6 +116,7 @@ impl RawRequest {
     /// The body in JSON, where a request may have no body.
     pub(crate) async fn json_or_empty<T: DeserializeOwned>(self) -> ApiResult<T> {
         let body = read(self.body, MAX_BODY_BYTES).await?;
+        check_text(&body)?;
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
         let parsed = serde_json::from_slice(body);
         Ok(parsed.map_err(|error| FromHttpRequestError::Deserialization(error.into()))?)
@@ -245,6 +247,25 @@ impl Endpoints {
         })
     }
 
+    /// The same for anyone, that does more for people who are logged in. A token that is no good is as none.
+    pub(crate) fn optional_raw<H, F>(self, method: Method, paths: &[&str], handler: H) -> Self
+    where
+        H: Fn(Api, Option<Session>, RawRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<Response>> + Send,
+    {
+        self.at(paths, method, move |api, params, request| {
+            let handler = handler.clone();
+            async move {
+                let admitted = match session::token(&request) {
+                    Ok(_) => admit(api.clone(), &request, Admits::Unlocked).await.ok(),
+                    Err(_) => None,
+                };
+                let (api, session) = admitted.map_or((api, None), |(api, session)| (api, Some(session)));
+                handler(api, session, RawRequest::new(params, request)?).await
+            }
+        })
+    }
+
     /// An endpoint on these paths for anyone, that tells more to people who are logged in.
     pub(crate) fn optional_at<R, H, F, A>(self, paths: &[&str], handler: H) -> Self
     where
@@ -354,6 +375,7 @@ async fn parse<R: IncomingRequest>(params: Params, request: Request<Body>, max_b
     let args: Vec<&str> = params.iter().map(|(_, value)| value).collect();
     let (parts, body) = request.into_parts();
     let body = read(body, max_body_bytes).await?;
+    check_text(&body)?;
     // Clients leave out the body where everything in it is optional; some of ruma's types demand an object then.
     let bytes: &[u8] = if body.is_empty() && parts.method != Method::GET { b"{}" } else { &body };
     Ok(R::try_from_http_request(Request::from_parts(parts, bytes), &args)?)
@@ -366,6 +388,14 @@ async fn read(body: Body, max_bytes: usize) -> ApiResult<Bytes> {
     };
     let too_large = || MatrixError::too_large(format!("The body is larger than {max_bytes} bytes.")).into();
     read.map_err(|_| too_large())
+}
+
+/// JSON is UTF-8. What nobody reads of it is not looked at otherwise.
+fn check_text(body: &[u8]) -> Result<(), MatrixError> {
+    match std::str::from_utf8(body) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(MatrixError::not_json(format!("The body is not UTF-8: {error}."))),
+    }
 }
 
 fn address(request: &Request<Body>) -> Option<IpAddr> {

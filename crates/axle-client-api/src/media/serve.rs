@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::headers::describe;
 use super::range::{Wanted, wanted};
 use crate::error::{ApiError, ApiResult};
+use crate::session::Session;
 use crate::state::Api;
 
 /// Who may keep a copy.
@@ -26,6 +27,11 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
+    /// Who asks where a token is not needed.
+    pub(crate) fn of(session: Option<&Session>) -> Self {
+        if session.is_some() { Self::Private } else { Self::Public }
+    }
+
     /// Whether other servers may be asked for what is not here: by nobody who is not logged in, or this server would fetch
     /// whatever anyone wants.
     pub(crate) fn may_fetch(self) -> bool {

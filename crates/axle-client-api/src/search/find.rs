@@ -137,7 +137,8 @@ impl Searching<'_> {
         }
         self.found.count = seen.len();
         let told = skip.saturating_add(self.asked.limit);
-        self.found.next = if seen.len() > told {
+        // Whether there is more after a full page, the next request finds out: clients go on as long as there is a token.
+        self.found.next = if seen.len() >= told && self.asked.limit > 0 {
             Some(Place { until: query.until, skip: told })
         } else {
             matches.more.map(|until| Place { until, skip: 0 })

@@ -98,6 +98,16 @@ async fn capitals_in_names_do_not_count() {
 }
 
 #[tokio::test]
+async fn what_is_not_utf8_is_not_json() {
+    let server = server().await;
+    let url = format!("{}{REGISTER}", server.base);
+    let answer = server.http.post(url).body(b"{\"nobody reads this\": \"a\x81\"}".to_vec()).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 400);
+    let error: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!(error["errcode"], "M_NOT_JSON");
+}
+
+#[tokio::test]
 async fn closed_means_closed() {
     let mut config = config();
     config.registration = Registration::Closed;
@@ -332,7 +342,10 @@ async fn profiles_are_public_and_rooms_learn_of_changes() {
     let avatar = server.anonymous(Method::GET, &format!("{of_alice}/avatar_url"), None).await.ok();
     assert_eq!(avatar, json!({"avatar_url": "mxc://example.org/a"}));
     bob.put(&format!("{of_alice}/displayname"), json!({"displayname": "Eve"})).await.fails(403, "M_FORBIDDEN");
-    alice.put(&format!("{of_alice}/avatar_url"), json!({"avatar_url": "http://x"})).await.fails(400, "M_INVALID_PARAM");
+    for bad in ["a\nb".to_owned(), "x".repeat(1001)] {
+        alice.put(&format!("{of_alice}/avatar_url"), json!({"avatar_url": bad})).await.fails(400, "M_INVALID_PARAM");
+    }
+    alice.put(&format!("{of_alice}/avatar_url"), json!({"avatar_url": "http://x"})).await.ok();
     let long = json!({"displayname": "x".repeat(300)});
     alice.put(&format!("{of_alice}/displayname"), long).await.fails(400, "M_INVALID_PARAM");
     for unknown in ["@nobody:example.org", "@alice:other.org"] {

@@ -54,6 +54,8 @@ async fn tokens_of_a_sync_are_places_too() {
     let from = timeline["prev_batch"].as_str().unwrap();
     assert_eq!(alice.texts(&room, &format!("dir=b&from={from}")).await, ["old"]);
     alice.get(&path(&room, "dir=b&from=garbage")).await.fails(400, "M_INVALID_PARAM");
+    let forward = alice.get(&path(&room, "dir=f&limit=3")).await.ok()["chunk"].clone();
+    assert_eq!(alice.get(&path(&room, "limit=3")).await.ok()["chunk"][0]["event_id"], forward[0]["event_id"]);
     alice.get(&path(&room, "dir=b&to=s9_1")).await.fails(400, "M_INVALID_PARAM");
 }
 

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::endpoint::{Caller, RawRequest};
+use crate::endpoint::RawRequest;
 use crate::error::ApiResult;
 use crate::media::{self, Audience};
 use crate::session::Session;
@@ -29,8 +29,8 @@ pub(super) async fn authenticated(api: Api, _: Session, request: RawRequest) -> 
     download(&api, request, Audience::Private).await
 }
 
-pub(super) async fn open(api: Api, _: Caller, request: RawRequest) -> ApiResult<Response> {
-    download(&api, request, Audience::Public).await
+pub(super) async fn open(api: Api, session: Option<Session>, request: RawRequest) -> ApiResult<Response> {
+    download(&api, request, Audience::of(session.as_ref())).await
 }
 
 async fn download(api: &Api, request: RawRequest, audience: Audience) -> ApiResult<Response> {

@@ -21,7 +21,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed_raw(Method::POST, &upload::PATHS, upload::upload)
         .authed_raw(Method::PUT, &upload_to::PATHS, upload_to::upload_to)
         .authed_raw(Method::GET, &download::AUTHENTICATED_PATHS, download::authenticated)
-        .open_raw(Method::GET, &download::OPEN_PATHS, download::open)
+        .optional_raw(Method::GET, &download::OPEN_PATHS, download::open)
         .authed_raw(Method::GET, &thumbnail::AUTHENTICATED_PATHS, thumbnail::authenticated)
-        .open_raw(Method::GET, &thumbnail::OPEN_PATHS, thumbnail::open)
+        .optional_raw(Method::GET, &thumbnail::OPEN_PATHS, thumbnail::open)
 }

@@ -13,8 +13,9 @@ const MAX_AVATAR_URL_BYTES: usize = 1000;
 
 pub(crate) async fn avatar_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     let url = request.avatar_url.map(|url| url.to_string()).filter(|url| !url.is_empty());
-    if url.as_ref().is_some_and(|url| !url.starts_with("mxc://") || url.len() > MAX_AVATAR_URL_BYTES) {
-        let error = format!("An avatar is an mxc:// address of at most {MAX_AVATAR_URL_BYTES} bytes.");
+    // What clients cannot show they leave out; other servers tell of all kinds of addresses, too.
+    if url.as_ref().is_some_and(|url| url.len() > MAX_AVATAR_URL_BYTES || url.contains(char::is_control)) {
+        let error = format!("The address of an avatar is text of at most {MAX_AVATAR_URL_BYTES} bytes.");
         return Err(MatrixError::invalid_param(error).into());
     }
     profile::change(&api, &session, request.user_id.as_str(), |profile| profile.avatar_url = url).await?;

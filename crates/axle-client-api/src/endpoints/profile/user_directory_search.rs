@@ -1,6 +1,6 @@
 //! `POST /_matrix/client/v3/user_directory/search`
 
-use axle_store::FoundUser;
+use axle_store::{FoundUser, Profile};
 use ruma::api::client::user_directory::search_users::v3::{Request, Response, User};
 
 use crate::error::ApiResult;
@@ -19,8 +19,20 @@ pub(crate) async fn user_directory_search(api: Api, session: Session, request: R
     let words = words.filter(|word| !word.is_empty()).take(MAX_WORDS).map(str::to_owned).collect();
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MAX_USERS).min(MAX_USERS);
     let found = api.store.search_users(&session.user_id, words, limit).await?;
-    let users = found.users.into_iter().map(user).collect::<ApiResult<_>>()?;
+    let mut users = Vec::with_capacity(found.users.len());
+    for found in found.users {
+        users.push(user(as_known(&api, found).await?)?);
+    }
     Ok(Response::new(users, found.limited))
+}
+
+/// Users of this server as they show themselves to all, whatever they are called in the room by which they were found.
+async fn as_known(api: &Api, found: FoundUser) -> ApiResult<FoundUser> {
+    if found.user_id.server_str() != api.config.server_name.as_str() {
+        return Ok(found);
+    }
+    let Profile { displayname, avatar_url } = api.store.profile(&found.user_id).await?;
+    Ok(FoundUser { displayname, avatar_url, ..found })
 }
 
 fn user(found: FoundUser) -> ApiResult<User> {

@@ -46,6 +46,7 @@ async fn a_file_is_fetched_once_and_shown_like_any_other() {
     server.remote.file(CAT, pieces(&content), Some("attachment; filename=\"cat.png\""));
     let open = "/_matrix/media/v3/download/other.org/cat";
     assert_eq!(get(&alice, open).await.status, 404, "nobody fetches who is not logged in");
+    assert_eq!(download(&alice, open, &[("authorization", "Bearer nothing")]).await.status, 404);
     assert!(server.remote.asked().is_empty());
 
     let got = get(&alice, FILE).await;
@@ -59,6 +60,10 @@ async fn a_file_is_fetched_once_and_shown_like_any_other() {
     assert!(get(&bob, open).await.content == content, "what is here is here for all");
     assert_eq!(get(&bob, &format!("{open}?allow_remote=false")).await.status, 404);
     assert_eq!(server.remote.asked(), [CAT]);
+    server.remote.file("media other.org dog", pieces(b"woof"), None);
+    let token = format!("Bearer {}", bob.token);
+    let old = download(&bob, "/_matrix/media/v3/download/other.org/dog", &[("authorization", &token)]).await;
+    assert!(old.status == 200 && old.content == b"woof", "who is logged in can use the older paths");
     assert_eq!(server.store.media_bytes(&alice.user_id).await.unwrap(), 0, "it counts for nobody's quota");
 }
 

@@ -153,7 +153,8 @@ fn files_have_numbers_and_are_kept() {
     let mut app = furnished();
     app.handle(tea(&[file("$8", 3, "lake.png", "at the lake"), file("$9", 4, "../\u{1b}[2J.txt", "../\u{1b}[2J.txt")]));
     let shown = screen(&app).to_string();
-    for line in ["[file 2: lake.png, 12.3 kB]", "at the lake", "[file 1: _[2J.txt, 12.3 kB]"] {
+    // What is too long for the line goes on in the next.
+    for line in ["[file 2: lake.png, 12.3 ", "at the lake", "[file 1: _[2J.txt, 12.3 ", " kB] "] {
         assert!(shown.contains(line), "{line} is not in\n{shown}");
     }
     let Request::Save { file, path } = request(enter(&mut app, "/save 2 /tmp/a b.png")) else { panic!("not a save") };

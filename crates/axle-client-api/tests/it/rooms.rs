@@ -117,7 +117,6 @@ async fn rooms_that_cannot_be_made_are_not() {
         (json!({"invite": ["@Bob:example.org"]}), 400, "M_INVALID_PARAM"),
         (json!({"invite": ["@nobody:example.org"]}), 404, "M_NOT_FOUND"),
         (json!({"invite": vec!["@a:b.c"; 101]}), 400, "M_INVALID_PARAM"),
-        (json!({"creation_content": {"m.federate": false}}), 400, "M_INVALID_PARAM"),
         (json!({"creation_content": {"a": 1.5}}), 400, "M_BAD_JSON"),
         (json!({"creation_content": []}), 400, "M_BAD_JSON"),
         (json!({"name": 7}), 400, "M_BAD_JSON"),

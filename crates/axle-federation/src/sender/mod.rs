@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ struct Inner {
     rooms: Arc<dyn QueuedRooms>,
     /// Differs from one start of this server to the next.
     boot: String,
+    /// Queues that began since then: a destination's ends when it is idle, and may begin again.
+    begun: AtomicU64,
     clock: Clock,
     counters: Arc<Counters>,
     queues: Mutex<Queues>,
@@ -124,7 +126,8 @@ impl Sender {
         let (alive, _) = watch::channel(());
         let (queues, counters, blocked) = (Mutex::default(), Arc::default(), BlockList::new(store.clone()));
         let clock = system_clock();
-        Self(Arc::new(Inner { client, store, rooms, boot, clock, counters, queues, blocked, stop, alive }))
+        let begun = AtomicU64::new(0);
+        Self(Arc::new(Inner { client, store, rooms, boot, begun, clock, counters, queues, blocked, stop, alive }))
     }
 
     /// Goes on with everything that a restart interrupted.
@@ -213,6 +216,12 @@ impl Sender {
                 entry.insert(signal)
             }
         }
+    }
+
+    /// What the transaction ids of a queue begin with that begins now. No other queue has it: a transaction with the id of
+    /// an earlier one would be answered as that was, and what is in it lost.
+    fn transaction_prefix(&self) -> String {
+        format!("{}-{}", self.0.boot, self.0.begun.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Ends a queue that has nothing to do, unless it was woken meanwhile.

@@ -29,7 +29,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
     let _alive = sender.0.alive.subscribe();
     let mut stop = sender.0.stop.subscribe();
     let seed = RandomState::new().hash_one(name.as_str());
-    let machine = Destination::new(name.clone(), &sender.0.boot, seed);
+    let machine = Destination::new(name.clone(), &sender.transaction_prefix(), seed);
     let start = Instant::now();
     let mut queue = Queue {
         sender,

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::error::{ApiError, ApiResult};
+use crate::redaction;
 use crate::service::SendEvent;
 use crate::session::{self, Session, random_token};
 use crate::state::{Api, now_ms};
@@ -141,6 +142,7 @@ async fn send(api: &Api, event: &DelayedEvent) -> ApiResult<EventId> {
         tracing::error!(%error, "a delayed event cannot be read");
         MatrixError::bad_json("The server has an event that it cannot read.")
     })?;
+    redaction::check_sent(api, &event.user_id, &event.room_id, &event.event_type, &content).await?;
     let txn = ClientTxnKey {
         user_id: event.user_id.clone(),
         // It is no device's: whatever scheduled the event may be gone.

@@ -52,6 +52,7 @@ mod pushers;
 mod queries;
 mod reading;
 mod receipts;
+mod redaction;
 mod relations;
 mod remote_rooms;
 mod render;

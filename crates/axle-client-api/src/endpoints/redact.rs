@@ -8,6 +8,7 @@ use crate::endpoints::send::txn;
 use crate::error::ApiResult;
 use crate::event_content::add_reason;
 use crate::ids;
+use crate::redaction;
 use crate::render;
 use crate::service::SendEvent;
 use crate::session::Session;
@@ -24,12 +25,13 @@ pub(crate) async fn redact(api: Api, session: Session, request: Request) -> ApiR
     if session.is_suspended() && !is_own(&api, &session, &event_id).await? {
         session.require_active()?;
     }
+    redaction::check(&api, &session.user_id, &room_id, &event_id).await?;
     let mut content = Map::from_iter([("redacts".to_owned(), event_id.as_str().into())]);
     add_reason(&mut content, request.reason);
     let event = SendEvent {
         room_id,
         sender: session.user_id,
-        event_type: "m.room.redaction".into(),
+        event_type: redaction::REDACTION.into(),
         state_key: None,
         content,
         txn: Some(txn),

@@ -10,6 +10,7 @@ use crate::event_content;
 use crate::ids;
 use crate::json_response::JsonResponse;
 use crate::presence;
+use crate::redaction;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
@@ -33,6 +34,7 @@ pub(crate) async fn send(
     let txn = txn(&session, format!("send {room_id} {event_type}"), request.txn_id.as_str())?;
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    redaction::check_sent(&api, &session.user_id, &room_id, &event_type, &content).await?;
     presence::did_something(&api, &session.user_id);
     if let Some(delay_ms) = delay_ms {
         let new = NewDelayed { room_id, event_type, state_key: None, content, delay_ms, txn: Some(txn) };

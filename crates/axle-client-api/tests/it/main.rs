@@ -48,6 +48,7 @@ mod state_after;
 mod synapse;
 mod synapse_media;
 mod sync;
+mod sync_filters;
 mod threads;
 mod timestamp;
 mod tokens;

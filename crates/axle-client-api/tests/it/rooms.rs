@@ -413,3 +413,24 @@ async fn who_was_there_when_the_room_began() {
     let members: Vec<&Value> = members["chunk"].as_array().unwrap().iter().map(|event| &event["state_key"]).collect();
     assert_eq!(members, [&json!("@alice:example.org")]);
 }
+
+#[tokio::test]
+async fn people_redact_what_they_said_themselves_unless_they_have_the_power() {
+    let server = server().await;
+    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let other = bob.create_room(json!({})).await;
+    bob.join(&room).await.ok();
+    carol.join(&room).await.ok();
+    let said = carol.say(&room, "tea").await;
+    let redact =
+        |room: &axle_protocol::RoomId, txn: &str| format!("/_matrix/client/v3/rooms/{room}/redact/{said}/{txn}");
+    bob.put(&redact(&room, "1"), json!({})).await.fails(403, "M_FORBIDDEN");
+    bob.put(&redact(&other, "2"), json!({})).await.fails(400, "M_INVALID_PARAM");
+    let send = format!("/_matrix/client/v3/rooms/{room}/send/m.room.redaction");
+    bob.put(&format!("{send}/3"), json!({"redacts": said})).await.fails(403, "M_FORBIDDEN");
+    carol.put(&redact(&room, "4"), json!({})).await.ok();
+    let said_again = carol.say(&room, "more tea").await;
+    let path = format!("/_matrix/client/v3/rooms/{room}/redact/{said_again}/5");
+    alice.put(&path, json!({})).await.ok();
+}

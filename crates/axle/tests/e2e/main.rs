@@ -10,7 +10,6 @@ mod conversation;
 mod crash;
 mod demo;
 mod encryption;
-mod encryption_faults;
 mod faults;
 mod garbage;
 mod kill;

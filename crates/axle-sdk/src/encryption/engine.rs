@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axle_mls::Credential;
 use axle_protocol::{RoomId, UserId};
+use serde_json::Value;
 use tokio::sync::OwnedMutexGuard;
 
 use super::answers::GroupAnswer;
@@ -205,7 +206,7 @@ impl Engine {
                 if core.asked_for.remove(&user).is_none() {
                     continue;
                 }
-                let devices = objects.into_iter().filter_map(|(id, object)| published(&user, id, &object.to_string()));
+                let devices = objects.into_iter().filter_map(|(id, object)| published(&user, id, object));
                 let devices: BTreeMap<String, Credential> = devices.collect();
                 core.published.insert(user, devices);
             }
@@ -221,8 +222,10 @@ impl Engine {
 }
 
 /// A device object that its user's server publishes, if it is what it should be.
-fn published(user: &UserId, device_id: String, object: &str) -> Option<(String, Credential)> {
-    let info = axle_mls::DeviceInfo::parse(object).ok()?;
+fn published(user: &UserId, device_id: String, mut object: Value) -> Option<(String, Credential)> {
+    // The server's, such as the device's name: no part of what the device has signed.
+    object.as_object_mut()?.remove("unsigned");
+    let info = axle_mls::DeviceInfo::parse(&object.to_string()).ok()?;
     let is_its_own = info.user_id() == user && info.device_id() == device_id;
     (is_its_own && info.supports_mls()).then(|| (device_id, info.credential().clone()))
 }

@@ -117,7 +117,12 @@ impl Homeserver for Server {
         let world = self.world.lock();
         let of = |user: &String| {
             let devices = world.devices.iter().filter(|((other, _), _)| other == user);
-            devices.filter_map(|((_, id), device)| Some((id.clone(), device.object.clone()?))).collect()
+            // As servers do, with the device's name beside what it has signed.
+            let named = |mut object: Value| {
+                object["unsigned"] = json!({ "device_display_name": "laptop" });
+                object
+            };
+            devices.filter_map(|((_, id), device)| Some((id.clone(), named(device.object.clone()?)))).collect()
         };
         Ok(users.iter().map(|user| (user.clone(), of(user))).collect())
     }

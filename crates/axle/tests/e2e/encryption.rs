@@ -67,6 +67,11 @@ fn two_people_on_one_server() {
     bob.ok("/accept");
     bob.ok("/wait devices 2");
     alice.ok("/wait devices 2");
+    // Alice has made the group, and has let Bob in: he has not had to come in by himself.
+    for _ in 0..2 {
+        let commit = alice.until(|line| line["event"]["type"] == "m.mls.commit");
+        assert_eq!(commit["event"]["sender"], "@alice:hub.test");
+    }
     alice.ok("are the leaves in?");
     heard(&mut bob, "are the leaves in?");
     let said = bob.ok("they are");

@@ -10,6 +10,7 @@ mod conversation;
 mod crash;
 mod demo;
 mod encryption;
+mod encryption_faults;
 mod faults;
 mod garbage;
 mod kill;

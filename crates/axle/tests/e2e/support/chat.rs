@@ -25,6 +25,11 @@ impl Chat {
         Self::start(server, name, &["--register"])
     }
 
+    /// Makes an account, and begins, with the server at this address.
+    pub(crate) fn register_through(server: &Server, url: &str, name: &str) -> Self {
+        Self::start_at(url, name, &session(server, name), &["--register"])
+    }
+
     /// Goes on with the session of before.
     pub(crate) fn resume(server: &Server, name: &str) -> Self {
         Self::start(server, name, &[])

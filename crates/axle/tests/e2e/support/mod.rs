@@ -4,6 +4,7 @@ mod authority;
 pub(crate) mod chat;
 mod client;
 mod server;
+mod spoiler;
 mod stranger;
 mod wiretap;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 pub(crate) use authority::Authority;
 pub(crate) use client::{Answer, User, escape, http};
 pub(crate) use server::{Server, Setup};
+pub(crate) use spoiler::Spoiler;
 pub(crate) use stranger::Stranger;
 pub(crate) use wiretap::Wiretap;
 

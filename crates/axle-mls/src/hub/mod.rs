@@ -32,7 +32,7 @@ pub use create::{Created, HubSender};
 pub(crate) use group_info::PartialGroupInfo;
 pub use peek::{Glance, added_users, glance};
 pub use proposals::CheckedProposal;
-pub use refusal::Refusal;
+pub use refusal::{OWN_FAULTS, Refusal};
 pub use report::{Report, RollBack, Verdict};
 pub use state::StateError;
 pub use view::{DeviceState, PairedMember, RoomView};

@@ -108,6 +108,22 @@ pub enum Refusal {
     ReportUseless,
 }
 
+/// Codes of what a client itself has made wrong: one without faults is never refused with these, whatever others do.
+pub const OWN_FAULTS: [&str; 12] = [
+    "malformed",
+    "wrong_group",
+    "wrong_sender",
+    "signature",
+    "invalid",
+    "ciphersuite",
+    "capabilities",
+    "credential",
+    "proposal_by_reference",
+    "proposal_type",
+    "unbound",
+    "group_info",
+];
+
 impl Refusal {
     /// The code for programs.
     pub fn code(&self) -> &'static str {

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axle_mls::event::{CommitContent, EncryptedContent};
+use axle_mls::hub::OWN_FAULTS;
 use axle_mls::{Credential, HubGroup};
 use axle_protocol::{EventId, RoomId};
 
@@ -19,22 +20,6 @@ use crate::device::{Device, DeviceFact, index_of};
 use crate::disk::RoomLog;
 use crate::node::{Node, REQUEST};
 use crate::world::LAST_WORD;
-
-/// What an honest device is never refused for.
-const NEVER: [&str; 12] = [
-    "malformed",
-    "wrong_group",
-    "wrong_sender",
-    "signature",
-    "invalid",
-    "ciphersuite",
-    "capabilities",
-    "credential",
-    "proposal_by_reference",
-    "proposal_type",
-    "unbound",
-    "group_info",
-];
 
 /// Collects what devices do.
 #[derive(Default)]
@@ -114,7 +99,7 @@ impl Groups {
             DeviceFact::Read(event_id, text, sender) => {
                 self.read.push((device, event_id.clone(), text.clone(), sender.clone()));
             }
-            DeviceFact::Refused(code) if NEVER.contains(&code.as_str()) => {
+            DeviceFact::Refused(code) if OWN_FAULTS.contains(&code.as_str()) => {
                 return Some(format!("d{device} is honest, and refused: {code}"));
             }
             DeviceFact::PairRefused(mark) => drop(self.refused_pairs.insert(mark.clone())),

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Outcome;
-use super::stage::{Failure, Network};
+use super::stage::{Failure, Network, play};
 use screen::Screen;
 
 /// Lines of each server's log that are shown after a failure.
@@ -25,10 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(show(args));
-    runtime.shutdown_background();
-    outcome.map_err(|error| -> Box<dyn std::error::Error> { error })
+    play(show(args))
 }
 
 /// Whatever ends this function, a panic too, ends the servers: the network owns them.

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use super::super::Outcome;
 use super::machine::Machine;
-use crate::commands::stage::Failure;
+use crate::commands::stage::play;
 use report::Report;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -129,14 +129,6 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
-/// Runs what needs servers.
-fn on_servers<T>(measurement: impl Future<Output = std::result::Result<T, Failure>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(measurement);
-    runtime.shutdown_background();
-    outcome.map_err(|error| -> Box<dyn std::error::Error> { error })
-}
-
 fn measure(args: &MlsArgs) -> Result<Report> {
     let sizes = Sizes::of(args);
     let wanted = |part| args.only.contains(&part);
@@ -162,11 +154,11 @@ fn measure(args: &MlsArgs) -> Result<Report> {
     }
     if wanted(Part::Delivery) {
         say("messages from server to server");
-        report.delivery = on_servers(delivery::measure(sizes.delivery, sizes.messages))?;
+        report.delivery = play(delivery::measure(sizes.delivery, sizes.messages))?;
     }
     if wanted(Part::Idle) {
         say(&format!("{} encrypted rooms that are left alone", sizes.idle));
-        report.idle = Some(on_servers(idle::measure(sizes.idle, sizes.loaded_devices))?);
+        report.idle = Some(play(idle::measure(sizes.idle, sizes.loaded_devices))?);
     }
     Ok(report)
 }

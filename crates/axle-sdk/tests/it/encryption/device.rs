@@ -123,6 +123,14 @@ impl Device {
     }
 }
 
+/// Alice's room, which has a group of her device.
+pub(crate) async fn alone(world: &World) -> (Device, String) {
+    let mut alice = Device::new(world, "@alice:hub.test", "A").await;
+    let room = alice.create().await;
+    until("there is a group", [&mut alice], |[alice]| alice.has_devices(&room, 1)).await;
+    (alice, room)
+}
+
 /// All devices sync until this holds.
 pub(crate) async fn until<const N: usize>(
     what: &str,

@@ -1,19 +1,11 @@
 //! Who joins a room and its group with one stroke.
 
-use super::device::{Device, assert_agreement, until};
+use super::device::{Device, alone, assert_agreement, until};
 use super::hub::World;
 
 const ALICE: &str = "@alice:hub.test";
 const BOB: &str = "@bob:b.test";
 const CAROL: &str = "@carol:c.test";
-
-/// Alice's room, which has a group.
-async fn alone(world: &World) -> (Device, String) {
-    let mut alice = Device::new(world, ALICE, "A").await;
-    let room = alice.create().await;
-    until("there is a group", [&mut alice], |[alice]| alice.has_devices(&room, 1)).await;
-    (alice, room)
-}
 
 fn count(world: &World, room: &str, kind: &str) -> usize {
     world.lock().rooms[room].events.iter().filter(|event| event["type"] == kind).count()

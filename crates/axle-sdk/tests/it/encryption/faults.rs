@@ -8,19 +8,12 @@ use axle_mls::member::MemoryStore;
 use axle_sdk::encryption::{Notice, Pace};
 use serde_json::{Map, json};
 
-use super::device::{Device, PACE, assert_agreement, until, until_commit};
+use super::device::{Device, PACE, alone, assert_agreement, until, until_commit};
 use super::hub::World;
 
 const ALICE: &str = "@alice:hub.test";
 const BOB: &str = "@bob:b.test";
 const CAROL: &str = "@carol:c.test";
-
-async fn alone(world: &World) -> (Device, String) {
-    let mut alice = Device::new(world, ALICE, "A").await;
-    let room = alice.create().await;
-    alice.sync().await;
-    (alice, room)
-}
 
 fn join(world: &World, room: &str, user: &str) {
     world.lock().member(room, user, user, "join");

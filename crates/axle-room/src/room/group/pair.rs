@@ -129,7 +129,7 @@ impl Room {
         self.policy.check(commit, after)?;
         let step = self.check_group(me, commit, after, Some(paired), known)?;
         let joins = matches!(&step, Step::Commit(staged) if staged.changes().external);
-        if joins != self.enters(member)? {
+        if joins != (member.membership() == Some("join")) {
             return Err(Refusal::Unfit(
                 "who joins the room joins its group by themselves, and nobody else does".into(),
             ));

@@ -71,9 +71,7 @@ impl OwnedAsker {
         let readable = state.history_visibility() == HistoryVisibility::WorldReadable;
         if inside || readable { Ok(()) } else { Err(MatrixError::forbidden("You are not in the room.")) }
     }
-}
 
-impl OwnedAsker {
     /// The same, but for who may join and then would be.
     fn check_reads_or_joins(&self, room: &Room) -> Result<(), MatrixError> {
         match self {

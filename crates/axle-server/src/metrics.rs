@@ -170,12 +170,11 @@ fn queue_lines(queues: &Sender) -> String {
     for (outcome, count) in [("taken", counters.transactions_taken()), ("failed", counters.transactions_failed())] {
         text += &format!("{name}{{outcome=\"{outcome}\"}} {count}\n");
     }
-    text + &simple_lines(&[(
-        "axle_outbound_events_total",
-        "counter",
-        "Events that other servers have taken.",
-        counters.events_sent(),
-    )])
+    let running = queues.running() as u64;
+    text + &simple_lines(&[
+        ("axle_outbound_events_total", "counter", "Events that other servers have taken.", counters.events_sent()),
+        ("axle_outbound_queues", "gauge", "Queues towards other servers that had something to do lately.", running),
+    ])
 }
 
 /// Name, kind, what it is, value.

@@ -29,6 +29,9 @@ use crate::client::Client;
 use crate::clock::{Clock, system_clock};
 use fleeting::Fleeting;
 
+/// A queue with nothing to do ends after this.
+const IDLE: Duration = Duration::from_secs(60);
+
 /// What the queues ask of the server's rooms.
 #[async_trait]
 pub trait QueuedRooms: Send + Sync + 'static {
@@ -56,6 +59,8 @@ struct Inner {
     boot: String,
     /// Queues that began since then: a destination's ends when it is idle, and may begin again.
     begun: AtomicU64,
+    /// A queue with nothing to do ends after this.
+    idle: Duration,
     clock: Clock,
     counters: Arc<Counters>,
     queues: Mutex<Queues>,
@@ -122,12 +127,23 @@ impl Sender {
     /// The queues, none of which moves until it is woken. `boot` must differ from every other start of this server:
     /// transaction ids are made from it.
     pub fn new(client: Client, store: Arc<dyn Store>, rooms: Arc<dyn QueuedRooms>, boot: String) -> Self {
+        Self::ending_after(IDLE, client, store, rooms, boot)
+    }
+
+    /// The same with queues that end after another time with nothing to do.
+    pub fn ending_after(
+        idle: Duration,
+        client: Client,
+        store: Arc<dyn Store>,
+        rooms: Arc<dyn QueuedRooms>,
+        boot: String,
+    ) -> Self {
         let (stop, _) = watch::channel(Stop::No);
         let (alive, _) = watch::channel(());
         let (queues, counters, blocked) = (Mutex::default(), Arc::default(), BlockList::new(store.clone()));
         let clock = system_clock();
         let begun = AtomicU64::new(0);
-        Self(Arc::new(Inner { client, store, rooms, boot, begun, clock, counters, queues, blocked, stop, alive }))
+        Self(Arc::new(Inner { client, store, rooms, boot, begun, idle, clock, counters, queues, blocked, stop, alive }))
     }
 
     /// Goes on with everything that a restart interrupted.
@@ -147,6 +163,11 @@ impl Sender {
     /// What was sent since the start.
     pub fn counters(&self) -> &Counters {
         &self.0.counters
+    }
+
+    /// How many queues have something to do, or had a moment ago.
+    pub fn running(&self) -> usize {
+        self.queues().len()
     }
 
     /// An event is queued for these destinations, durable since now.

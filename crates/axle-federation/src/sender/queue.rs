@@ -17,8 +17,6 @@ use tokio::time::Instant;
 use super::{Sender, Signal, Stop};
 use crate::client::{ClientError, transaction_body};
 
-/// A queue with nothing to do ends after this.
-const IDLE: Duration = Duration::from_secs(60);
 /// When the store has failed, it is asked again after this.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
@@ -84,7 +82,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
                 queue.edus_queued = true;
                 queue.machine.handle_wake();
             }
-            () = tokio::time::sleep(IDLE), if idle => {
+            () = tokio::time::sleep(queue.sender.0.idle), if idle => {
                 if queue.sender.retire(&queue.name, &signal) {
                     return;
                 }

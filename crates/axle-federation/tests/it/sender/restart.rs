@@ -1,10 +1,11 @@
-//! What a stop or a crash interrupts goes on afterwards.
+//! What a stop or a crash interrupts goes on afterwards, and a queue that ended begins again.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::peer::{Peer, TAKE};
 use super::world::{World, numbers};
-use crate::support::Ca;
+use crate::support::{Ca, timeouts};
 
 #[tokio::test]
 async fn what_was_not_delivered_is_after_a_restart() {
@@ -58,4 +59,21 @@ async fn a_stop_does_not_wait_for_ever() {
     world.queue(1).await;
     peer.until(|seen| seen.len() == 1).await;
     world.sender.stop(Duration::from_millis(50)).await;
+}
+
+/// A peer answers a transaction id that it knows as it did the first time, and drops what is in it.
+#[tokio::test]
+async fn a_queue_that_begins_again_uses_no_id_of_the_one_before() {
+    let ca = Ca::new();
+    let peer = Peer::start(&ca, |_, _| TAKE).await;
+    let world = World::with_idle(&ca, &peer, timeouts(), Duration::from_millis(10)).await;
+    for n in 1..=3 {
+        world.queue(n).await;
+        world.until_delivered().await;
+        world.until_ended().await;
+    }
+    let seen = peer.seen();
+    assert_eq!(seen.iter().flat_map(numbers).collect::<Vec<_>>(), [1, 2, 3], "{seen:#?}");
+    let ids: HashSet<&str> = seen.iter().map(|seen| seen.txn_id.as_str()).collect();
+    assert_eq!(ids.len(), seen.len(), "{seen:#?}");
 }

@@ -70,17 +70,22 @@ impl World {
     }
 
     pub async fn with(ca: &Ca, peer: &Peer, timeouts: Timeouts) -> Self {
+        Self::with_idle(ca, peer, timeouts, PATIENCE).await
+    }
+
+    /// One whose queues end when they have had nothing to do for so long.
+    pub async fn with_idle(ca: &Ca, peer: &Peer, timeouts: Timeouts, idle: Duration) -> Self {
         let folder = TempDir::new().unwrap();
-        let world = Self::open(folder, ca, peer, timeouts, "first");
+        let world = Self::open(folder, ca, peer, timeouts, "first", idle);
         world.store.append(first()).await.unwrap();
         world
     }
 
-    fn open(folder: TempDir, ca: &Ca, peer: &Peer, timeouts: Timeouts, boot: &str) -> Self {
+    fn open(folder: TempDir, ca: &Ca, peer: &Peer, timeouts: Timeouts, boot: &str, idle: Duration) -> Self {
         let store = Arc::new(SqliteStore::open(database(&folder), Options::default()).unwrap());
         let rooms = Arc::new(Rooms { store: store.clone(), taken: Mutex::default(), refused: Mutex::default() });
         let client = client(ca, "a.test", 1, &[(HUB, peer.server.address)], timeouts);
-        let sender = Sender::new(client, store.clone(), rooms.clone(), boot.to_owned());
+        let sender = Sender::ending_after(idle, client, store.clone(), rooms.clone(), boot.to_owned());
         Self { store, rooms, sender, folder }
     }
 
@@ -89,7 +94,7 @@ impl World {
         self.sender.stop(Duration::ZERO).await;
         let Self { store, rooms, sender, folder } = self;
         drop((store, rooms, sender));
-        Self::open(folder, ca, peer, timeouts(), "second")
+        Self::open(folder, ca, peer, timeouts(), "second", PATIENCE)
     }
 
     /// Queues an event and wakes its queue.
@@ -134,6 +139,11 @@ impl World {
     /// Waits until nothing is left to be sent.
     pub async fn until_delivered(&self) {
         until(async || self.store.pending_destinations().await.unwrap().is_empty()).await;
+    }
+
+    /// Waits until every queue has ended.
+    pub async fn until_ended(&self) {
+        until(async || self.sender.running() == 0).await;
     }
 
     /// The events that were set aside.

@@ -2,7 +2,8 @@
 //!
 //! A participant (a process of its own) sends LPDUs; the hub verifies, authorises, completes, signs and stores them,
 //! and echoes them to every participant (another process). CPU is user and system time of the hub's process, from
-//! before the first transaction until every participant has every event. Each round has the floor measured beside it.
+//! before the first transaction until every participant has every event. Each round has the floor measured before and
+//! after it.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -306,10 +307,12 @@ impl Bench {
     ) -> Result<Measured, Box<dyn Error>> {
         let mut measured = Vec::with_capacity(rounds);
         for _ in 0..rounds {
-            let floor_us = floor.measure()?;
+            let floor_before = floor.measure()?;
             let before = self.hub.cpu()?;
             self.load(rooms, events, per_txn)?;
             let used = self.hub.cpu()?.saturating_sub(before);
+            // The machine may have become slower or faster meanwhile.
+            let floor_us = f64::midpoint(floor_before, floor.measure()?);
             measured.push(Round { floor_us, cpu_us: used.as_secs_f64() * 1e6 / events as f64 });
         }
         Ok(Measured::of(&measured))

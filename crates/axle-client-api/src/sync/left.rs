@@ -33,7 +33,8 @@ pub(super) async fn read(
         Some(since) if was_in => Known::Until(since),
         _ => Known::Nothing,
     };
-    let part = sync.part(room_id, known, now.stream, Some(&access)).await?;
+    let mut part = sync.part(room_id, known, now.stream, Some(&access)).await?;
+    part.end_with(&now.event);
     let state = part.state(sync, room_id, !was_in).await?;
     let end = access.end(sync.api).await?;
     Ok(LeftRoom {

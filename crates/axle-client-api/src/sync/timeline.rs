@@ -39,6 +39,8 @@ pub(super) struct Part {
     first: Option<(i64, i64)>,
     /// The position of the last one.
     last: Option<i64>,
+    /// What comes from this place on, in the room and in stream order, is not for the user.
+    end: Option<(i64, i64)>,
     after: Option<i64>,
     until: i64,
 }
@@ -80,7 +82,12 @@ impl Part {
         };
         events.retain(|event| !ignored.hides(event));
         let whole = events.len() == read_events;
-        Ok(Self { events, limited: read.limited, whole, sets, begins_the_room, first, last, after, until })
+        Ok(Self { events, limited: read.limited, whole, sets, begins_the_room, first, last, end: None, after, until })
+    }
+
+    /// Says that the user was in the room until this event, and is told nothing of what came after it.
+    pub(super) fn end_with(&mut self, event: &StoredEvent) {
+        self.end = event.position.map(|position| (position.saturating_add(1), event.stream.saturating_add(1)));
     }
 
     /// Leaves out what a client does not want.
@@ -121,7 +128,8 @@ impl Part {
             (true, Some(last)) => Some((last.saturating_add(1), self.until.saturating_add(1))),
             (true, None) => None,
             (false, _) => self.first,
-        };
+        }
+        .or(self.end);
         let mut state = match (all, self.after, place) {
             (false, Some(after), Some((_, stream))) => store.state_changes(room_id, after, stream - 1).await?,
             (false, Some(after), None) => store.state_changes(room_id, after, self.until).await?,

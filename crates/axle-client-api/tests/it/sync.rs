@@ -152,6 +152,35 @@ async fn a_room_that_was_left_is_told_up_to_the_end() {
 }
 
 #[tokio::test]
+async fn the_state_of_a_room_that_was_left_is_that_of_the_end() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let since = next(&bob.sync("").await);
+    let topic = format!("/_matrix/client/v3/rooms/{room}/state/m.room.topic");
+    alice.put(&topic, json!({"topic": "before"})).await.ok();
+    bob.leave(&room).await.ok();
+    alice.put(&topic, json!({"topic": "after"})).await.ok();
+    alice.say(&room, "after").await;
+    for limit in [0, 1, 20] {
+        let filter = json!({"room": {"timeline": {"limit": limit}, "include_leave": true}}).to_string();
+        for query in [format!("filter={filter}"), format!("filter={filter}&{since}")] {
+            for after in ["", "&use_state_after=true"] {
+                let news = bob.sync(&format!("{query}{after}")).await;
+                let part = of(&news, "leave", &room);
+                let said = part.to_string();
+                assert!(said.contains("before") && !said.contains("\"after\""), "{query}{after}: {said}");
+                if limit == 0 {
+                    assert_eq!(part["timeline"]["events"], json!([]));
+                    let state = &part[if after.is_empty() { "state" } else { "state_after" }]["events"];
+                    let own = state.as_array().unwrap().iter().find(|event| event["state_key"] == bob.user_id.as_str());
+                    assert_eq!(own.unwrap()["content"]["membership"], "leave", "{query}{after}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn invites_and_knocks_show_what_the_room_shows() {
     let server = server().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);

@@ -316,6 +316,15 @@ pub(crate) async fn member_event(api: &Api, user_id: &UserId, room_id: &RoomId) 
     Ok(api.store.state_event(room_id, "m.room.member", user_id.as_str()).await?)
 }
 
+/// What a user is to a room, which this server may not be in.
+pub(crate) async fn membership_of(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Membership> {
+    if let Some(member) = member_event(api, user_id, room_id).await? {
+        return Ok(membership(&member).unwrap_or(Membership::Leave));
+    }
+    let outside = api.store.out_of_room_in(user_id, room_id).await?;
+    Ok(outside.map_or(Membership::Leave, |entry| entry.membership))
+}
+
 /// The membership that a member event gives.
 pub(crate) fn membership(event: &StoredEvent) -> Option<Membership> {
     #[derive(Deserialize)]

@@ -191,7 +191,10 @@ async fn a_knock_is_answered_by_an_invite() {
     let member = state(&alice, &room, "m.room.member/@bob:example.org").await;
     assert_eq!(member, json!({"membership": "knock", "reason": "tea?"}));
     alice.moderate("invite", &room, &bob.user_id).await.ok();
+    let knock = format!("/_matrix/client/v3/knock/{room}");
+    bob.post(&knock, json!({})).await.fails(403, "M_FORBIDDEN");
     bob.join(&room).await.ok();
+    bob.post(&knock, json!({})).await.fails(403, "M_FORBIDDEN");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::room_description::describe_one;
 use crate::session::Session;
 use crate::spaces::Told;
 use crate::state::Api;
-use crate::visibility::{member_event, membership};
+use crate::visibility::membership_of;
 
 /// The second and third are those of MSC3266, which clients still use.
 pub(super) const PATHS: [&str; 3] = [
@@ -64,7 +64,7 @@ pub(crate) async fn room_summary(
         }
     };
     let membership = match &user_id {
-        Some(user_id) => Some(membership_of(&api, user_id, &room_id).await?),
+        Some(user_id) => Some(membership_of(&api, user_id, &room_id).await?.as_str()),
         None => None,
     };
     Ok(JsonResponse(Summary { description, membership }))
@@ -84,13 +84,4 @@ async fn remote(
         true => Ok(summary),
         false => Err(remote_rooms::unknown().into()),
     }
-}
-
-/// What the user is to the room, which this server may not be in.
-async fn membership_of(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<&'static str> {
-    if let Some(member) = member_event(api, user_id, room_id).await? {
-        return Ok(membership(&member).map_or("leave", |membership| membership.as_str()));
-    }
-    let outside = api.store.out_of_room_in(user_id, room_id).await?;
-    Ok(outside.map_or("leave", |entry| entry.membership.as_str()))
 }

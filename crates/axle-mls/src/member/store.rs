@@ -26,6 +26,12 @@ pub trait KeyValue: Send {
 
     /// Makes all of these changes durable, or none.
     fn apply(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Makes unreadable what was replaced or removed since the last time. A store that does so with each change has nothing
+    /// to do here; for others this is to be called soon after changes, when nobody waits.
+    fn forget(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A store in memory, for tests and for clients that are not to outlive their process. Clones share it.
@@ -112,6 +118,10 @@ impl<S: KeyValue> KeyValue for Sealed<S> {
         };
         let sealed: Vec<Change> = changes.iter().map(seal).collect::<Result<_, _>>()?;
         self.inner.apply(&sealed)
+    }
+
+    fn forget(&mut self) -> Result<(), StoreError> {
+        self.inner.forget()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use axle_mls::member::{KeyValue, MemberError, PendingCommit};
+use axle_mls::member::{KeyValue, MemberError, PendingCommit, StoreError};
 use axle_mls::{Credential, DeviceKey, Member};
 use axle_protocol::{EventId, RoomId, UserId, base64};
 use tokio::sync::mpsc::UnboundedSender;
@@ -90,6 +90,11 @@ impl Core {
     /// Groups in memory are not what the store has: they are read again.
     fn reopen(&mut self) {
         self.member = Member::open(self.key.clone(), self.vault.clone());
+    }
+
+    /// Makes unreadable in the store what was replaced there.
+    pub(super) fn wipe_used_keys(&mut self) -> std::result::Result<(), StoreError> {
+        self.vault.forget()
     }
 
     /// Nobody may listen any more; then there is nobody to tell.

@@ -1,6 +1,7 @@
 //! The parts of [`super::Encryption`] that talk to the server, and what they share.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +24,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_secs(20);
 /// How often all rooms are looked at without a reason.
 const ROUND: Duration = Duration::from_secs(15 * 60);
+/// How long after a change what it replaced may still be read in the file of keys: so long several changes share the work.
+const WIPE_AFTER: Duration = Duration::from_millis(500);
 /// How long a user's devices are not asked for again whose server has not answered.
 const UNANSWERED: Duration = Duration::from_secs(60);
 /// Before the code of a refusal of the hub.
@@ -80,6 +83,7 @@ pub(super) struct Engine {
     locks: Mutex<HashMap<RoomId, Arc<tokio::sync::Mutex<()>>>>,
     pub(super) uploads: tokio::sync::Mutex<()>,
     pub(super) chores: Mutex<Chores>,
+    wiping: AtomicBool,
 }
 
 /// What is to be done besides rooms.
@@ -98,7 +102,8 @@ impl Engine {
         let (locks, uploads) = (Mutex::default(), tokio::sync::Mutex::default());
         // Left from before this program began.
         let chores = Mutex::new(Chores { welcomes: true, ..Chores::default() });
-        Self { server, pace, core: Mutex::new(core), locks, uploads, chores }
+        let wiping = AtomicBool::new(false);
+        Self { server, pace, core: Mutex::new(core), locks, uploads, chores, wiping }
     }
 
     pub(super) fn core(&self) -> MutexGuard<'_, Core> {
@@ -107,6 +112,22 @@ impl Engine {
 
     pub(super) fn chores(&self) -> MutexGuard<'_, Chores> {
         self.chores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether [`Self::wipe`] is to be called: not if somebody is about to.
+    pub(super) fn is_to_wipe(&self) -> bool {
+        !self.wiping.swap(true, Ordering::Relaxed)
+    }
+
+    /// Has the store forget what it replaced, after a while.
+    pub(super) async fn wipe(&self) {
+        tokio::time::sleep(WIPE_AFTER).await;
+        // First: what changes from here on is another's to wipe.
+        self.wiping.store(false, Ordering::Relaxed);
+        let wiped = self.core().wipe_used_keys();
+        if let Err(error) = wiped {
+            tracing::warn!(%error, "keys that were used up are still in the store");
+        }
     }
 
     /// Waits until nobody else does anything to this group.

@@ -202,6 +202,10 @@ impl Encryption {
             let engine = Arc::clone(&self.engine);
             tasks.spawn(async move { engine.do_chores().await });
         }
+        if self.engine.is_to_wipe() {
+            let engine = Arc::clone(&self.engine);
+            tasks.spawn(async move { engine.wipe().await });
+        }
     }
 }
 

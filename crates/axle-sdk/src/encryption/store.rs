@@ -1,7 +1,7 @@
 //! Where keys are kept: a file for one device, and a view of it whose changes are made as one.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,10 +18,14 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// Keeps bytes under keys in a file (SQLite), each change durable before it counts. One process at a time: a device that
 /// is used twice would use the same keys twice.
 ///
-/// What is replaced is overwritten in the file. The values are to be [sealed](axle_mls::member::Sealed).
+/// A change is one write to a log beside the file. What is replaced is there until [`KeyValue::forget`] overwrites it in
+/// the file and empties the log; the end and the next start do that, too. The values are to be
+/// [sealed](axle_mls::member::Sealed).
 #[derive(Debug)]
 pub struct FileStore {
     connection: Connection,
+    /// Something was changed that is not forgotten.
+    changed: bool,
 }
 
 impl FileStore {
@@ -35,26 +39,30 @@ impl FileStore {
         create(path).map_err(|error| EncryptionError::File { path: path.to_owned(), reason: error.to_string() })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(LOCK_PATIENCE).map_err(failed)?;
-        // Exclusive: the lock that the first change takes is kept. It ends with the process, however that ends.
+        // Exclusive: the lock that the first change takes is kept. It ends with the process, however that ends. With it,
+        // the log needs no file that processes share.
         connection
             .execute_batch(
                 "PRAGMA locking_mode = EXCLUSIVE;
-                 PRAGMA journal_mode = TRUNCATE;
                  PRAGMA synchronous = FULL;
                  PRAGMA secure_delete = ON;
                  BEGIN EXCLUSIVE;
                  CREATE TABLE IF NOT EXISTS kept (name BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-                 COMMIT;",
+                 COMMIT;
+                 PRAGMA journal_mode = WAL;",
             )
             .map_err(failed)?;
-        Ok(Self { connection })
+        let mut store = Self { connection, changed: true };
+        // A process that was killed may have left something.
+        store.forget().map_err(|error| EncryptionError::File { path: path.to_owned(), reason: error.to_string() })?;
+        Ok(store)
     }
 
     /// Removes a file of keys, if it is there, with what SQLite keeps beside it.
     pub fn remove(path: &Path) -> std::io::Result<()> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push("-journal");
-        for path in [path.to_owned(), PathBuf::from(beside)] {
+        for ending in ["", "-wal", "-journal"] {
+            let mut path = path.as_os_str().to_owned();
+            path.push(ending);
             match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -84,7 +92,17 @@ impl KeyValue for FileStore {
             }
             .map_err(store_error)?;
         }
-        transaction.commit().map_err(store_error)
+        transaction.commit().map_err(store_error)?;
+        self.changed = true;
+        Ok(())
+    }
+
+    fn forget(&mut self) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.changed) {
+            let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+            self.changed = emptied.map_err(store_error)? != 0;
+        }
+        Ok(())
     }
 }
 
@@ -171,6 +189,10 @@ impl KeyValue for Vault {
             }
             None => shelves.kept.apply(changes),
         }
+    }
+
+    fn forget(&mut self) -> Result<(), StoreError> {
+        self.shelves().kept.forget()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The file that keys are kept in.
 
+use std::path::Path;
+
 use axle_mls::member::{KeyValue, Sealed};
 use axle_sdk::EncryptionError;
 use axle_sdk::encryption::FileStore;
@@ -49,19 +51,67 @@ fn only_its_owner_reads_it_and_nothing_in_it_without_the_secret() {
     assert_eq!(other.get(b"sdk room !tea:hub.test").unwrap(), None, "names are sealed, too");
 }
 
-/// What was replaced is not in the file any more.
+const SECRET: &[u8] = b"a key that is used up";
+
+/// Whether the secret is in a file of this folder.
+fn is_in(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).unwrap();
+    let bytes: Vec<u8> = files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    bytes.windows(SECRET.len()).any(|window| window == SECRET)
+}
+
+/// A store that had the secret and has it no more.
+fn with_a_used_key(folder: &Path) -> FileStore {
+    let mut store = FileStore::open(&folder.join("session.keys")).unwrap();
+    store.apply(&[(b"key".to_vec(), Some(SECRET.repeat(20)))]).unwrap();
+    assert!(is_in(folder));
+    store.apply(&[(b"key".to_vec(), None)]).unwrap();
+    store
+}
+
+/// What was replaced is in no file any more, while the store is in use and when it is not.
 #[test]
 fn it_forgets() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("session.keys");
-    let mut store = FileStore::open(&path).unwrap();
-    let secret = b"a key that is used up".repeat(20);
-    store.apply(&[(b"key".to_vec(), Some(secret.clone()))]).unwrap();
-    store.apply(&[(b"key".to_vec(), None)]).unwrap();
+    let mut store = with_a_used_key(folder.path());
+    store.forget().unwrap();
+    assert!(!is_in(folder.path()));
     drop(store);
-    let left: Vec<u8> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
-        .collect();
-    assert!(!left.windows(21).any(|window| window == b"a key that is used up"));
+    let store = with_a_used_key(folder.path());
+    drop(store);
+    assert!(!is_in(folder.path()));
+}
+
+/// The files of a process that was killed.
+#[test]
+fn it_forgets_when_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = with_a_used_key(folder.path());
+    let killed = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+        std::fs::copy(file.path(), killed.path().join(file.file_name())).unwrap();
+    }
+    let store = FileStore::open(&killed.path().join("session.keys")).unwrap();
+    assert_eq!(store.get(b"key").unwrap(), None);
+    assert!(!is_in(killed.path()));
+}
+
+/// Earlier versions kept a journal instead of a log.
+#[test]
+fn a_file_with_a_journal_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("session.keys");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(
+        "PRAGMA journal_mode = TRUNCATE;
+         CREATE TABLE kept (name BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+         INSERT INTO kept VALUES (x'6b6579', x'31');",
+    )
+    .unwrap();
+    drop(old);
+    let mut store = FileStore::open(&path).unwrap();
+    assert_eq!(store.get(b"key").unwrap(), Some(b"1".to_vec()));
+    store.apply(&[(b"key".to_vec(), Some(b"2".to_vec()))]).unwrap();
+    drop(store);
+    assert_eq!(FileStore::open(&path).unwrap().get(b"key").unwrap(), Some(b"2".to_vec()));
 }

@@ -63,6 +63,7 @@ mod room_id;
 mod room_list;
 mod search;
 mod seen;
+mod server_acl;
 mod servers;
 mod service;
 mod session;

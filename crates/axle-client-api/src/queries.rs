@@ -13,6 +13,7 @@ use crate::profile;
 use crate::remote_rooms;
 use crate::room_description::{Detailed, describe_one};
 use crate::room_list;
+use crate::server_acl;
 use crate::service::{ResolvedAlias, RoomListQuery};
 use crate::spaces;
 use crate::state::Api;
@@ -81,7 +82,8 @@ impl Queries {
         serde_json::to_value(page).map_err(|error| MatrixError::unknown(error.to_string()))
     }
 
-    /// A room and its children, as far as this server knows them and the other one may. 404 if it may not know the room.
+    /// A room and its children, as far as this server knows them and the other one may. 404 if it may not know the room,
+    /// 403 `M_FORBIDDEN` if the room's server ACL keeps it out.
     pub async fn hierarchy(
         &self,
         server: &ServerName,
@@ -153,6 +155,9 @@ async fn hierarchy(api: &Api, server: &ServerName, room_id: &RoomId, suggested_o
         // One answer for what is not there and for what is hidden.
         _ => return Err(remote_rooms::unknown().into()),
     };
+    if !server_acl::allows(api, room_id, server).await? {
+        return Err(MatrixError::forbidden("The room's server ACL does not allow this server.").into());
+    }
     let mut of_room = Vec::new();
     if description.is_space() {
         of_room = spaces::children(api, room_id, suggested_only).await?;
@@ -161,7 +166,8 @@ async fn hierarchy(api: &Api, server: &ServerName, room_id: &RoomId, suggested_o
     let (mut children, mut hidden) = (Vec::new(), Vec::new());
     for child in &of_room {
         let Some(description) = describe_one(api, &child.room_id).await? else { continue };
-        match description.is_for_server(api, server).await? {
+        let is_open = description.is_for_server(api, server).await?;
+        match is_open && server_acl::allows(api, &child.room_id, server).await? {
             true => children.push(Detailed::from(description)),
             false => hidden.push(&child.room_id),
         }

@@ -12,6 +12,7 @@ pub mod id;
 pub mod keys;
 pub mod limits;
 pub mod room_version;
+pub mod server_acl;
 pub mod signing;
 
 pub use error::MatrixError;
@@ -19,3 +20,4 @@ pub use event::{Event, EventKind};
 pub use id::{EventId, KeyId, RoomId, ServerName, UserId};
 pub use keys::{SigningKey, VerifyKey};
 pub use room_version::RoomVersion;
+pub use server_acl::ServerAcl;

@@ -59,6 +59,7 @@ impl Room {
         now: i64,
     ) -> Result<Template, Refusal> {
         self.check_hub()?;
+        self.check_server(origin.as_str())?;
         self.check_bringer(user, membership, origin)?;
         let mut content = Map::new();
         content.insert("membership".into(), membership.as_str().into());
@@ -109,6 +110,7 @@ impl Room {
         if self.state.create().is_some() {
             self.check_hub()?;
         }
+        self.check_new_acl(&template)?;
         let auth_events = template.select_auth_events(&self.state);
         let event = template.into_pdu(self.version, &auth_events, &self.parents(), &me.name, &me.key)?;
         self.authorise(&event)?;
@@ -121,7 +123,7 @@ impl Room {
         Ok(lpdu.complete(&auth_events, &self.parents(), &me.name, &me.key)?)
     }
 
-    /// Everything about an LPDU that does not depend on the auth rules.
+    /// Everything about an LPDU that does not depend on the auth rules, the server ACL included.
     pub(super) fn check_lpdu<'a>(
         &self,
         lpdu: &'a Verified,
@@ -129,6 +131,7 @@ impl Room {
         route: Route,
     ) -> Result<&'a Event, Refusal> {
         self.check_hub()?;
+        self.check_server(origin.as_str())?;
         let event = lpdu.event();
         if *event.room_id() != self.id || event.version() != self.version {
             return Err(Refusal::Unfit("the event is of another room or room version".into()));
@@ -176,8 +179,10 @@ impl Room {
     }
 
     /// Who may bring a user's membership change: the user's server; or, for an invited user who joins, any server
-    /// that is in the room, since some joiners can only reach the server that invited them.
+    /// that is in the room, since some joiners can only reach the server that invited them. Nobody's server may be one
+    /// that the server ACL keeps out: it would be in the room then.
     fn check_bringer(&self, user: &UserId, membership: Membership, origin: &ServerName) -> Result<(), Refusal> {
+        self.check_server(user.server_str())?;
         if user.server_str() == origin.as_str() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! One linearized room, as hub or as participant.
 
+mod acl;
 pub mod change;
 pub mod gap;
 pub mod group;

@@ -30,6 +30,7 @@ impl Room {
         if !self.is_participating() {
             return Err(Refusal::NotParticipating);
         }
+        self.check_new_acl(&template)?;
         if let Some(last) = self.lpdus.last_time(&template.sender) {
             template.origin_server_ts = template.origin_server_ts.max(last.saturating_add(1));
         }
@@ -62,7 +63,8 @@ impl Room {
 
     /// Ends our stay by the leave of our last user, which the hub has taken and not sent back: some hubs send nothing
     /// more to a server that is out of the room. The LPDU becomes current state, without a place in the hub's order.
-    /// Nothing changes while other users of ours are in the room, since then the hub is to send it.
+    /// Nothing changes while other users of ours are in the room, since then the hub is to send it; unless the server ACL
+    /// [keeps us out](Room::keeps_us_out), and the hub takes no leave of anybody here.
     pub fn end_stay(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
         let user = lpdu.sender();
         if !is_own_leave(lpdu) || lpdu.kind() != EventKind::Lpdu || user.server_str() != self.us.as_str() {
@@ -73,7 +75,7 @@ impl Room {
         }
         let mut change = self.change();
         let was_in = self.state.membership(user.as_str()) == Membership::Join;
-        if was_in && self.state.joined_users_of(self.us.as_str()) > 1 {
+        if was_in && self.state.joined_users_of(self.us.as_str()) > 1 && !self.keeps_us_out() {
             return Ok(change);
         }
         if was_in {
@@ -234,6 +236,10 @@ impl Room {
         }
         if !self.is_participating() && self.waiting() == 0 && !self.is_return(event) {
             return Err(Refusal::NotParticipating);
+        }
+        // While we are out, what we know of the room is from before, and tells nothing of who may speak there now.
+        if self.is_participating() {
+            self.check_server(origin.as_str())?;
         }
         Ok(())
     }

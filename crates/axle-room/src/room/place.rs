@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use axle_mls::event::CommitContent;
 use axle_protocol::auth::{AuthError, AuthState as _, Membership, required_levels, user_level};
 use axle_protocol::event::Hash;
-use axle_protocol::{Event, EventId, UserId};
+use axle_protocol::{Event, EventId, ServerAcl, UserId};
 
 use super::change::{Change, Delivery, Placed, Settled, Status};
 use super::known::{Known, Lookup};
@@ -123,11 +123,15 @@ impl Room {
 
     /// What an `m.room.redaction` redacts, if its sender may: who has the level for it may redact anything, a server's
     /// user what a user of the same server sent (as in Matrix v11). The event must be one of this room. The commits of an
-    /// encrypted room stay: without them nobody could follow its group.
+    /// encrypted room stay: without them nobody could follow its group. So does the server ACL that holds: who found it
+    /// empty would take nothing from anybody.
     fn authorised_redaction(&self, event: &Event, known: &Known) -> Option<EventId> {
         let target = event.redacts()?;
         let brief = self.brief(&target, known)?;
         if self.encryption().is_some() && *brief.event_type == *CommitContent::EVENT_TYPE {
+            return None;
+        }
+        if self.state.get(ServerAcl::EVENT_TYPE, "") == Some(&target) {
             return None;
         }
         let level = user_level(&self.state, event.sender().as_str());

@@ -1,13 +1,18 @@
 //! The current state of a room, as lean as what is asked of it allows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axle_mls::RoomEncryption;
 use axle_protocol::auth::{AuthState, CreateInfo, JoinRule, Membership, PowerLevels};
-use axle_protocol::{Event, EventId, ServerName};
+use axle_protocol::{Event, EventId, ServerAcl, ServerName};
 
 use super::StateItem;
 use crate::visibility::HistoryVisibility;
+
+/// The types whose content is kept, of the event with an empty state key.
+const SINGLES: [&str; 5] =
+    ["m.room.create", "m.room.power_levels", "m.room.join_rules", "m.room.history_visibility", ServerAcl::EVENT_TYPE];
 
 /// Current state: members by user, the parsed content of what rules look at, ids of the rest.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +22,7 @@ pub struct RoomState {
     power_levels: Option<(EventId, PowerLevels)>,
     join_rule: Option<(EventId, JoinRule)>,
     history_visibility: Option<(EventId, HistoryVisibility)>,
+    server_acl: Option<(EventId, Arc<ServerAcl>)>,
     members: HashMap<Box<str>, (EventId, Membership)>,
     joined: HashMap<ServerName, u32>,
     others: HashMap<Box<str>, HashMap<Box<str>, EventId>>,
@@ -53,6 +59,11 @@ impl RoomState {
         self.history_visibility.as_ref().map_or(HistoryVisibility::Shared, |(_, visibility)| *visibility)
     }
 
+    /// Which servers may take part; `None`: all may.
+    pub fn server_acl(&self) -> Option<&ServerAcl> {
+        self.server_acl.as_ref().map(|(_, acl)| &**acl)
+    }
+
     /// How the room is encrypted, if it is in a way that is known here.
     pub fn encryption(&self) -> Option<RoomEncryption> {
         self.encryption
@@ -65,6 +76,7 @@ impl RoomState {
             ("m.room.power_levels", "") => self.power_levels.as_ref().map(|(id, _)| id),
             ("m.room.join_rules", "") => self.join_rule.as_ref().map(|(id, _)| id),
             ("m.room.history_visibility", "") => self.history_visibility.as_ref().map(|(id, _)| id),
+            (ServerAcl::EVENT_TYPE, "") => self.server_acl.as_ref().map(|(id, _)| id),
             ("m.room.member", user) => self.member(user).map(|(id, _)| id),
             _ => self.others.get(event_type)?.get(state_key),
         }
@@ -77,8 +89,7 @@ impl RoomState {
 
     /// Every entry: type, state key, event. In no order.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &str, &EventId)> {
-        let singles = ["m.room.create", "m.room.power_levels", "m.room.join_rules", "m.room.history_visibility"];
-        let singles = singles.into_iter().filter_map(|kind| Some((kind, "", self.get(kind, "")?)));
+        let singles = SINGLES.into_iter().filter_map(|kind| Some((kind, "", self.get(kind, "")?)));
         let members = self.members.iter().map(|(user, (id, _))| ("m.room.member", &**user, id));
         let others =
             self.others.iter().flat_map(|(kind, keys)| keys.iter().map(move |(key, id)| (&**kind, &**key, id)));
@@ -125,6 +136,9 @@ impl RoomState {
             }
             ("m.room.history_visibility", "") => {
                 self.history_visibility = Some((id, HistoryVisibility::parse(text("history_visibility"))));
+            }
+            (ServerAcl::EVENT_TYPE, "") => {
+                self.server_acl = Some((id, Arc::new(ServerAcl::from_content(event.content()))));
             }
             _ => self.set_other(event_type, state_key, id),
         }

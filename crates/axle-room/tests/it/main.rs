@@ -11,5 +11,6 @@ mod invites;
 mod joining;
 mod outbound;
 mod participant;
+mod server_acl;
 mod visibility;
 mod world;

@@ -1,9 +1,10 @@
 //! Who types and who has read what, on other servers.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use axle_federation::edu::{ReadReceipt, Typing};
-use axle_protocol::MatrixError;
+use axle_protocol::{MatrixError, RoomId, ServerName};
 use axle_store::{Receipt, ReceiptType};
 
 use super::{Incoming, broken};
@@ -15,18 +16,33 @@ const LOOK_AGAIN: [Duration; 3] = [Duration::from_millis(500), Duration::from_se
 pub(super) const MAX_EARLY: usize = 1_000;
 
 /// A user types, or does not any more.
-pub(super) async fn typing(incoming: &Incoming, typing: Typing) -> Result<(), MatrixError> {
+pub(super) async fn typing(incoming: &Incoming, origin: &ServerName, typing: Typing) -> Result<(), MatrixError> {
     let Typing { room_id, user_id, typing } = typing;
-    if incoming.between.rooms.is_member(&room_id, &user_id).await? {
+    let rooms = &incoming.between.rooms;
+    if rooms.is_member(&room_id, &user_id).await? && rooms.allows(&room_id, origin).await? {
         incoming.clients.typing_elsewhere(&room_id, &user_id, typing).await;
     }
     Ok(())
 }
 
 /// Users have read rooms.
-pub(super) async fn receipts(incoming: &Incoming, receipts: Vec<ReadReceipt>) -> Result<(), MatrixError> {
+pub(super) async fn receipts(
+    incoming: &Incoming,
+    origin: &ServerName,
+    receipts: Vec<ReadReceipt>,
+) -> Result<(), MatrixError> {
+    let rooms = &incoming.between.rooms;
+    let mut allowed: HashMap<RoomId, bool> = HashMap::new();
     for receipt in receipts {
-        if !incoming.between.rooms.is_member(&receipt.room_id, &receipt.user_id).await? {
+        if !rooms.is_member(&receipt.room_id, &receipt.user_id).await? {
+            continue;
+        }
+        let is_allowed = match allowed.get(&receipt.room_id) {
+            Some(is_allowed) => *is_allowed,
+            None => rooms.allows(&receipt.room_id, origin).await?,
+        };
+        allowed.insert(receipt.room_id.clone(), is_allowed);
+        if !is_allowed {
             continue;
         }
         if !store(incoming, &receipt).await?

@@ -79,8 +79,8 @@ impl UserService for Incoming {
         let (mut to_device, mut present) = (Vec::new(), Vec::new());
         for edu in edus {
             match edu {
-                Edu::Typing(typing) => ephemeral::typing(self, typing).await?,
-                Edu::Receipts(receipts) => ephemeral::receipts(self, receipts).await?,
+                Edu::Typing(typing) => ephemeral::typing(self, origin, typing).await?,
+                Edu::Receipts(receipts) => ephemeral::receipts(self, origin, receipts).await?,
                 Edu::Presence(said) => present.extend(said),
                 Edu::DirectToDevice(message) => to_device.push(message),
                 Edu::DeviceListUpdate(update) => updates::device_list(&self.between, update).await?,

@@ -44,7 +44,7 @@ pub(crate) async fn make(
         let (room, _) = turn.room()?;
         match room.make_membership(&me, &of, membership_of(change), &from, now) {
             Ok(template) => Ok(Role::Ours(template)),
-            Err(refusal) => hub_for(room, &of, change, refusal),
+            Err(refusal) => hub_for(room, &of, &from, change, refusal),
         }
     });
     let role = made.await??;
@@ -106,7 +106,14 @@ fn membership_of(change: MembershipChange) -> Membership {
 }
 
 /// Whether a request that only the hub can answer is to be handed on to it.
-fn hub_for<T>(room: &Room, user: &UserId, change: MembershipChange, refusal: Refusal) -> Result<Role<T>, MatrixError> {
+fn hub_for<T>(
+    room: &Room,
+    user: &UserId,
+    origin: &ServerName,
+    change: MembershipChange,
+    refusal: Refusal,
+) -> Result<Role<T>, MatrixError> {
+    room.check_server(origin.as_str()).map_err(refused)?;
     let is_invited = room.state().membership(user.as_str()) == Membership::Invite;
     match (&refusal, room.state().get("m.room.member", user.as_str())) {
         (Refusal::NotHub(hub), Some(invite))
@@ -175,7 +182,7 @@ fn accept(
             batch.change.merge(accepted.change().unwrap_or_default());
             Ok(Role::Ours(event_id))
         }
-        Err(refusal) => hub_for(room, lpdu.event().sender(), change, refusal),
+        Err(refusal) => hub_for(room, lpdu.event().sender(), origin, change, refusal),
     }
 }
 

@@ -190,12 +190,13 @@ async fn as_target(
     if account.is_none_or(|account| account.deactivated) {
         return Err(MatrixError::forbidden("The user cannot be invited."));
     }
-    let is_ours =
-        rooms.with(event.room_id(), |turn| turn.slot.as_ref().map(|room| (room.is_hub(), room.is_participating())));
-    let (is_hub, is_participating) = is_ours.await?.unwrap_or_default();
-    if is_hub {
-        return Err(MatrixError::forbidden("This server is the room's hub."));
-    }
+    let from = origin.clone();
+    let is_participating = rooms.with(event.room_id(), move |turn| match &turn.slot {
+        Some(room) if room.is_hub() => Err(MatrixError::forbidden("This server is the room's hub.")),
+        Some(room) if room.is_participating() => room.check_server(from.as_str()).map_err(refused).map(|()| true),
+        _ => Ok(false),
+    });
+    let is_participating = is_participating.await??;
     let signed = event.signed_by(us, &rooms.0.me.key).map_err(|error| MatrixError::bad_json(error.to_string()))?;
     let json: Arc<str> = signed.json().into();
     // In the room already: then it comes as an event, too.

@@ -1,5 +1,6 @@
 //! Leaves that a hub takes and does not send back: some hubs send nothing more to a server whose last user has left, not
-//! even that leave. The user is out of the room all the same.
+//! even that leave. The user is out of the room all the same. So they are where the hub takes no leave at all, because the
+//! room's server ACL keeps this server out.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, MatrixError, RoomVersion};
-use axle_room::is_own_leave;
+use axle_room::{Room, is_own_leave};
 use axle_store::{PendingLpdu, StoreError};
 
 use super::Rooms;
@@ -67,10 +68,16 @@ pub(crate) fn taken(rooms: &Rooms, hash: &Hash) {
     });
 }
 
-/// The hub refuses an LPDU. `true`: it was a leave that the hub had taken before, most likely, and is done.
+/// The hub refuses an LPDU. `true`: it was a leave, and is done: most likely the hub had taken it before; or the room's
+/// server ACL keeps us out, so that the hub will never take it.
 pub(crate) async fn refused(rooms: &Rooms, hash: &Hash) -> bool {
-    let Some(leave) = rooms.0.leaving.take(hash).filter(|leave| leave.resumed) else { return false };
-    end(rooms, hash, &leave.lpdu).await.unwrap_or(false)
+    let Some(leave) = rooms.0.leaving.take(hash) else { return false };
+    let is_out = leave.resumed || is_kept_out(rooms, &leave.lpdu).await.unwrap_or(false);
+    is_out && end(rooms, hash, &leave.lpdu).await.unwrap_or(false)
+}
+
+async fn is_kept_out(rooms: &Rooms, lpdu: &Event) -> Result<bool, MatrixError> {
+    rooms.with(lpdu.room_id(), |turn| turn.slot.as_ref().is_some_and(Room::keeps_us_out)).await
 }
 
 async fn end_unless_echoed(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<(), MatrixError> {
@@ -97,7 +104,7 @@ async fn end(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<bool, MatrixErr
     });
     let ended = ended.await??;
     if ended {
-        tracing::info!(room_id = %lpdu.room_id(), user = %lpdu.sender(), "the hub took a leave without sending it back");
+        tracing::info!(room_id = %lpdu.room_id(), user = %lpdu.sender(), "a leave ended without coming back from the hub");
         rooms.0.echoes.arrived(hash, Ok(lpdu.event_id().clone()));
         rooms.0.wakes.wake(lpdu.sender().as_str());
     }

@@ -27,6 +27,12 @@ impl Rooms {
         Ok(!joined.is_empty())
     }
 
+    /// Whether the server ACL of a room lets a server speak there. A room that is not known here has none.
+    pub(crate) async fn allows(&self, room_id: &RoomId, server: &ServerName) -> Result<bool, MatrixError> {
+        let server = server.clone();
+        self.with(room_id, move |turn| turn.slot.iter().all(|room| room.check_server(server.as_str()).is_ok())).await
+    }
+
     /// Waits. `false`: the server stops.
     pub(crate) async fn pause(&self, duration: Duration) -> bool {
         self.0.registry.pause(duration).await

@@ -91,15 +91,17 @@ struct Reader {
     other_hub: Option<ServerName>,
 }
 
+/// Refuses who is kept out, by the operator or by the room: 403.
 async fn reader(rooms: &Rooms, origin: &ServerName, room_id: &RoomId) -> Result<Reader, MatrixError> {
     rooms.0.blocks.now(&*rooms.0.store).await.map_err(errors::broken)?.check_server(origin)?;
     let origin = origin.clone();
     let reader = rooms.with(room_id, move |turn| {
-        let room = turn.slot.as_ref()?;
+        let room = turn.slot.as_ref().ok_or_else(unknown_room)?;
+        room.check_server(origin.as_str()).map_err(refused)?;
         let other_hub = room.hub().filter(|_| !room.is_hub());
-        Some(Reader { is_in_room: room.state().has_server(origin.as_str()), other_hub })
+        Ok::<_, MatrixError>(Reader { is_in_room: room.state().has_server(origin.as_str()), other_hub })
     });
-    reader.await?.ok_or_else(unknown_room)
+    reader.await?
 }
 
 /// An event that has a place in a room.

@@ -14,6 +14,7 @@ mod people;
 mod phone;
 mod queries;
 mod reads;
+mod server_acl;
 mod setup;
 mod slow;
 mod support;

@@ -61,8 +61,11 @@ impl Asker<'_> {
 }
 
 impl OwnedAsker {
-    /// 403 `M_FORBIDDEN` for who is not in the room, unless everybody may read it.
+    /// 403 `M_FORBIDDEN` for who is not in the room, unless everybody may read it, and for a server that it keeps out.
     fn check_reads(&self, room: &Room) -> Result<(), MatrixError> {
+        if let Self::Server(server) = self {
+            room.check_server(server.as_str()).map_err(refused)?;
+        }
         let state = room.state();
         let inside = match self {
             Self::User(user) => state.membership(user.as_str()) == axle_protocol::auth::Membership::Join,

@@ -58,15 +58,20 @@ pub(crate) struct Caller {
 /// Whom an endpoint is for, of those who are logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admits {
+    /// Those whose account is not locked, and no guests.
+    Users,
     /// Those whose account is not locked.
-    Unlocked,
+    Guests,
     Everybody,
 }
 
 impl Admits {
     fn check(self, session: Session) -> ApiResult<Session> {
-        if self == Self::Unlocked {
+        if self != Self::Everybody {
             session.require_unlocked()?;
+        }
+        if self == Self::Users {
+            session.require_no_guest()?;
         }
         Ok(session)
     }
@@ -135,7 +140,7 @@ pub(crate) struct Endpoints {
 }
 
 impl Endpoints {
-    /// An endpoint for people who are logged in.
+    /// An endpoint for people who are logged in and no guests, as all of them are that do not say otherwise.
     pub(crate) fn authed<R, H, F, A>(self, handler: H) -> Self
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
@@ -146,7 +151,29 @@ impl Endpoints {
         self.authed_at(&stable_paths::<R>(), handler)
     }
 
-    /// The same for people whose account is locked, too.
+    /// The same for guests, too.
+    pub(crate) fn authed_or_guest<R, H, F, A>(self, handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.authed_within(&stable_paths::<R>(), MAX_BODY_BYTES, Admits::Guests, handler)
+    }
+
+    /// The same on these paths.
+    pub(crate) fn authed_or_guest_at<R, H, F, A>(self, paths: &[&str], handler: H) -> Self
+    where
+        R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
+        H: Fn(Api, Session, R) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<A>> + Send,
+        A: OutgoingResponse,
+    {
+        self.authed_within(paths, MAX_BODY_BYTES, Admits::Guests, handler)
+    }
+
+    /// The same for people whose account is locked, and for guests.
     pub(crate) fn authed_if_locked<R, H, F, A>(self, handler: H) -> Self
     where
         R: IncomingRequest + Metadata<Authentication = AccessToken> + Send + 'static,
@@ -165,7 +192,7 @@ impl Endpoints {
         F: Future<Output = ApiResult<A>> + Send,
         A: OutgoingResponse,
     {
-        self.authed_within(paths, MAX_BODY_BYTES, Admits::Unlocked, handler)
+        self.authed_within(paths, MAX_BODY_BYTES, Admits::Users, handler)
     }
 
     /// The same on the stable paths, with bodies of at most so many bytes.
@@ -176,7 +203,7 @@ impl Endpoints {
         F: Future<Output = ApiResult<A>> + Send,
         A: OutgoingResponse,
     {
-        self.authed_within(&stable_paths::<R>(), max_body_bytes, Admits::Unlocked, handler)
+        self.authed_within(&stable_paths::<R>(), max_body_bytes, Admits::Users, handler)
     }
 
     fn authed_within<R, H, F, A>(self, paths: &[&str], max_body_bytes: usize, admits: Admits, handler: H) -> Self
@@ -203,10 +230,27 @@ impl Endpoints {
         H: Fn(Api, Session, RawRequest) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ApiResult<Response>> + Send,
     {
+        self.raw_within(method, paths, Admits::Users, handler)
+    }
+
+    /// The same for guests, too.
+    pub(crate) fn authed_or_guest_raw<H, F>(self, method: Method, paths: &[&str], handler: H) -> Self
+    where
+        H: Fn(Api, Session, RawRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<Response>> + Send,
+    {
+        self.raw_within(method, paths, Admits::Guests, handler)
+    }
+
+    fn raw_within<H, F>(self, method: Method, paths: &[&str], admits: Admits, handler: H) -> Self
+    where
+        H: Fn(Api, Session, RawRequest) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ApiResult<Response>> + Send,
+    {
         self.at(paths, method, move |api, params, request| {
             let handler = handler.clone();
             async move {
-                let (api, session) = admit(api, &request, Admits::Unlocked).await?;
+                let (api, session) = admit(api, &request, admits).await?;
                 let request = RawRequest::new(params, request)?;
                 handler(api, session, request).await
             }
@@ -247,7 +291,7 @@ impl Endpoints {
         })
     }
 
-    /// The same for anyone, that does more for people who are logged in. A token that is no good is as none.
+    /// The same for anyone, that does more for people who are logged in and no guests. A token that is no good is as none.
     pub(crate) fn optional_raw<H, F>(self, method: Method, paths: &[&str], handler: H) -> Self
     where
         H: Fn(Api, Option<Session>, RawRequest) -> F + Clone + Send + Sync + 'static,
@@ -257,7 +301,7 @@ impl Endpoints {
             let handler = handler.clone();
             async move {
                 let admitted = match session::token(&request) {
-                    Ok(_) => admit(api.clone(), &request, Admits::Unlocked).await.ok(),
+                    Ok(_) => admit(api.clone(), &request, Admits::Users).await.ok(),
                     Err(_) => None,
                 };
                 let (api, session) = admitted.map_or((api, None), |(api, session)| (api, Some(session)));
@@ -280,7 +324,7 @@ impl Endpoints {
                 let (api, caller) = caller(api, &request);
                 // A token that is there has to be a good one.
                 let (api, session) = match session::token(&request) {
-                    Ok(_) => admit(api, &request, Admits::Unlocked).await.map(|(api, session)| (api, Some(session)))?,
+                    Ok(_) => admit(api, &request, Admits::Guests).await.map(|(api, session)| (api, Some(session)))?,
                     Err(_) => (api, None),
                 };
                 let request = parse::<R>(params, request, MAX_BODY_BYTES).await?;
@@ -333,7 +377,7 @@ async fn method_not_allowed() -> ApiError {
 }
 
 /// Who makes a request that needs a session, and the API with the limits that hold for them. 401 `M_USER_LOCKED` if their
-/// account is locked, and the endpoint is not for everybody.
+/// account is locked, 403 `M_GUEST_ACCESS_FORBIDDEN` if they are a guest, and the endpoint is not for them.
 fn admit(
     api: Api,
     request: &Request<Body>,

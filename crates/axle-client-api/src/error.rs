@@ -5,13 +5,11 @@ use axle_protocol::MatrixError;
 use axle_store::StoreError;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use ruma::api::client::uiaa::{UiaaInfo, UiaaResponse};
+use ruma::api::client::uiaa::UiaaInfo;
 use ruma::api::error::{DeserializationError, FromHttpRequestError};
 use serde::Serialize;
 use serde_json::error::Category;
 use serde_json::{Value, json};
-
-use crate::endpoint::respond;
 
 /// A handler's result.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -102,9 +100,22 @@ impl IntoResponse for ApiError {
                 let body = json!({"errcode": "M_USER_LOCKED", "error": error, "soft_logout": true});
                 (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response()
             }
-            Self::Authenticate(info) => respond(UiaaResponse::AuthResponse(*info)),
+            Self::Authenticate(info) => {
+                // Clients rely on the list, also if it is empty; ruma leaves it out then.
+                let completed = info.completed.is_empty().then_some([]);
+                (StatusCode::UNAUTHORIZED, axum::Json(Challenge { info: *info, completed })).into_response()
+            }
         }
     }
+}
+
+/// What is to be done, as a body.
+#[derive(Serialize)]
+struct Challenge {
+    #[serde(flatten)]
+    info: UiaaInfo,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed: Option<[String; 0]>,
 }
 
 /// An error as a body.

@@ -70,8 +70,16 @@ pub(crate) async fn change(
     session: &Session,
     change: impl Fn(&mut Ruleset) -> Result<(), MatrixError> + Send + Sync,
 ) -> ApiResult<()> {
-    let user_id = &session.user_id;
-    api.limits.changes.take(user_id.as_str())?;
+    api.limits.changes.take(session.user_id.as_str())?;
+    change_of(api, &session.user_id, change).await
+}
+
+/// The same without limits.
+pub(crate) async fn change_of(
+    api: &Api,
+    user_id: &UserId,
+    change: impl Fn(&mut Ruleset) -> Result<(), MatrixError> + Send + Sync,
+) -> ApiResult<()> {
     account_data::change(api, key(user_id), |stored| {
         let mut rules = effective(user_id, stored)?;
         change(&mut rules)?;

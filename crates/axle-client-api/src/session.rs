@@ -62,6 +62,16 @@ impl Session {
         if self.standing.suspended { Err(suspended()) } else { Ok(()) }
     }
 
+    /// Refuses guests ("Guest Access"). 403 `M_GUEST_ACCESS_FORBIDDEN`.
+    pub(crate) fn require_no_guest(&self) -> Result<(), MatrixError> {
+        if self.standing.guest { Err(no_guests("This is not for guests.")) } else { Ok(()) }
+    }
+
+    /// Whether they are a guest.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.standing.guest
+    }
+
     /// Whether they may only read and leave.
     pub(crate) fn is_suspended(&self) -> bool {
         self.standing.suspended
@@ -220,6 +230,11 @@ pub(crate) fn deactivated() -> MatrixError {
 /// The answer to who may only read and leave.
 pub(crate) fn suspended() -> MatrixError {
     MatrixError::new(403, "M_USER_SUSPENDED", "This account is suspended: it can read and leave, and nothing else.")
+}
+
+/// The answer to guests, where they may not do something.
+pub(crate) fn no_guests(error: &str) -> MatrixError {
+    MatrixError::new(403, "M_GUEST_ACCESS_FORBIDDEN", error)
 }
 
 /// Random bytes as text.

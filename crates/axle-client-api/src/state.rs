@@ -29,6 +29,7 @@ use crate::presence::{Outbox, Presence};
 use crate::previews::Previews;
 use crate::profile::RemoteProfiles;
 use crate::push::Pushing;
+use crate::registering::Registrations;
 use crate::remote_rooms::RemoteRooms;
 use crate::room_facts::KnownFacts;
 use crate::search::Index;
@@ -91,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) uia: Sessions,
     /// Stages of registration that were passed on pages.
     pub(crate) fallbacks: Fallbacks,
+    /// Registrations that clients have begun.
+    pub(crate) registrations: Registrations,
     pub(crate) seen: Sightings,
     /// For registration with a shared secret.
     pub(crate) nonces: Nonces,
@@ -163,6 +166,7 @@ impl Api {
             passwords: PasswordPool::default(),
             uia: Sessions::default(),
             fallbacks: Fallbacks::default(),
+            registrations: Registrations::default(),
             seen: Sightings::default(),
             nonces: Nonces::default(),
             device_polls: Limiter::new(Some(oauth::device::POLLS)),

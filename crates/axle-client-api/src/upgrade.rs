@@ -15,6 +15,7 @@ use crate::render::content;
 use crate::room_id::new_room_id;
 use crate::service::{CreateRoom, SendEvent};
 use crate::state::Api;
+use crate::succession;
 use crate::visibility::{StateKey, membership};
 
 /// The event that ends a room.
@@ -62,10 +63,11 @@ pub(crate) async fn replace(api: &Api, user_id: &UserId, old: &RoomId, version: 
         aliases::send_canonical(api, user_id, old, Map::new()).await;
     }
     quieten(api, user_id, old).await?;
+    succession::follow(api, user_id, &new).await;
     Ok(new)
 }
 
-/// The old room's type, and which room it was.
+/// The old room's type, whether it is for this server only, and which room it was.
 async fn creation_content(api: &Api, old: &RoomId) -> ApiResult<Map<String, Value>> {
     let last = api.store.timeline(old, None, Direction::Backward, 1).await?.pop();
     let mut predecessor = object(json!({"room_id": old}));
@@ -73,10 +75,10 @@ async fn creation_content(api: &Api, old: &RoomId) -> ApiResult<Map<String, Valu
         predecessor.insert("event_id".into(), last.event_id.as_str().into());
     }
     let mut creation = Map::from_iter([("predecessor".to_owned(), Value::Object(predecessor))]);
-    if let Some(create) = api.store.state_event(old, "m.room.create", "").await?
-        && let Some(room_type) = parse(&create)?.remove("type")
-    {
-        creation.insert("type".into(), room_type);
+    if let Some(create) = api.store.state_event(old, "m.room.create", "").await? {
+        let mut create = parse(&create)?;
+        let kept = ["type", "m.federate"].into_iter();
+        creation.extend(kept.filter_map(|key| Some((key.to_owned(), create.remove(key)?))));
     }
     Ok(creation)
 }

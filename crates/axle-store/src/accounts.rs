@@ -19,17 +19,19 @@ pub struct User {
     pub deactivated: bool,
     /// Milliseconds since the Unix epoch.
     pub created_ts: i64,
-    /// What administrators have done to it.
+    /// What it can be used for.
     pub standing: Standing,
 }
 
-/// What administrators have done to an account.
+/// What an account can be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Nobody can use it until it is unlocked.
     pub locked: bool,
     /// It can read and leave, and not act.
     pub suspended: bool,
+    /// It is a guest's: it can do what guests can.
+    pub guest: bool,
 }
 
 /// Lets people register.

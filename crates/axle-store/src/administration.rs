@@ -60,7 +60,7 @@ pub trait Administration {
     /// Makes an account an administrator, or a plain one; `false`: there is no such account.
     async fn set_admin(&self, user_id: &UserId, admin: bool) -> Result<bool, StoreError>;
 
-    /// Locks or suspends an account, or ends that; `false`: there is no such account.
+    /// Locks or suspends an account, or ends that; makes a guest's account a full one; `false`: there is no such account.
     async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError>;
 
     /// Removes a registration token; `false`: there is none.

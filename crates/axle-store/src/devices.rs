@@ -57,7 +57,7 @@ pub trait Devices {
     /// account is deactivated. [`StoreError::Exists`]: another device has the access token.
     async fn put_device(&self, device: Device) -> Result<bool, StoreError>;
 
-    /// The device that an access token belongs to, and what administrators have done to its account. New tokens that are
+    /// The device that an access token belongs to, and what its account can be used for. New tokens that are
     /// used for the first time end those before them.
     async fn device_by_token(&self, access_hash: &Hash) -> Result<Option<(Device, Standing)>, StoreError>;
 

@@ -37,6 +37,7 @@ mod receipts;
 mod redact;
 mod search;
 mod send;
+mod send_once;
 mod sliding;
 mod state_event_get;
 mod state_get;
@@ -53,6 +54,7 @@ mod well_known;
 mod well_known_support;
 
 use axum::Router;
+use http::Method;
 
 pub(crate) use synapse::Deletions;
 
@@ -79,30 +81,31 @@ fn general(endpoints: Endpoints) -> Endpoints {
         .open(versions::versions)
         .open(well_known::well_known)
         .open(well_known_support::well_known_support)
-        .authed(capabilities::capabilities)
+        .authed_or_guest(capabilities::capabilities)
         .authed(turn_server::turn_server)
-        .authed(filter_create::filter_create)
-        .authed(filter_get::filter_get)
+        .authed_or_guest(filter_create::filter_create)
+        .authed_or_guest(filter_get::filter_get)
 }
 
 fn rooms(endpoints: Endpoints) -> Endpoints {
     endpoints
         .authed(create_room::create_room)
-        .authed(joined_rooms::joined_rooms)
-        .authed(sync::sync)
+        .authed_or_guest(joined_rooms::joined_rooms)
+        .authed_or_guest(sync::sync)
         .authed(invite::invite)
-        .authed(join::join)
-        .authed(join_by_id_or_alias::join_by_id_or_alias)
+        .authed_or_guest(join::join)
+        .authed_or_guest(join_by_id_or_alias::join_by_id_or_alias)
         .authed(knock::knock)
-        .authed(leave::leave)
+        .authed_or_guest(leave::leave)
         .authed(kick::kick)
         .authed(ban::ban)
         .authed(unban::unban)
-        .authed(send::send)
+        .authed_or_guest(send::send)
+        .authed_or_guest_raw(Method::POST, &send_once::PATHS, send_once::send_once)
         .authed(redact::redact)
-        .authed(at_once(members::members))
-        .authed(at_once(joined_members::joined_members))
-        .authed(at_once(state_get::state_get))
-        .authed_at(&state_put::PATHS, at_once(state_event_get::state_event_get))
+        .authed_or_guest(at_once(members::members))
+        .authed_or_guest(at_once(joined_members::joined_members))
+        .authed_or_guest(at_once(state_get::state_get))
+        .authed_or_guest_at(&state_put::PATHS, at_once(state_event_get::state_event_get))
         .authed_at(&state_put::PATHS, state_put::state_put)
 }

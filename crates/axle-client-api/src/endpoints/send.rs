@@ -7,6 +7,7 @@ use ruma::api::client::message::send_message_event::v3::Request;
 use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
 use crate::error::ApiResult;
 use crate::event_content;
+use crate::guests;
 use crate::ids;
 use crate::json_response::JsonResponse;
 use crate::presence;
@@ -34,9 +35,11 @@ pub(crate) async fn send(
     let txn = txn(&session, format!("send {room_id} {event_type}"), request.txn_id.as_str())?;
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    guests::check_send(&api, &session, &room_id).await?;
     redaction::check_sent(&api, &session.user_id, &room_id, &event_type, &content).await?;
     presence::did_something(&api, &session.user_id);
     if let Some(delay_ms) = delay_ms {
+        session.require_no_guest()?;
         let new = NewDelayed { room_id, event_type, state_key: None, content, delay_ms, txn: Some(txn) };
         return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::aliases::{self, CANONICAL_ALIAS};
 use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
+use crate::endpoints::join::{join_room, sayable};
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::ids;
@@ -17,6 +18,7 @@ use crate::session::Session;
 use crate::state::Api;
 use crate::visibility::{self, Access};
 
+const MEMBER: &str = "m.room.member";
 /// The same with an empty state key.
 pub(super) const PATHS: [&str; 6] = [
     "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/{state_key}",
@@ -27,6 +29,7 @@ pub(super) const PATHS: [&str; 6] = [
     "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
 ];
 
+/// Sends the event, unless the same user has sent the same before and it still holds: then it is answered with that.
 pub(crate) async fn state_put(
     api: Api,
     session: Session,
@@ -40,8 +43,13 @@ pub(crate) async fn state_put(
     event_content::check_key(&event_type, Some(&request.state_key))?;
     let content = event_content::parse(request.body.json())?;
     api.limits.changes.take(session.user_id.as_str())?;
-    // Joining, leaving and knocking involve other servers and have endpoints of their own.
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    if !access.joined() && is_own_join(&session, &request, &content) {
+        let event_id = join(&api, &session, &room_id, content).await?;
+        return Ok(JsonResponse(SentOrWaiting::Sent { event_id }));
+    }
+    // Leaving and knocking involve other servers, and have endpoints of their own.
+    access.require_joined()?;
     if event_type == "m.room.create" {
         return Err(MatrixError::forbidden("A room is created once.").into());
     }
@@ -68,7 +76,22 @@ pub(crate) async fn state_put(
     Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send_at(event, timestamp).await? }))
 }
 
-/// The event by which the user has said the same already, if that holds: to say it again would change nothing.
+fn is_own_join(session: &Session, request: &Request, content: &Map<String, Value>) -> bool {
+    request.event_type.to_string() == MEMBER
+        && request.state_key == session.user_id.as_str()
+        && content.get("membership").and_then(Value::as_str) == Some("join")
+}
+
+/// Joins as by the endpoint for that, and returns the event by which the user is in the room.
+async fn join(api: &Api, session: &Session, room_id: &RoomId, content: Map<String, Value>) -> ApiResult<EventId> {
+    join_room(api, session, room_id, &[], sayable(content)).await?;
+    let member = api.store.state_event(room_id, MEMBER, session.user_id.as_str()).await?;
+    let lost = || MatrixError::unknown("The join is not stored.");
+    Ok(member.ok_or_else(lost)?.event_id)
+}
+
+/// The event by which the user has said the same already, if that holds: to say it again would change nothing. Who is
+/// invited or let in anew is to be told of it, so members are left out.
 async fn same(
     api: &Api,
     session: &Session,
@@ -76,6 +99,9 @@ async fn same(
     (event_type, state_key): (&str, &str),
     content: &Map<String, Value>,
 ) -> ApiResult<Option<EventId>> {
+    if event_type == MEMBER {
+        return Ok(None);
+    }
     let known = api.store.state_event(room_id, event_type, state_key).await?;
     let is_same = |known: &StoredEvent| {
         known.redacted_by.is_none()

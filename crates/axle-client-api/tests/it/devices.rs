@@ -71,6 +71,7 @@ async fn a_device_is_removed_with_the_password_and_takes_everything_with_it() {
     let challenge = alice.request(Method::DELETE, &path, None).await;
     assert_eq!(challenge.status, 401);
     assert_eq!(challenge.body["flows"], json!([{"stages": ["m.login.password"]}]));
+    assert_eq!(challenge.body["completed"], json!([]));
     let mut proof = alice.proof("wrong horse");
     proof["session"] = challenge.body["session"].clone();
     alice.delete(&path, json!({"auth": proof})).await.fails(401, "M_FORBIDDEN");

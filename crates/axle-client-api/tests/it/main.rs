@@ -15,6 +15,7 @@ mod directory;
 mod every_endpoint;
 mod faults;
 mod groups;
+mod guests;
 mod ignored;
 mod initial_sync;
 mod key_backup;

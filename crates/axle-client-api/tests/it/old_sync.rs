@@ -1,9 +1,10 @@
 //! What there was before sync.
 
+use axle_client_api::ClientApiConfig;
 use axle_protocol::RoomId;
 use serde_json::{Value, json};
 
-use crate::common::{Person, bodies, server, two_in_a_room, types};
+use crate::common::{Person, bodies, config, server, server_with, two_in_a_room, types};
 
 const EVENTS: &str = "/_matrix/client/v3/events";
 
@@ -131,4 +132,58 @@ async fn a_room_that_is_for_everyone_is_looked_into_from_outside() {
     alice.set_state(&room, "m.room.history_visibility", json!({"history_visibility": "joined"})).await;
     mallory.get(&format!("{path}&from={}", end(&news))).await.fails(403, "M_FORBIDDEN");
     mallory.get(&format!("{EVENTS}?from=nonsense")).await.fails(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn so_many_events_are_told_as_are_wanted() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let start = end(&events(&bob, "").await).to_owned();
+    for text in ["one", "two", "three"] {
+        alice.say(&room, text).await;
+    }
+    let first = bob.get("/_matrix/client/v3/initialSync?limit=0").await.ok();
+    assert_eq!(of(&first, &room)["messages"]["chunk"], json!([]));
+    let path = format!("/_matrix/client/v3/rooms/{room}/initialSync?limit=0");
+    let inside = end(&bob.get(&path).await.ok()["messages"]).to_owned();
+    alice.say(&room, "four").await;
+    alice.say(&room, "five").await;
+    for (from, of_room, told) in
+        [(start, String::new(), ["one", "two"]), (inside, format!("&room_id={room}"), ["four", "five"])]
+    {
+        let news = events(&bob, &format!("from={from}&limit=1{of_room}")).await;
+        let more = events(&bob, &format!("from={}&limit=1{of_room}", end(&news))).await;
+        assert_eq!([bodies(&news["chunk"]), bodies(&more["chunk"])], [[told[0]], [told[1]]]);
+    }
+    for wrong in ["limit=hello", "limit=-2"] {
+        bob.get(&format!("{EVENTS}?timeout=0&{wrong}")).await.fails(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
+async fn a_first_look_tells_who_is_there_and_what_is_read() {
+    let server = server_with(ClientApiConfig { presence: true, ..config() }).await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let said = alice.say(&room, "hello").await;
+    bob.post(&format!("/_matrix/client/v3/rooms/{room}/receipt/m.read/{said}"), json!({})).await.ok();
+    let status = format!("/_matrix/client/v3/presence/{}/status", bob.user_id);
+    bob.put(&status, json!({"presence": "online", "status_msg": "Tea"})).await.ok();
+    let found = |answer: &Value, person: &Person| {
+        let all = answer["presence"].as_array().unwrap().clone();
+        all.into_iter().find(|event| event["content"]["user_id"] == person.user_id.as_str()).unwrap()["content"].clone()
+    };
+    let everything = alice.get("/_matrix/client/v3/initialSync").await.ok();
+    let of_room = alice.get(&format!("/_matrix/client/v3/rooms/{room}/initialSync?limit=0")).await.ok();
+    for answer in [&everything, &of_room] {
+        let of_bob = found(answer, &bob);
+        assert_eq!((&of_bob["presence"], &of_bob["status_msg"]), (&json!("online"), &json!("Tea")));
+        assert_eq!(found(answer, &alice)["presence"], "offline");
+        let receipt = &answer["receipts"][0];
+        assert_eq!((&receipt["type"], &receipt["room_id"]), (&json!("m.receipt"), &json!(room.as_str())));
+        assert!(receipt["content"][&said]["m.read"][bob.user_id.as_str()]["ts"].is_i64());
+    }
+    assert_eq!(of_room["messages"]["chunk"], json!([]));
+    bob.leave(&room).await.ok();
+    let outside = bob.get(&format!("/_matrix/client/v3/rooms/{room}/initialSync")).await.ok();
+    assert_eq!((&outside["presence"], &outside["receipts"]), (&json!([]), &json!([])));
 }

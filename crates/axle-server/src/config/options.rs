@@ -232,7 +232,7 @@ pub const OPTIONS: &[OptionInfo] = &[
         "registration.mode",
         Kind::Text,
         r#""token""#,
-        "Who may register: `open` (anybody), `token` (who has a token, made with \
+        "Who may register: `open` (anybody, also as a guest), `token` (who has a token, made with \
          `axle admin registration-token`), `closed` (nobody; \
          `axle admin create-user` makes accounts).",
     ),

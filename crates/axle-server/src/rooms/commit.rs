@@ -8,7 +8,7 @@ use axle_room::{Change, Delivery, GroupChange, Placed, Room, Settled, Status};
 use axle_store::{Append, DeliveryChange, EventStatus, GroupEpoch, NewEvent, Relation, StoreError};
 use futures_util::future::try_join_all;
 
-use super::{Batch, Rooms, Shared, announce, faults, gaps};
+use super::{Batch, Rooms, Shared, announce, faults, gaps, guests};
 
 /// Stores what a batch came to.
 pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Result<(), StoreError> {
@@ -36,6 +36,7 @@ pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Re
         }
         answer_echoes(shared, &change);
         tell(shared, room, &change.events);
+        guests::see_to(shared, room, &change.events);
         if change.events.iter().any(|placed| placed.status == Status::Waiting) {
             gaps::fill(&Rooms(shared.clone()), room.id());
         }

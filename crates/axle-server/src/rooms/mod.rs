@@ -17,6 +17,7 @@ mod faults;
 mod gaps;
 pub(crate) mod group_forward;
 pub(crate) mod groups;
+mod guests;
 pub(crate) mod handshake;
 pub(crate) mod history;
 pub(crate) mod invite;

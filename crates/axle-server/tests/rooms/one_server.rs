@@ -2,11 +2,12 @@
 
 use axle_client_api::{CreateRoom, Notifier as _, RoomService as _, new_room_id};
 use axle_protocol::auth::Membership;
+use axle_store::Standing;
 use futures_util::FutureExt as _;
 use serde_json::{Map, json};
 
 use crate::net::Net;
-use crate::talk::{ids, map};
+use crate::talk::{ids, map, until};
 
 #[tokio::test]
 async fn local_users_chat() {
@@ -33,6 +34,48 @@ async fn local_users_chat() {
     assert_eq!(server.say(&bob, &room, "still here?").await.unwrap_err().status, 403);
     let positions: Vec<_> = server.timeline(&room).await.iter().map(|event| event.position).collect();
     assert_eq!(positions, (0..positions.len() as i64).map(Some).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn guests_leave_a_room_that_takes_none_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Net::new().start("a.test", folder.path().into(), &["alice", "bob", "guest"]).await;
+    let (alice, bob, guest) = (server.user("alice"), server.user("bob"), server.user("guest"));
+    server.store.set_standing(&guest, Standing { guest: true, ..Standing::default() }).await.unwrap();
+    let (room, other) = (server.create(&alice, "public").await, server.create(&alice, "public").await);
+    for room in [&room, &other] {
+        server.set(&alice, room, "m.room.guest_access", "", json!({"guest_access": "can_join"})).await.unwrap();
+        for user in [&bob, &guest] {
+            server.rooms.join(user, room, &[], Map::new()).await.unwrap();
+        }
+    }
+    server.set(&alice, &room, "m.room.guest_access", "", json!({"guest_access": "forbidden"})).await.unwrap();
+    until("the guest leaves", async || server.membership(&room, &guest).await == Some(Membership::Leave)).await;
+    assert_eq!(server.membership(&room, &bob).await, Some(Membership::Join));
+    assert_eq!(server.membership(&other, &guest).await, Some(Membership::Join));
+}
+
+#[tokio::test]
+async fn a_room_that_is_not_federated_stays_on_its_server() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let net = Net::new();
+    let server = net.start("a.test", folders[0].path().into(), &["alice", "bob"]).await;
+    let other = net.start("b.test", folders[1].path().into(), &["carol"]).await;
+    let (alice, carol) = (server.user("alice"), other.user("carol"));
+    let join_rule = map(json!({"join_rule": "public"}));
+    let request = CreateRoom {
+        room_id: new_room_id(&server.name).unwrap(),
+        creator: alice.clone(),
+        creator_profile: Map::new(),
+        room_version: None,
+        creation_content: map(json!({"m.federate": false})),
+        initial_state: vec![("m.room.join_rules".into(), String::new(), join_rule)],
+        invites: Vec::new(),
+    };
+    let room = server.rooms.create_room(request).await.unwrap();
+    server.rooms.join(&server.user("bob"), &room, &[], Map::new()).await.unwrap();
+    assert_eq!(other.join(&carol, &room, &server).await.unwrap_err().status, 403);
+    assert_eq!(server.set_member(&alice, &room, &carol, "invite").await.unwrap_err().status, 403);
 }
 
 #[tokio::test]

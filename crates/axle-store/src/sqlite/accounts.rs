@@ -34,7 +34,7 @@ impl Accounts for SqliteStore {
         let user_id = user_id.clone();
         self.read(move |conn| {
             let mut find = conn.prepare_cached(
-                "SELECT user_id, password_hash, admin, deactivated, created_ts, locked, suspended
+                "SELECT user_id, password_hash, admin, deactivated, created_ts, locked, suspended, guest
                  FROM user WHERE user_id = ?1",
             )?;
             one(&mut find, [user_id.as_str()], user)
@@ -44,7 +44,7 @@ impl Accounts for SqliteStore {
 
     async fn users(&self) -> Result<Vec<User>, StoreError> {
         self.read(|conn| {
-            let sql = "SELECT user_id, password_hash, admin, deactivated, created_ts, locked, suspended
+            let sql = "SELECT user_id, password_hash, admin, deactivated, created_ts, locked, suspended, guest
                        FROM user ORDER BY user_id";
             all(&mut conn.prepare_cached(sql)?, [], user)
         })
@@ -177,8 +177,8 @@ fn create_user(tx: &Tx<'_>, user: &User, token: Option<&str>) -> Result<bool, St
     }
     tx.conn
         .prepare_cached(
-            "INSERT INTO user (user_id, password_hash, admin, deactivated, created_ts, locked, suspended)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO user (user_id, password_hash, admin, deactivated, created_ts, locked, suspended, guest)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             user.user_id.as_str(),
@@ -187,7 +187,8 @@ fn create_user(tx: &Tx<'_>, user: &User, token: Option<&str>) -> Result<bool, St
             user.deactivated,
             user.created_ts,
             user.standing.locked,
-            user.standing.suspended
+            user.standing.suspended,
+            user.standing.guest
         ])?;
     Ok(true)
 }
@@ -199,15 +200,19 @@ pub(super) fn user(row: &Row<'_>) -> Result<User, StoreError> {
         admin: row.get(2)?,
         deactivated: row.get(3)?,
         created_ts: row.get(4)?,
-        standing: Standing { locked: row.get(5)?, suspended: row.get(6)? },
+        standing: standing_at(row, 5)?,
     })
 }
 
-/// What administrators have done to an account.
+/// What an account can be used for.
 pub(super) fn standing(conn: &Connection, user_id: &UserId) -> Result<Standing, StoreError> {
-    let mut find = conn.prepare_cached("SELECT locked, suspended FROM user WHERE user_id = ?1")?;
-    let found = one(&mut find, [user_id.as_str()], |row| Ok(Standing { locked: row.get(0)?, suspended: row.get(1)? }));
-    Ok(found?.unwrap_or_default())
+    let mut find = conn.prepare_cached("SELECT locked, suspended, guest FROM user WHERE user_id = ?1")?;
+    Ok(one(&mut find, [user_id.as_str()], |row| standing_at(row, 0))?.unwrap_or_default())
+}
+
+/// The same from three columns, the first of which is this.
+fn standing_at(row: &Row<'_>, column: usize) -> Result<Standing, StoreError> {
+    Ok(Standing { locked: row.get(column)?, suspended: row.get(column + 1)?, guest: row.get(column + 2)? })
 }
 
 fn set_password(tx: &Tx<'_>, user_id: &UserId, password_hash: &str) -> Result<bool, StoreError> {

@@ -32,9 +32,9 @@ impl Administration for SqliteStore {
     async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError> {
         let user_id = user_id.clone();
         self.write(move |tx| {
-            let sql = "UPDATE user SET locked = ?2, suspended = ?3 WHERE user_id = ?1";
+            let sql = "UPDATE user SET locked = ?2, suspended = ?3, guest = ?4 WHERE user_id = ?1";
             tx.effects.device_users.push(user_id.clone());
-            let changed = params![user_id.as_str(), standing.locked, standing.suspended];
+            let changed = params![user_id.as_str(), standing.locked, standing.suspended, standing.guest];
             Ok(tx.conn.prepare_cached(sql)?.execute(changed)? == 1)
         })
         .await
@@ -61,14 +61,14 @@ fn find(conn: &Connection, query: &AccountQuery) -> Result<FoundAccounts, StoreE
     let direction = if query.backward { "DESC" } else { "ASC" };
     let sql = format!(
         "SELECT u.user_id, u.password_hash, u.admin, u.deactivated, u.created_ts, u.locked, u.suspended,
-             p.displayname, p.avatar_url
+             u.guest, p.displayname, p.avatar_url
          {WANTED} ORDER BY {order} {direction}, u.user_id {direction} LIMIT ?5 OFFSET ?6"
     );
     let contains = query.contains.as_ref().map(|part| part.to_ascii_lowercase());
     let AccountQuery { deactivated, admin, locked, .. } = *query;
     let page = params![contains, deactivated, admin, locked, count(query.limit), count(query.offset)];
     let accounts = all(&mut conn.prepare_cached(&sql)?, page, |row| {
-        Ok((accounts::user(row)?, Profile { displayname: row.get(7)?, avatar_url: row.get(8)? }))
+        Ok((accounts::user(row)?, Profile { displayname: row.get(8)?, avatar_url: row.get(9)? }))
     })?;
     let total = integer(conn, &format!("SELECT count(*) {WANTED}"), params![contains, deactivated, admin, locked])?;
     Ok(FoundAccounts { accounts, total: total_of(total)? })

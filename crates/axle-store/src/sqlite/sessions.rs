@@ -46,7 +46,7 @@ impl Sessions {
         }
     }
 
-    /// Devices of these users, or what administrators have done to them, have changed, durably.
+    /// Devices of these users, or what their accounts can be used for, have changed, durably.
     pub(super) fn changed(&self, users: &[UserId]) {
         if users.is_empty() {
             return;

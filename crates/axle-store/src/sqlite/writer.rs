@@ -57,7 +57,7 @@ pub(super) struct Effects {
     /// The last stream position at which anybody's keys changed, and at which a hub did something wrong.
     pub(super) keys: i64,
     pub(super) faults: i64,
-    /// Users whose devices changed, or what administrators have done to them.
+    /// Users whose devices changed, or what their accounts can be used for.
     pub(super) device_users: Vec<UserId>,
     /// Rooms whose events somebody gets no longer.
     pub(super) stopped: Vec<RoomId>,

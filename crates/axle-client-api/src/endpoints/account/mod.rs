@@ -12,6 +12,7 @@ mod refresh;
 pub(super) mod register;
 mod register_available;
 mod register_by_service;
+mod register_guest;
 pub(super) mod registration_token;
 mod shared_secret;
 mod whoami;
@@ -30,7 +31,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed(login_token::login_token)
         .authed_if_locked(logout::logout)
         .authed_if_locked(logout_all::logout_all)
-        .authed(whoami::whoami)
+        .authed_or_guest(whoami::whoami)
         .authed(password::password)
         .authed(deactivate::deactivate)
         .authed(openid_token::openid_token)

@@ -1,13 +1,13 @@
 //! `POST /_matrix/client/v3/register`
 
 use axle_protocol::{MatrixError, UserId};
-use axle_store::{Standing, StoreError, User};
+use axle_store::{Device, Standing, StoreError, User};
 use ruma::api::client::account::register::v3::{Request, Response};
 use ruma::api::client::account::register::{LoginType, RegistrationKind};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
 use ruma::api::error::{ErrorKind, StandardErrorBody};
 
-use super::register_by_service;
+use super::{register_by_service, register_guest};
 use crate::accounts::{chosen_user, in_use};
 use crate::config::Registration;
 use crate::endpoint::Caller;
@@ -16,7 +16,8 @@ use crate::fallback::MAX_SESSION_BYTES;
 use crate::ids;
 use crate::limiter::address_key;
 use crate::password::check_password;
-use crate::session::{self, Login, random_token};
+use crate::registering::{Registering, Wanted};
+use crate::session::{self, Login, random_token, token_hash};
 use crate::state::{Api, now_ms};
 
 /// Random bytes in the id of an authentication session.
@@ -26,14 +27,23 @@ const RANDOM_NAME_BYTES: usize = 8;
 /// What people are told whose registration token is not one.
 const INVALID_TOKEN: &str = "This registration token is not valid.";
 
-pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
+pub(crate) async fn register(api: Api, caller: Caller, mut request: Request) -> ApiResult<Response> {
     if request.kind == RegistrationKind::Guest {
-        return Err(MatrixError::new(403, "M_GUEST_ACCESS_FORBIDDEN", "There are no guests here.").into());
+        return register_guest::register(api, caller, request).await;
     }
     if request.login_type == Some(LoginType::ApplicationService) {
         return register_by_service::register(api, caller, request).await;
     }
     let stage = stage(api.config.registration)?;
+    let begun = session_of(&request).and_then(|session| api.registrations.of(session));
+    match begun {
+        Some(Registering::Made(user_id, wanted)) if is_name_of(request.username.as_deref(), &user_id) => {
+            wanted.complete(&mut request);
+            return again(&api, caller, &user_id, request).await;
+        }
+        Some(Registering::Begun(wanted)) => wanted.complete(&mut request),
+        _ => {}
+    }
     let name = request.username.clone().map_or_else(random_name, Ok)?;
     let user_id = chosen_user(&api.config.server_name, &name)?;
     session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
@@ -41,16 +51,19 @@ pub(crate) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
     if let Some(password) = &request.password {
         check_password(password).map_err(MatrixError::from)?;
     }
-    if api.store.user(&user_id).await?.is_some() {
+    let guest = guest_to_stay(&api, &stage, &user_id, &request).await?;
+    if guest.is_none() && api.store.user(&user_id).await?.is_some() {
         return Err(in_use(&user_id).into());
     }
-    let Some(auth) = &request.auth else { return Err(challenge(stage, None, None)?) };
-    let token = finished(&api, &stage, auth)?;
+    let Some(auth) = &request.auth else { return Err(challenge(&api, stage, &request, None)?) };
+    let token = finished(&api, &stage, auth, &request)?;
     let password = request.password.clone().ok_or_else(|| MatrixError::missing_param("There is no password."))?;
-    if !create(&api, caller, &user_id, password, token.as_deref()).await? {
-        return Err(challenge(stage, None, Some(INVALID_TOKEN))?);
+    if let Some(standing) = guest {
+        keep(&api, caller, &user_id, password, standing).await?;
+    } else if !create(&api, caller, &user_id, password, token.as_deref()).await? {
+        return Err(challenge(&api, stage, &request, Some(INVALID_TOKEN))?);
     }
-    answer(&api, caller, &user_id, request).await
+    made(&api, caller, &user_id, request).await
 }
 
 /// Makes an account for somebody who fills in a form of this server, by the same rules.
@@ -91,6 +104,59 @@ async fn create(api: &Api, caller: Caller, user_id: &UserId, password: String, t
     }
 }
 
+/// Makes a guest's account that of a full user.
+async fn keep(api: &Api, caller: Caller, user_id: &UserId, password: String, standing: Standing) -> ApiResult<()> {
+    api.limits.registrations.take(&address_key(caller.address))?;
+    api.store.set_password(user_id, &api.passwords.hash(password).await?).await?;
+    api.store.set_standing(user_id, Standing { guest: false, ..standing }).await?;
+    Ok(())
+}
+
+/// Notes for the session that the account was made.
+async fn made(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
+    if let Some(session) = session_of(&request).filter(|session| api.registrations.of(session).is_some()) {
+        let wanted = Box::new(Wanted::of(&request).without_password());
+        api.registrations.note(session, Registering::Made(user_id.clone(), wanted));
+    }
+    answer(api, caller, user_id, request).await
+}
+
+/// Answers a request whose session has made an account already: the answer may have been lost.
+async fn again(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
+    session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
+    api.limits.registrations.take(&address_key(caller.address))?;
+    let hash = api.store.user(user_id).await?.filter(|user| !user.deactivated).and_then(|user| user.password_hash);
+    let password = request.password.clone().unwrap_or_default();
+    if !api.passwords.verify(password, hash).await? {
+        return Err(in_use(user_id).into());
+    }
+    answer(api, caller, user_id, request).await
+}
+
+/// The standing of the account, if it is that of a guest who wants to keep it, which their access token proves.
+async fn guest_to_stay(
+    api: &Api,
+    stage: &AuthType,
+    user_id: &UserId,
+    request: &Request,
+) -> ApiResult<Option<Standing>> {
+    let Some(token) = &request.guest_access_token else { return Ok(None) };
+    let known = api.store.device_by_token(&token_hash(token)).await?;
+    // Guests are let in where nobody needs a token to register. If that has changed since, they do.
+    let is_theirs = |(device, standing): &(Device, Standing)| {
+        device.user_id == *user_id && standing.guest && !standing.locked && *stage == AuthType::Dummy
+    };
+    Ok(known.filter(is_theirs).map(|(_, standing)| standing))
+}
+
+fn session_of(request: &Request) -> Option<&str> {
+    request.auth.as_ref().and_then(AuthData::session)
+}
+
+fn is_name_of(name: Option<&str>, user_id: &UserId) -> bool {
+    name.is_none_or(|name| name.eq_ignore_ascii_case(user_id.localpart()))
+}
+
 /// Tells that an account was made, and logs its user in, if that is wanted.
 pub(super) async fn answer(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
     let mut response = Response::new(ids::ruma_user(user_id)?);
@@ -119,8 +185,8 @@ pub(in crate::endpoints) fn stage(registration: Registration) -> Result<AuthType
 }
 
 /// Whether the client has been through the stage; its registration token, if that is the stage. As there is one stage
-/// only, a session has no state, but for a stage that was passed on a page.
-fn finished(api: &Api, stage: &AuthType, auth: &AuthData) -> ApiResult<Option<String>> {
+/// only, a session does not remember any, but for a stage that was passed on a page.
+fn finished(api: &Api, stage: &AuthType, auth: &AuthData, request: &Request) -> ApiResult<Option<String>> {
     match (stage, auth) {
         (AuthType::Dummy, AuthData::Dummy(_)) => Ok(None),
         (AuthType::RegistrationToken, AuthData::RegistrationToken(token)) => Ok(Some(token.token.clone())),
@@ -128,24 +194,32 @@ fn finished(api: &Api, stage: &AuthType, auth: &AuthData) -> ApiResult<Option<St
         (_, AuthData::FallbackAcknowledgement(acknowledgement)) => {
             match api.fallbacks.of(&acknowledgement.session).filter(|passed| passed.stage == *stage) {
                 Some(passed) => Ok(passed.token),
-                None => Err(challenge(stage.clone(), Some(&acknowledgement.session), None)?),
+                None => Err(challenge(api, stage.clone(), request, None)?),
             }
         }
-        _ => Err(challenge(stage.clone(), None, Some("This is not a stage of registration here."))?),
+        _ => Err(challenge(api, stage.clone(), request, Some("This is not a stage of registration here."))?),
     }
 }
 
 /// What the client has to do, in its session or a new one, and why what it did was not it.
-fn challenge(stage: AuthType, session: Option<&str>, problem: Option<&str>) -> ApiResult<ApiError> {
+fn challenge(api: &Api, stage: AuthType, request: &Request, problem: Option<&str>) -> ApiResult<ApiError> {
     let mut info = UiaaInfo::new(vec![AuthFlow::new(vec![stage])]);
     info.params = serde_json::value::to_raw_value(&serde_json::Map::new()).ok();
-    let known = session.filter(|session| session.len() <= MAX_SESSION_BYTES);
-    info.session = Some(known.map_or_else(|| random_token(UIA_SESSION_BYTES), |session| Ok(session.to_owned()))?);
+    let (session, is_ours) = match session_of(request).filter(|session| session.len() <= MAX_SESSION_BYTES) {
+        // One that is forgotten, after a restart, goes on all the same: a page may know it.
+        Some(session) => (session.to_owned(), api.registrations.of(session).is_some()),
+        None => (random_token(UIA_SESSION_BYTES)?, true),
+    };
+    if is_ours {
+        api.registrations.note(&session, Registering::Begun(Box::new(Wanted::of(request))));
+    }
+    info.session = Some(session);
     info.auth_error = problem.map(|problem| Box::new(StandardErrorBody::new(ErrorKind::Forbidden, problem.to_owned())));
     Ok(ApiError::Authenticate(Box::new(info)))
 }
 
-fn random_name() -> Result<String, MatrixError> {
+/// A name that this server makes up.
+pub(super) fn random_name() -> Result<String, MatrixError> {
     Ok(session::random(RANDOM_NAME_BYTES)?.into_iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

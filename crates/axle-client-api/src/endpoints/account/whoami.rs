@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn whoami(_: Api, session: Session, _: Request) -> ApiResult<Response> {
-    let mut response = Response::new(ids::ruma_user(&session.user_id)?, false);
+    let mut response = Response::new(ids::ruma_user(&session.user_id)?, session.is_guest());
     response.device_id = session.require_device().ok().map(Into::into);
     Ok(response)
 }

@@ -11,9 +11,9 @@ use crate::endpoint::Endpoints;
 /// The routes of these.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
-        .authed(list::list)
-        .authed(get::get)
-        .authed(put::put)
+        .authed_or_guest(list::list)
+        .authed_or_guest(get::get)
+        .authed_or_guest(put::put)
         .authed(delete::delete)
         .authed(delete_many::delete_many)
 }

@@ -46,6 +46,8 @@ struct Query {
     room_id: Option<String>,
     /// In milliseconds.
     timeout: Option<u64>,
+    /// Events of rooms.
+    limit: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -58,32 +60,39 @@ struct Answer {
 pub(super) async fn events(api: Api, session: Session, request: RawRequest) -> ApiResult<HttpResponse> {
     let query: Query = request.query()?;
     let timeout = query.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis).min(MAX_TIMEOUT);
-    let deadline = Instant::now() + timeout;
+    let limit = query.limit.map_or(MAX_EVENTS, |limit| limit.clamp(1, MAX_EVENTS));
+    let asked = Asked { from: query.from.as_deref(), limit, deadline: Instant::now() + timeout };
     let answer = match &query.room_id {
-        Some(room_id) => in_room(&api, &session, &ids::room(room_id)?, query.from.as_deref(), deadline).await?,
-        None => anywhere(&api, &session, query.from.as_deref(), deadline).await?,
+        Some(room_id) => in_room(&api, &session, &ids::room(room_id)?, asked).await?,
+        // Guests may look into rooms.
+        None if session.is_guest() => return Err(session::no_guests("Guests have to name a room.").into()),
+        None => anywhere(&api, &session, asked).await?,
     };
     Ok(respond(JsonResponse(answer)))
 }
 
-/// What happens in a room that the user may look into. Of an end that was told, the next request goes on.
-async fn in_room(
-    api: &Api,
-    session: &Session,
-    room_id: &RoomId,
-    from: Option<&str>,
+/// What of a request is the same everywhere.
+struct Asked<'a> {
+    from: Option<&'a str>,
+    /// The most events.
+    limit: usize,
+    /// Until when to wait for one.
     deadline: Instant,
-) -> ApiResult<Answer> {
+}
+
+/// What happens in a room that the user may look into. Of an end that was told, the next request goes on.
+async fn in_room(api: &Api, session: &Session, room_id: &RoomId, asked: Asked<'_>) -> ApiResult<Answer> {
     let access = Access::of(api, &session.user_id, room_id).await?;
     access.require_some(api).await?;
-    let from = match from {
+    let from = match asked.from {
         Some(token) => Token::parse(token)?.position(api, room_id).await?,
         None => edge(api, room_id, Direction::Backward).await?,
     };
     loop {
         // Before reading, so that what happens while reading is not missed.
         let (changed, stirred) = (api.notifier.changed(&session.user_id), api.notifier.stirred());
-        let (answer, is_in) = api.at_once(read_room(api.clone(), session.clone(), room_id.clone(), from)).await?;
+        let read = read_room(api.clone(), session.clone(), room_id.clone(), from, asked.limit);
+        let (answer, is_in) = api.at_once(read).await?;
         let wait = async {
             if is_in {
                 return changed.await;
@@ -91,7 +100,7 @@ async fn in_room(
             stirred.await;
             sleep(LOOK_AGAIN).await;
         };
-        if !answer.chunk.is_empty() || timeout_at(deadline, wait).await.is_err() {
+        if !answer.chunk.is_empty() || timeout_at(asked.deadline, wait).await.is_err() {
             return Ok(answer);
         }
         // Whoever logged out meanwhile is told nothing more.
@@ -100,7 +109,7 @@ async fn in_room(
 }
 
 /// The events of a room from a position on, and whether the user is in it.
-async fn read_room(api: Api, session: Session, room_id: RoomId, from: i64) -> ApiResult<(Answer, bool)> {
+async fn read_room(api: Api, session: Session, room_id: RoomId, from: i64, limit: usize) -> ApiResult<(Answer, bool)> {
     let access = Access::of(&api, &session.user_id, &room_id).await?;
     access.require_some(&api).await?;
     let wanted = Wanted {
@@ -108,7 +117,7 @@ async fn read_room(api: Api, session: Session, room_id: RoomId, from: i64) -> Ap
         from,
         to: None,
         direction: Direction::Forward,
-        limit: MAX_EVENTS,
+        limit,
         filter: &EventFilter::new(RoomEventFilter::default()),
         ignored: &Ignored::of(&api, &session.user_id).await?,
         required: false,
@@ -128,8 +137,8 @@ async fn read_room(api: Api, session: Session, room_id: RoomId, from: i64) -> Ap
 }
 
 /// What happens in any of the user's rooms, and beside them.
-async fn anywhere(api: &Api, session: &Session, from: Option<&str>, deadline: Instant) -> ApiResult<Answer> {
-    let since = from.map(Moment::parse_since).transpose()?;
+async fn anywhere(api: &Api, session: &Session, asked: Asked<'_>) -> ApiResult<Answer> {
+    let since = asked.from.map(Moment::parse_since).transpose()?;
     let mut since_now = None;
     loop {
         // Before reading, so that what happens while reading is not missed.
@@ -138,9 +147,9 @@ async fn anywhere(api: &Api, session: &Session, from: Option<&str>, deadline: In
         // A token from beyond the end was given out before an older copy of the store was restored.
         let since = since.filter(|since| since.stream <= until.stream);
         let since = since.unwrap_or(*since_now.get_or_insert(until));
-        let answer = api.at_once(read(api.clone(), session.clone(), since, until)).await?;
+        let answer = api.at_once(read(api.clone(), session.clone(), (since, until), asked.limit)).await?;
         let has_news = !answer.chunk.is_empty();
-        if has_news || timeout_at(deadline, changed).await.is_err() {
+        if has_news || timeout_at(asked.deadline, changed).await.is_err() {
             return Ok(answer);
         }
         // Whoever logged out meanwhile is told nothing more.
@@ -149,9 +158,9 @@ async fn anywhere(api: &Api, session: &Session, from: Option<&str>, deadline: In
 }
 
 /// What happened between two moments, or its beginning.
-async fn read(api: Api, session: Session, since: Moment, until: Moment) -> ApiResult<Answer> {
+async fn read(api: Api, session: Session, (since, until): (Moment, Moment), limit: usize) -> ApiResult<Answer> {
     let user_id = &session.user_id;
-    let found = Found::read(&api, &session, since.stream, until.stream).await?;
+    let found = Found::read(&api, &session, (since.stream, until.stream), limit).await?;
     // What is not stored comes with the end.
     let fleeting = if found.until == until.stream { until.fleeting } else { since.fleeting };
     let end = Moment { stream: found.until, fleeting };
@@ -171,7 +180,9 @@ async fn read(api: Api, session: Session, since: Moment, until: Moment) -> ApiRe
             chunk.push(typing::of_room(&api, &room_id)?);
         }
         let there = presence::read(&api, user_id, &Filter::default(), Some(since.fleeting), &BTreeSet::new()).await?;
-        chunk.extend(there.into_iter().map(|event| event.into_json()));
+        for event in there {
+            chunk.push(presence::with_user_id(event)?);
+        }
     }
     Ok(Answer { chunk, start: since.to_string(), end: end.to_string() })
 }
@@ -184,7 +195,7 @@ struct Found {
 }
 
 impl Found {
-    async fn read(api: &Api, session: &Session, since: i64, mut until: i64) -> ApiResult<Self> {
+    async fn read(api: &Api, session: &Session, (since, mut until): (i64, i64), limit: usize) -> ApiResult<Self> {
         let user_id = &session.user_id;
         let ignored = Ignored::of(api, user_id).await?;
         let elsewhere = api.store.out_of_room(user_id).await?.into_iter();
@@ -192,8 +203,8 @@ impl Found {
         for room in api.store.user_rooms_changed(user_id, since).await? {
             let access = Access::of(api, user_id, &room.room_id).await?;
             let from = Token::Stream(since).position(api, &room.room_id).await?;
-            let found = api.store.timeline(&room.room_id, Some(from), Direction::Forward, MAX_EVENTS).await?;
-            if found.len() == MAX_EVENTS
+            let found = api.store.timeline(&room.room_id, Some(from), Direction::Forward, limit).await?;
+            if found.len() == limit
                 && let Some(last) = found.last()
             {
                 until = until.min(last.stream);
@@ -203,8 +214,8 @@ impl Found {
         }
         events.sort_by_key(|(event, _)| event.stream);
         events.retain(|(event, _)| since < event.stream && event.stream <= until && !ignored.hides(event));
-        if events.len() > MAX_EVENTS {
-            events.truncate(MAX_EVENTS);
+        if events.len() > limit {
+            events.truncate(limit);
             until = events.last().map_or(until, |(last, _)| last.stream);
         }
         Ok(Self { events, until })

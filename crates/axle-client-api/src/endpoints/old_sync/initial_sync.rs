@@ -5,6 +5,7 @@ use axum::response::Response as HttpResponse;
 use ruma::UInt;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::events::{AnyRoomAccountDataEvent, AnyStateEvent};
+use ruma::presence::PresenceState;
 use ruma::serde::Raw;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +19,7 @@ use crate::json_response::JsonResponse;
 use crate::render::{Format, View, render_event};
 use crate::session::Session;
 use crate::state::Api;
+use crate::sync::extensions::{presence, receipts};
 use crate::sync::{self, Events, News, State, SyncResponse, Timeline, WantedState};
 use crate::token::{Moment, Token};
 use crate::visibility::{member_event, membership};
@@ -35,6 +37,7 @@ struct Query {
 struct Answer {
     end: String,
     presence: Vec<Box<RawValue>>,
+    receipts: Vec<Box<RawValue>>,
     rooms: Vec<Room>,
     account_data: Vec<Box<RawValue>>,
 }
@@ -73,10 +76,18 @@ async fn read(api: Api, session: Session, query: Query, until: Moment) -> ApiRes
     filter.room.timeline.limit = query.limit;
     filter.room.include_leave = query.archived;
     let news = News { state: WantedState::After, ..News::between(None, until) };
-    let SyncResponse { rooms, presence, account_data, .. } = sync::read(&api, &session, &filter, news).await?;
-    let asked = Asked { api: &api, session: &session, end: Token::Stream(until.stream).to_string() };
+    let SyncResponse { rooms, presence: known, account_data, .. } = sync::read(&api, &session, &filter, news).await?;
+    let mut there = known.events.into_iter().map(presence::with_user_id).collect::<ApiResult<Vec<_>>>()?;
+    // A user sees what they are themselves, whatever it is.
+    if api.presence.of(&session.user_id).is_none_or(|own| own.state == PresenceState::Offline) {
+        there.extend(presence::of_users(&api, std::iter::once(&session.user_id))?);
+    }
+    let end = Token::Stream(until.stream).to_string();
+    let asked = Asked { api: &api, session: &session, end };
+    let mut receipts = Vec::new();
     let mut told = Vec::new();
     for (room_id, room) in rooms.join {
+        receipts.extend(receipts::all_of_room(&api, &session.user_id, &room_id).await?);
         told.push(asked.room(room_id, "join", (room.state, room.timeline, room.account_data)).await?);
     }
     for (room_id, room) in rooms.leave {
@@ -88,7 +99,8 @@ async fn read(api: Api, session: Session, query: Query, until: Moment) -> ApiRes
     }
     Ok(Answer {
         end: until.to_string(),
-        presence: presence.events.into_iter().map(Raw::into_json).collect(),
+        presence: there,
+        receipts,
         rooms: told,
         account_data: account_data.events.into_iter().map(Raw::into_json).collect(),
     })

@@ -18,11 +18,10 @@ const INITIAL_SYNC: [&str; 2] = ["/_matrix/client/r0/initialSync", "/_matrix/cli
 
 /// The routes of this subject.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
-    endpoints.authed_raw(Method::GET, &EVENTS, events::events).authed_raw(Method::GET, &EVENT, event::event).authed_raw(
-        Method::GET,
-        &INITIAL_SYNC,
-        initial_sync::initial_sync,
-    )
+    endpoints
+        .authed_or_guest_raw(Method::GET, &EVENTS, events::events)
+        .authed_raw(Method::GET, &EVENT, event::event)
+        .authed_raw(Method::GET, &INITIAL_SYNC, initial_sync::initial_sync)
 }
 
 /// An event that names its room, where it did not.

@@ -27,7 +27,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .open(get::get)
         .open(displayname_get::displayname_get)
         .open(avatar_get::avatar_get)
-        .authed(displayname_put::displayname_put)
+        .authed_or_guest(displayname_put::displayname_put)
         .authed(avatar_put::avatar_put)
         .authed(user_directory_search::user_directory_search);
     field_delete::routes(field_put::routes(field_get::routes(endpoints)))

@@ -56,7 +56,7 @@ pub(super) async fn describe(api: &Api, user: User) -> ApiResult<Account> {
         deactivated: user.deactivated,
         creation_ts: user.created_ts / 1000,
         appservice_id: service.map(|service| service.id.clone()),
-        is_guest: false,
+        is_guest: user.standing.guest,
         erased: false,
         shadow_banned: false,
         locked: user.standing.locked,

@@ -115,7 +115,7 @@ fn listed((user, profile): (User, Profile)) -> Listed {
         admin: user.admin,
         deactivated: user.deactivated,
         creation_ts: user.created_ts,
-        is_guest: false,
+        is_guest: user.standing.guest,
         erased: false,
         shadow_banned: false,
         locked: user.standing.locked,

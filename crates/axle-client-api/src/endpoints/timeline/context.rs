@@ -32,7 +32,10 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
     let event = match api.store.event(&event_id).await? {
         Some(event) if !ignored.hides(&event) && access.sees(&api, &event).await? => event,
         // One answer for what is not there and for what is hidden.
-        _ => return Err(ids::unknown_event().into()),
+        _ => {
+            access.require_some(&api).await?;
+            return Err(ids::unknown_event().into());
+        }
     };
     let filter = EventFilter::new(request.filter);
     let limit = usize::try_from(u64::from(request.limit)).unwrap_or(MAX_LIMIT).min(MAX_LIMIT);

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use axle_protocol::RoomId;
 use axle_store::StoredEvent;
+use http::Method;
 
 use crate::endpoint::Endpoints;
 use crate::error::ApiResult;
@@ -27,14 +28,14 @@ pub(super) use messages::edge;
 /// The routes of this subject.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
-        .authed(at_once(event::event))
-        .authed(context::context)
-        .authed(messages::messages)
-        .authed(initial_sync::initial_sync)
-        .authed(at_once(relations::relations))
-        .authed(at_once(relations_of_kind::relations_of_kind))
-        .authed(at_once(relations_of_type::relations_of_type))
-        .authed(at_once(threads::threads))
+        .authed_or_guest(at_once(event::event))
+        .authed_or_guest(context::context)
+        .authed_or_guest(messages::messages)
+        .authed_or_guest_raw(Method::GET, &initial_sync::PATHS, initial_sync::initial_sync)
+        .authed_or_guest(at_once(relations::relations))
+        .authed_or_guest(at_once(relations_of_kind::relations_of_kind))
+        .authed_or_guest(at_once(relations_of_type::relations_of_type))
+        .authed_or_guest(at_once(threads::threads))
         .authed(timestamp_to_event::timestamp_to_event)
 }
 

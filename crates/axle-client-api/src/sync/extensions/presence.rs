@@ -8,7 +8,9 @@ use ruma::events::presence::PresenceEvent;
 use ruma::presence::PresenceState;
 use ruma::serde::Raw;
 use serde::Serialize;
-use serde_json::value::to_raw_value;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::time::Instant;
 
 use crate::error::{ApiError, ApiResult};
 use crate::event_filter::allows_type;
@@ -66,6 +68,29 @@ pub(crate) async fn read(
     let known = senders.iter().filter_map(|sender| Some((sender, api.presence.of(sender)?)));
     let told = known.filter(|(_, person)| since.is_some() || is_there(person));
     told.take(limit).map(|(sender, person)| raw(sender, &person)).collect()
+}
+
+/// What users are, whether anything is known of them or not, as the endpoints before sync tell it.
+pub(crate) fn of_users<'a>(api: &Api, users: impl Iterator<Item = &'a UserId>) -> ApiResult<Vec<Box<RawValue>>> {
+    if !api.config.presence {
+        return Ok(Vec::new());
+    }
+    let person = |user_id| api.presence.of(user_id).unwrap_or_else(|| Person::new(Instant::now()));
+    users.map(|user_id| with_user_id(raw(user_id, &person(user_id))?)).collect()
+}
+
+/// An event with the user in its content, as the endpoints before sync have it.
+pub(crate) fn with_user_id(event: Raw<PresenceEvent>) -> ApiResult<Box<RawValue>> {
+    let unreadable = |error: serde_json::Error| {
+        tracing::error!(%error, "who is there cannot be rendered");
+        ApiError::from(MatrixError::unknown("The server cannot tell who is there."))
+    };
+    let mut event: Value = serde_json::from_str(event.json().get()).map_err(unreadable)?;
+    let sender = event.get("sender").cloned().unwrap_or_default();
+    if let Some(content) = event.get_mut("content").and_then(Value::as_object_mut) {
+        content.insert("user_id".into(), sender);
+    }
+    to_raw_value(&event).map_err(unreadable)
 }
 
 fn wants(filter: &Filter, sender: &UserId) -> bool {

@@ -75,6 +75,12 @@ pub(crate) fn of_room(receipts: &[Receipt], room_id: &RoomId) -> ApiResult<Vec<B
     events(receipts, Some(room_id))
 }
 
+/// All receipts of a room that a user sees, as the endpoints before sync tell them: the events name their room.
+pub(crate) async fn all_of_room(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Vec<Box<RawValue>>> {
+    let changes = Changes::read(api, user_id, room_id, None, i64::MAX).await?;
+    of_room(&changes.new, room_id)
+}
+
 /// One event has room for one receipt of a user, type and event: where somebody read an event in the room and in a thread,
 /// there are two.
 fn events(receipts: &[Receipt], room_id: Option<&RoomId>) -> ApiResult<Vec<Box<RawValue>>> {

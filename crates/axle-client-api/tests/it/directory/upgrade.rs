@@ -102,3 +102,59 @@ async fn a_room_is_replaced_by_who_may() {
     state(&alice, &room, "m.room.tombstone").await.fails(404, "M_NOT_FOUND");
     assert_eq!(alice.get("/_matrix/client/v3/joined_rooms").await.ok(), json!({"joined_rooms": [room]}));
 }
+
+#[tokio::test]
+async fn what_people_keep_of_a_room_goes_with_them() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let old = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&old).await.ok();
+    let data = |person: &Person, rest: &str| format!("/_matrix/client/v3/user/{}/{rest}", person.user_id);
+    let rule = |kind: &str, id: &RoomId| format!("/_matrix/client/v3/pushrules/global/{kind}/{id}");
+    for person in [&alice, &bob] {
+        let tag = format!("rooms/{old}/tags/m.favourite");
+        person.put(&data(person, &tag), json!({"order": 0.5})).await.ok();
+        let direct = json!({"@bob:example.org": [old], "@carol:example.org": ["!other:example.org"]});
+        person.put(&data(person, "account_data/m.direct"), direct).await.ok();
+        person.put(&rule("room", &old), json!({"actions": ["notify"]})).await.ok();
+        person.put(&format!("{}/enabled", rule("room", &old)), json!({"enabled": false})).await.ok();
+        let on_room = json!([{"kind": "event_match", "key": "room_id", "pattern": old}]);
+        person.put(&rule("override", &old), json!({"actions": [], "conditions": on_room})).await.ok();
+    }
+    let new = replacement(&upgrade(&alice, &old, NEWER).await.ok());
+    bob.join(&new).await.ok();
+    for person in [&alice, &bob] {
+        let tags = person.get(&data(person, &format!("rooms/{new}/tags"))).await.ok();
+        assert_eq!(tags, json!({"tags": {"m.favourite": {"order": 0.5}}}));
+        let direct = person.get(&data(person, "account_data/m.direct")).await.ok();
+        let expected = json!({"@bob:example.org": [old, new], "@carol:example.org": ["!other:example.org"]});
+        assert_eq!(direct, expected);
+        let room = person.get(&rule("room", &new)).await.ok();
+        assert_eq!((&room["actions"], &room["enabled"]), (&json!(["notify"]), &json!(false)));
+        let muted = person.get(&rule("override", &new)).await.ok();
+        assert_eq!(muted["conditions"], json!([{"kind": "event_match", "key": "room_id", "pattern": new}]));
+        person.get(&rule("room", &old)).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_only_claims_to_replace_another_gets_nothing() {
+    let server = server().await;
+    let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);
+    let old = alice.create_room(json!({})).await;
+    let tags = |room: &RoomId| format!("/_matrix/client/v3/user/{}/rooms/{room}/tags", alice.user_id);
+    alice.put(&format!("{}/m.favourite", tags(&old)), json!({})).await.ok();
+    let claim = json!({"predecessor": {"room_id": old, "event_id": "$x"}});
+    let other = mallory.create_room(json!({"preset": "public_chat", "creation_content": claim})).await;
+    alice.join(&other).await.ok();
+    assert_eq!(alice.get(&tags(&other)).await.ok(), json!({"tags": {}}));
+}
+
+#[tokio::test]
+async fn a_room_that_is_not_federated_is_replaced_by_one_that_is_not() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let old = alice.create_room(json!({"creation_content": {"m.federate": false}})).await;
+    let new = replacement(&upgrade(&alice, &old, NEWER).await.ok());
+    assert_eq!(state(&alice, &new, "m.room.create").await.ok()["m.federate"], json!(false));
+}

@@ -291,7 +291,7 @@ impl Endpoints {
         })
     }
 
-    /// The same for anyone, that does more for people who are logged in and no guests. A token that is no good is as none.
+    /// The same for anyone, that does more for people who are logged in. A token that is no good is as none.
     pub(crate) fn optional_raw<H, F>(self, method: Method, paths: &[&str], handler: H) -> Self
     where
         H: Fn(Api, Option<Session>, RawRequest) -> F + Clone + Send + Sync + 'static,
@@ -301,7 +301,7 @@ impl Endpoints {
             let handler = handler.clone();
             async move {
                 let admitted = match session::token(&request) {
-                    Ok(_) => admit(api.clone(), &request, Admits::Users).await.ok(),
+                    Ok(_) => admit(api.clone(), &request, Admits::Guests).await.ok(),
                     Err(_) => None,
                 };
                 let (api, session) = admitted.map_or((api, None), |(api, session)| (api, Some(session)));

@@ -97,6 +97,7 @@ pub use config::{ClientApiConfig, MediaConfig, Rate, RateLimits, Registration, T
 pub use departure::finish_departures;
 pub use endpoint::ClientAddress;
 pub use groups::{BindingRequest, GroupAt, GroupService, MemberRequest, PairRequest, Paired, PairedWith};
+pub use guests::{GUEST_ACCESS, takes_guests};
 pub use key_object::{MAX_KEY_BYTES, cross_signing_key};
 pub use mls_keys::{is_key_package, key_package, mls_device};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, PasswordError, hash_password};

@@ -16,6 +16,8 @@ use crate::cache::Cache;
 const MAX_SESSIONS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// How long a session is remembered, from the last request on.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// Bytes of a guest's access token that is remembered; those of this server are shorter.
+const MAX_TOKEN_BYTES: usize = 255;
 
 /// How far a session is.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ pub(crate) enum Registering {
     Made(UserId, Box<Wanted>),
 }
 
-/// What a client wants. Lengths have been checked.
+/// What a client wants. Other lengths have been checked.
 #[derive(Clone)]
 pub(crate) struct Wanted {
     username: Option<String>,
@@ -46,7 +48,7 @@ impl Wanted {
             password: request.password.clone(),
             device_id: request.device_id.clone(),
             device_name: request.initial_device_display_name.clone(),
-            guest_access_token: request.guest_access_token.clone(),
+            guest_access_token: request.guest_access_token.clone().filter(|token| token.len() <= MAX_TOKEN_BYTES),
             inhibit_login: request.inhibit_login,
             refresh_token: request.refresh_token,
         }

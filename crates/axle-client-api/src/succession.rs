@@ -23,7 +23,7 @@ const DIRECT: &str = "m.direct";
 /// The account data of a room that has its tags.
 const TAGS: &str = "m.tag";
 
-/// A user is in a room. If it replaced one that they were in, what they kept of that is copied. They are in the room all
+/// A user has come into a room, in whatever way. If it replaced one that they were in, what they kept of that is copied. They are in the room all
 /// the same if that fails.
 pub(crate) async fn follow(api: &Api, user_id: &UserId, room_id: &RoomId) {
     if let Err(error) = copy_from_predecessor(api, user_id, room_id).await {
@@ -75,10 +75,10 @@ async fn copy_direct(api: &Api, user_id: &UserId, old: &RoomId, new: &RoomId) ->
 }
 
 async fn copy_push_rules(api: &Api, user_id: &UserId, old: &RoomId, new: &RoomId) -> ApiResult<()> {
-    if push_rules_of(&push_rules::of(api, user_id).await?, old, &ids::ruma_room(new)?).is_empty() {
+    let new = ids::ruma_room(new)?;
+    if push_rules_of(&push_rules::of(api, user_id).await?, old, &new).is_empty() {
         return Ok(());
     }
-    let new = ids::ruma_room(new)?;
     push_rules::change_of(api, user_id, |rules| {
         for (rule, enabled) in push_rules_of(rules, old, &new) {
             let (kind, rule_id) = (rule.kind(), rule.rule_id().to_owned());

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::error::ApiResult;
 use crate::state::Api;
 
+/// The state event that says what a user is to a room.
+pub(crate) const MEMBER: &str = "m.room.member";
 /// How many of a user's own membership changes are looked through for when they were last in the room.
 const MAX_MEMBERSHIP_STEPS: usize = 50;
 
@@ -235,7 +237,7 @@ impl Access {
             Presence::of(membership, since)
         };
         // What happened to one's own membership is always one's business.
-        let own = StateKey::of(event).is_some_and(|key| key.is("m.room.member", self.user_id.as_str()));
+        let own = StateKey::of(event).is_some_and(|key| key.is(MEMBER, self.user_id.as_str()));
         if (own && !forgotten) || presence(before).joined {
             return true;
         }
@@ -252,7 +254,7 @@ impl Access {
             event_type: event_type.to_owned(),
             state_key: state_key.to_owned(),
         };
-        let wanted = vec![before("m.room.history_visibility", ""), before("m.room.member", self.user_id.as_str())];
+        let wanted = vec![before("m.room.history_visibility", ""), before(MEMBER, self.user_id.as_str())];
         let mut found = api.store.state_events_before(&self.room_id, wanted).await?.into_iter();
         let (visibility, member) = (found.next().flatten(), found.next().flatten());
         Ok(Walk {
@@ -281,7 +283,7 @@ impl Walk {
         let Some(key) = StateKey::of(event) else { return };
         if key.is("m.room.history_visibility", "") {
             self.visibility = visibility_of(event);
-        } else if key.is("m.room.member", user_id) {
+        } else if key.is(MEMBER, user_id) {
             self.membership = membership(event);
         }
     }
@@ -313,7 +315,7 @@ impl<'a> StateKey<'a> {
 
 /// The member event that a user has in a room now.
 pub(crate) async fn member_event(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Option<StoredEvent>> {
-    Ok(api.store.state_event(room_id, "m.room.member", user_id.as_str()).await?)
+    Ok(api.store.state_event(room_id, MEMBER, user_id.as_str()).await?)
 }
 
 /// What a user is to a room, which this server may not be in.
@@ -336,7 +338,7 @@ pub(crate) fn membership(event: &StoredEvent) -> Option<Membership> {
 
 /// Whose membership an event is, and what it is; `None` for other events.
 pub(crate) fn member_of(event: &StoredEvent) -> Option<(Cow<'_, str>, Membership)> {
-    let key = StateKey::of(event).filter(|key| key.event_type == "m.room.member")?;
+    let key = StateKey::of(event).filter(|key| key.event_type == MEMBER)?;
     Some((key.state_key, membership(event)?))
 }
 
@@ -382,13 +384,13 @@ pub(crate) async fn member_before(
     member: &StoredEvent,
 ) -> ApiResult<Option<MemberBefore>> {
     let user = user_id.as_str();
-    let before = |position| api.store.state_event_before(room_id, position, "m.room.member", user);
+    let before = |position| api.store.state_event_before(room_id, position, MEMBER, user);
     if let Some(until) = member.position {
         return Ok(before(until).await?.map(|event| MemberBefore { event, until }));
     }
     let last = api.store.timeline(room_id, None, Direction::Backward, 1).await?.pop();
     let Some((position, last)) = last.and_then(|last| Some((last.position?, last))) else { return Ok(None) };
-    let is_theirs = StateKey::of(&last).is_some_and(|key| key.is("m.room.member", user));
+    let is_theirs = StateKey::of(&last).is_some_and(|key| key.is(MEMBER, user));
     let event = if is_theirs { Some(last) } else { before(position).await? };
     let event = event.filter(|event| event.event_id != member.event_id);
     Ok(event.map(|event| MemberBefore { event, until: position.saturating_add(1) }))

@@ -16,6 +16,8 @@ pub struct AccountQuery {
     pub admin: Option<bool>,
     /// Only those that are locked, or are not.
     pub locked: Option<bool>,
+    /// Only guests, or only others.
+    pub guest: Option<bool>,
     /// By what they are ordered; equal ones by their ids.
     pub order: AccountOrder,
     /// Whether the greatest come first.
@@ -60,7 +62,7 @@ pub trait Administration {
     /// Makes an account an administrator, or a plain one; `false`: there is no such account.
     async fn set_admin(&self, user_id: &UserId, admin: bool) -> Result<bool, StoreError>;
 
-    /// Locks or suspends an account, or ends that; makes a guest's account a full one; `false`: there is no such account.
+    /// Locks or suspends an account, or ends that; whether it is a guest's stays. `false`: there is no such account.
     async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError>;
 
     /// Removes a registration token; `false`: there is none.

@@ -22,6 +22,7 @@ mod error;
 mod faults;
 mod forgotten;
 mod groups;
+mod guests;
 mod key_backups;
 mod keys;
 mod log;
@@ -69,6 +70,7 @@ pub use error::StoreError;
 pub use faults::{HubFault, HubFaults, MAX_FAULTS_PER_ROOM};
 pub use forgotten::ForgottenRooms;
 pub use groups::{GroupEpoch, GroupStates, MAX_GROUP_EPOCHS};
+pub use guests::Guests;
 pub use key_backups::{BackupKey, KeyBackup, KeyBackups, KeyQuality, PutAuthData, PutBackupKeys, WhichKeys};
 pub use keys::{ServerKeys, StoredKey};
 pub use log::{
@@ -113,6 +115,7 @@ pub trait Store:
     + Delivery
     + ServerKeys
     + Accounts
+    + Guests
     + Devices
     + OAuth
     + LoginTokens
@@ -157,6 +160,7 @@ impl<T> Store for T where
         + Delivery
         + ServerKeys
         + Accounts
+        + Guests
         + Devices
         + OAuth
         + LoginTokens

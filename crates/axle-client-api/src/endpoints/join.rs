@@ -52,6 +52,7 @@ pub(super) async fn join_room(
     let mut content = profile::member_content(api, &session.user_id).await?;
     content.extend(said);
     api.rooms.join(&session.user_id, room_id, via, content).await?;
+    guests::check_joined(api, session, room_id).await?;
     succession::follow(api, &session.user_id, room_id).await;
     Ok(())
 }

@@ -83,14 +83,14 @@ fn general(endpoints: Endpoints) -> Endpoints {
         .open(well_known_support::well_known_support)
         .authed_or_guest(capabilities::capabilities)
         .authed(turn_server::turn_server)
-        .authed_or_guest(filter_create::filter_create)
-        .authed_or_guest(filter_get::filter_get)
+        .authed(filter_create::filter_create)
+        .authed(filter_get::filter_get)
 }
 
 fn rooms(endpoints: Endpoints) -> Endpoints {
     endpoints
         .authed(create_room::create_room)
-        .authed_or_guest(joined_rooms::joined_rooms)
+        .authed(joined_rooms::joined_rooms)
         .authed_or_guest(sync::sync)
         .authed(invite::invite)
         .authed_or_guest(join::join)
@@ -104,8 +104,8 @@ fn rooms(endpoints: Endpoints) -> Endpoints {
         .authed_or_guest_raw(Method::POST, &send_once::PATHS, send_once::send_once)
         .authed(redact::redact)
         .authed_or_guest(at_once(members::members))
-        .authed_or_guest(at_once(joined_members::joined_members))
+        .authed(at_once(joined_members::joined_members))
         .authed_or_guest(at_once(state_get::state_get))
         .authed_or_guest_at(&state_put::PATHS, at_once(state_event_get::state_event_get))
-        .authed_at(&state_put::PATHS, state_put::state_put)
+        .authed_or_guest_at(&state_put::PATHS, state_put::state_put)
 }

@@ -1,8 +1,9 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
 
-use axle_protocol::MatrixError;
+use axle_protocol::{MatrixError, RoomId};
 use axle_store::ClientTxnKey;
 use ruma::api::client::message::send_message_event::v3::Request;
+use serde_json::{Map, Value};
 
 use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
 use crate::error::ApiResult;
@@ -33,11 +34,7 @@ pub(crate) async fn send(
     event_content::check_key(&event_type, None)?;
     let content = event_content::parse(request.body.json())?;
     let txn = txn(&session, format!("send {room_id} {event_type}"), request.txn_id.as_str())?;
-    api.limits.changes.take(session.user_id.as_str())?;
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
-    guests::check_send(&api, &session, &room_id).await?;
-    redaction::check_sent(&api, &session.user_id, &room_id, &event_type, &content).await?;
-    presence::did_something(&api, &session.user_id);
+    check(&api, &session, &room_id, &event_type, &content).await?;
     if let Some(delay_ms) = delay_ms {
         session.require_no_guest()?;
         let new = NewDelayed { room_id, event_type, state_key: None, content, delay_ms, txn: Some(txn) };
@@ -47,6 +44,22 @@ pub(crate) async fn send(
     let sender = session.user_id;
     let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
     Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send_at(event, timestamp).await? }))
+}
+
+/// Refuses what this server knows that the user may not send.
+pub(super) async fn check(
+    api: &Api,
+    session: &Session,
+    room_id: &RoomId,
+    event_type: &str,
+    content: &Map<String, Value>,
+) -> ApiResult<()> {
+    api.limits.changes.take(session.user_id.as_str())?;
+    Access::of(api, &session.user_id, room_id).await?.require_joined()?;
+    guests::check_send(api, session, room_id).await?;
+    redaction::check_sent(api, &session.user_id, room_id, event_type, content).await?;
+    presence::did_something(api, &session.user_id);
+    Ok(())
 }
 
 /// What a repeated request is recognised by.

@@ -4,19 +4,16 @@
 use axum::response::Response as HttpResponse;
 use serde_json::value::RawValue;
 
+use super::send;
 use crate::delayed::SentOrWaiting;
 use crate::endpoint::{RawRequest, respond};
 use crate::error::ApiResult;
 use crate::event_content;
-use crate::guests;
 use crate::ids;
 use crate::json_response::JsonResponse;
-use crate::presence;
-use crate::redaction;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
-use crate::visibility::Access;
 
 pub(super) const PATHS: [&str; 2] =
     ["/_matrix/client/r0/rooms/{room_id}/send/{event_type}", "/_matrix/client/v3/rooms/{room_id}/send/{event_type}"];
@@ -28,11 +25,7 @@ pub(super) async fn send_once(api: Api, session: Session, request: RawRequest) -
     event_content::check_key(&event_type, None)?;
     let body: Box<RawValue> = request.json().await?;
     let content = event_content::parse(&body)?;
-    api.limits.changes.take(session.user_id.as_str())?;
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
-    guests::check_send(&api, &session, &room_id).await?;
-    redaction::check_sent(&api, &session.user_id, &room_id, &event_type, &content).await?;
-    presence::did_something(&api, &session.user_id);
+    send::check(&api, &session, &room_id, &event_type, &content).await?;
     let event = SendEvent { room_id, sender: session.user_id, event_type, state_key: None, content, txn: None };
     Ok(respond(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send(event).await? })))
 }

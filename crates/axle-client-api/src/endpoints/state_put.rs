@@ -10,15 +10,15 @@ use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
 use crate::endpoints::join::{join_room, sayable};
 use crate::error::ApiResult;
 use crate::event_content;
+use crate::guests;
 use crate::ids;
 use crate::json_response::JsonResponse;
 use crate::render::sender;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
-use crate::visibility::{self, Access};
+use crate::visibility::{self, Access, MEMBER};
 
-const MEMBER: &str = "m.room.member";
 /// The same with an empty state key.
 pub(super) const PATHS: [&str; 6] = [
     "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/{state_key}",
@@ -42,14 +42,15 @@ pub(crate) async fn state_put(
     let event_type = request.event_type.to_string();
     event_content::check_key(&event_type, Some(&request.state_key))?;
     let content = event_content::parse(request.body.json())?;
-    api.limits.changes.take(session.user_id.as_str())?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
-    if !access.joined() && is_own_join(&session, &request, &content) {
+    if !access.joined() && delay_ms.is_none() && is_own_join(&session, &request, &content) {
         let event_id = join(&api, &session, &room_id, content).await?;
         return Ok(JsonResponse(SentOrWaiting::Sent { event_id }));
     }
+    api.limits.changes.take(session.user_id.as_str())?;
     // Leaving and knocking involve other servers, and have endpoints of their own.
     access.require_joined()?;
+    guests::check_set(&api, &session, &room_id, &event_type, &request.state_key).await?;
     if event_type == "m.room.create" {
         return Err(MatrixError::forbidden("A room is created once.").into());
     }
@@ -58,6 +59,7 @@ pub(crate) async fn state_put(
     }
     let timestamp = session.timestamp(request.timestamp);
     if let Some(delay_ms) = delay_ms {
+        session.require_no_guest()?;
         let state_key = Some(request.state_key);
         let new = NewDelayed { room_id, event_type, state_key, content, delay_ms, txn: None };
         return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));

@@ -85,7 +85,7 @@ async fn only_what_may_be_seen_stands_around() {
     let state = json!([{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}]);
     let room = alice.create_room(json!({"preset": "public_chat", "initial_state": state})).await;
     let hidden = alice.say(&room, "hidden").await;
-    bob.get(&path(&room, &hidden, "")).await.fails(404, "M_NOT_FOUND");
+    bob.get(&path(&room, &hidden, "")).await.fails(403, "M_FORBIDDEN");
     bob.join(&room).await.ok();
     bob.get(&path(&room, &hidden, "")).await.fails(404, "M_NOT_FOUND");
     let seen = alice.say(&room, "seen").await;

@@ -167,6 +167,20 @@ async fn who_may_join_may_join_the_group_with_the_same_stroke() {
 }
 
 #[tokio::test]
+async fn what_people_keep_of_a_room_goes_with_them_by_this_door_too() {
+    let server = server().await;
+    let (alice, bob, old) = two_in_a_room(&server).await;
+    let tags = |room: &RoomId| format!("/_matrix/client/v3/user/{}/rooms/{room}/tags", bob.user_id);
+    bob.put(&format!("{}/m.favourite", tags(&old)), json!({"order": 0.5})).await.ok();
+    let upgrade = format!("/_matrix/client/v3/rooms/{old}/upgrade");
+    let version = "org.matrix.i-d.ralston-mimi-linearized-matrix.02";
+    let upgraded = alice.post(&upgrade, json!({"new_version": version})).await.ok();
+    let new = RoomId::parse(upgraded["replacement_room"].as_str().unwrap()).unwrap();
+    bob.post(&path(&new, "pair"), json!({"member": member(&bob, &bob, "join"), "commit": commit()})).await.ok();
+    assert_eq!(bob.get(&tags(&new)).await.ok(), json!({"tags": {"m.favourite": {"order": 0.5}}}));
+}
+
+#[tokio::test]
 async fn what_is_malformed_is_refused_with_what_is_wrong() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;

@@ -36,6 +36,9 @@ async fn a_guest_is_known_as_one() {
     let name = format!("/_matrix/client/v3/profile/{}/displayname", guest.user_id);
     guest.put(&name, json!({"displayname": "Visitor"})).await.ok();
     assert_eq!(guest.get(&name).await.ok()["displayname"], "Visitor");
+    guest.delete(&name, json!({})).await.ok();
+    guest.get("/_matrix/client/v1/media/download/example.org/none").await.fails(404, "M_NOT_FOUND");
+    guest.post("/_matrix/client/v3/logout", json!({})).await.ok();
 }
 
 #[tokio::test]
@@ -77,18 +80,67 @@ async fn what_is_not_for_guests_is_refused() {
     let room = alice.create_room(json!({"preset": "public_chat"})).await;
     set_guest_access(&alice, &room, "can_join").await;
     guest.join(&room).await.ok();
+    let said = guest.say(&room, "hello").await;
     let refused = async |method: Method, path: &str, body: Value| {
         guest.request(method, path, Some(&body)).await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
     };
     let rooms = format!("/_matrix/client/v3/rooms/{room}");
-    refused(Method::POST, "/_matrix/client/v3/createRoom", json!({})).await;
-    refused(Method::POST, &format!("{rooms}/invite"), json!({"user_id": "@bob:example.org"})).await;
-    refused(Method::PUT, &format!("{rooms}/state/m.room.topic"), json!({"topic": "x"})).await;
-    refused(Method::POST, "/_matrix/client/v3/account/password", json!({"new_password": "battery staple"})).await;
-    refused(Method::GET, "/_matrix/client/v3/pushers", Value::Null).await;
-    refused(Method::GET, "/_matrix/client/v3/events", Value::Null).await;
-    let delayed = format!("{}?org.matrix.msc4140.delay=1000", send_path(&room, "1"));
-    refused(Method::PUT, &delayed, json!({"msgtype": "m.text", "body": "later"})).await;
+    let me = format!("/_matrix/client/v3/user/{}", guest.user_id);
+    let profile = format!("/_matrix/client/v3/profile/{}", guest.user_id);
+    for (path, body) in [
+        ("/_matrix/client/v3/createRoom".to_owned(), json!({})),
+        (format!("{rooms}/invite"), json!({"user_id": "@bob:example.org"})),
+        (format!("{rooms}/receipt/m.read/{said}"), json!({})),
+        (format!("{rooms}/upgrade"), json!({"new_version": "10"})),
+        (format!("{me}/filter"), json!({})),
+        ("/_matrix/client/v3/account/password".to_owned(), json!({"new_password": "battery staple"})),
+        ("/_matrix/client/v1/login/get_token".to_owned(), json!({})),
+        ("/_matrix/client/v3/pushers/set".to_owned(), json!({})),
+        ("/_matrix/media/v3/upload".to_owned(), json!({})),
+        ("/_matrix/client/unstable/org.matrix.simplified_msc3575/sync".to_owned(), json!({})),
+    ] {
+        refused(Method::POST, &path, body).await;
+    }
+    let kick = format!("{rooms}/state/m.room.member/{}", alice.user_id);
+    let delay = "org.matrix.msc4140.delay=1000";
+    for (path, body) in [
+        (kick, json!({"membership": "leave"})),
+        (format!("{}?{delay}", send_path(&room, "1")), json!({"msgtype": "m.text", "body": "later"})),
+        (format!("{rooms}/state/m.room.member/{}?{delay}", guest.user_id), json!({"membership": "join"})),
+        (format!("{rooms}/redact/{said}/1"), json!({})),
+        (format!("{rooms}/typing/{}", guest.user_id), json!({"typing": true, "timeout": 1000})),
+        (format!("{profile}/avatar_url"), json!({"avatar_url": "mxc://example.org/a"})),
+        (format!("{profile}/org.example.mood"), json!({"org.example.mood": "good"})),
+        (format!("{me}/account_data/org.example"), json!({})),
+    ] {
+        refused(Method::PUT, &path, body).await;
+    }
+    for path in ["pushers", "events", "joined_rooms", "initialSync", "account/3pid"] {
+        guest.get(&format!("/_matrix/client/v3/{path}")).await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
+    }
+    guest.get(&format!("{rooms}/joined_members")).await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
+    guest.delete(&format!("{profile}/avatar_url"), json!({})).await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn guests_set_what_their_power_is_enough_for() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let guest = guest(&server).await;
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    set_guest_access(&alice, &room, "can_join").await;
+    let rooms = format!("/_matrix/client/v3/rooms/{room}");
+    let own = format!("{rooms}/state/m.room.member/{}", guest.user_id);
+    guest.put(&own, json!({"membership": "join", "displayname": "Visitor"})).await.ok();
+    assert_eq!(alice.get(&own).await.ok()["displayname"], "Visitor");
+    let topic = format!("{rooms}/state/m.room.topic");
+    guest.put(&topic, json!({"topic": "tea"})).await.fails(403, "M_FORBIDDEN");
+    let mut levels = alice.get(&format!("{rooms}/state/m.room.power_levels")).await.ok();
+    levels["events"]["m.room.topic"] = json!(0);
+    alice.set_state(&room, "m.room.power_levels", levels).await;
+    guest.put(&topic, json!({"topic": "tea"})).await.ok();
+    set_guest_access(&alice, &room, "forbidden").await;
+    guest.put(&topic, json!({"topic": "coffee"})).await.fails(403, "M_GUEST_ACCESS_FORBIDDEN");
 }
 
 #[tokio::test]

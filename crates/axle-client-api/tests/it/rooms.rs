@@ -182,35 +182,6 @@ async fn members_come_and_go() {
 }
 
 #[tokio::test]
-async fn who_joins_may_say_more_of_themselves_than_their_profile() {
-    let server = server().await;
-    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
-    let room = alice.create_room(json!({"preset": "public_chat"})).await;
-    let said = json!({
-        "displayname": "Bob for here", "reason": "tea", "org.example.mood": {"is": "good"},
-        "membership": "ban", "third_party_invite": {"signed": {}}
-    });
-    bob.post(&format!("/_matrix/client/v3/rooms/{room}/join"), said).await.ok();
-    let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.member/{}", bob.user_id);
-    let expected = json!({
-        "displayname": "Bob for here", "reason": "tea", "org.example.mood": {"is": "good"}, "membership": "join"
-    });
-    assert_eq!(alice.get(&path).await.ok(), expected);
-    let other = alice.create_room(json!({"preset": "public_chat"})).await;
-    let path = format!("/_matrix/client/v3/join/{other}");
-    // The state's own door leads in as well.
-    let third = alice.create_room(json!({"preset": "public_chat"})).await;
-    let state = format!("/_matrix/client/v3/rooms/{third}/state/m.room.member/{}", bob.user_id);
-    bob.put(&state, json!({"membership": "knock"})).await.fails(403, "M_FORBIDDEN");
-    let joined = bob.put(&state, json!({"membership": "join", "displayname": "Bob for there"})).await.ok();
-    assert_eq!(alice.get(&state).await.ok(), json!({"membership": "join", "displayname": "Bob for there"}));
-    let event = format!("/_matrix/client/v3/rooms/{third}/event/{}", joined["event_id"].as_str().unwrap());
-    assert_eq!(bob.get(&event).await.ok()["state_key"], bob.user_id.as_str());
-    bob.post(&path, json!({"level": 1.5})).await.fails(400, "M_BAD_JSON");
-    bob.post(&path, json!([])).await.fails(400, "M_BAD_JSON");
-}
-
-#[tokio::test]
 async fn a_knock_is_answered_by_an_invite() {
     let server = server().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
@@ -384,29 +355,6 @@ async fn events_look_as_clients_expect() {
 }
 
 #[tokio::test]
-async fn people_redact_what_they_said_themselves_unless_they_have_the_power() {
-    let server = server().await;
-    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
-    let room = alice.create_room(json!({"preset": "public_chat"})).await;
-    let other = bob.create_room(json!({})).await;
-    bob.join(&room).await.ok();
-    carol.join(&room).await.ok();
-    let said = carol.say(&room, "tea").await;
-    let redact =
-        |room: &axle_protocol::RoomId, txn: &str| format!("/_matrix/client/v3/rooms/{room}/redact/{said}/{txn}");
-    bob.put(&redact(&room, "1"), json!({})).await.fails(403, "M_FORBIDDEN");
-    bob.put(&redact(&other, "2"), json!({})).await.fails(400, "M_INVALID_PARAM");
-    let send = format!("/_matrix/client/v3/rooms/{room}/send/m.room.redaction");
-    bob.put(&format!("{send}/3"), json!({"redacts": said})).await.fails(403, "M_FORBIDDEN");
-    bob.post(&send, json!({"redacts": said})).await.fails(403, "M_FORBIDDEN");
-    assert_eq!(alice.texts(&room, "dir=b&limit=1").await, ["tea"]);
-    carol.put(&redact(&room, "4"), json!({})).await.ok();
-    let second = carol.say(&room, "coffee").await;
-    alice.redact(&room, &second).await;
-    assert!(alice.texts(&room, "dir=b&limit=4").await.is_empty());
-}
-
-#[tokio::test]
 async fn a_redacted_event_is_served_redacted_everywhere() {
     let server = server().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
@@ -505,6 +453,7 @@ async fn people_redact_what_they_said_themselves_unless_they_have_the_power() {
     bob.put(&redact(&other, "2"), json!({})).await.fails(400, "M_INVALID_PARAM");
     let send = format!("/_matrix/client/v3/rooms/{room}/send/m.room.redaction");
     bob.put(&format!("{send}/3"), json!({"redacts": said})).await.fails(403, "M_FORBIDDEN");
+    bob.post(&send, json!({"redacts": said})).await.fails(403, "M_FORBIDDEN");
     carol.put(&redact(&room, "4"), json!({})).await.ok();
     let said_again = carol.say(&room, "more tea").await;
     let path = format!("/_matrix/client/v3/rooms/{room}/redact/{said_again}/5");

@@ -104,6 +104,12 @@ async fn accounts_are_listed() {
     let rest = list("v2/users?limit=2&from=2").await;
     assert_eq!((names(&rest), rest.get("next_token")), (vec!["@root:example.org"], None));
     assert_eq!(names(&list("v2/users?dir=b&limit=1").await), ["@root:example.org"]);
+    let before = list("v2/users").await;
+    let guest = server.anonymous(Method::POST, "/_matrix/client/v3/register?kind=guest", Some(&json!({}))).await.ok();
+    let (all, others) = (list("v2/users").await, list("v2/users?guests=false").await);
+    assert_eq!(others, before);
+    let is_guest = |user: &&Value| user["is_guest"] == true;
+    assert_eq!(all["users"].as_array().unwrap().iter().find(is_guest).unwrap()["name"], guest["user_id"]);
     root.get(&format!("{ADMIN}/v2/users?order_by=luck")).await.fails(400, "M_INVALID_PARAM");
     root.get(&format!("{ADMIN}/v2/users?dir=x")).await.fails(400, "M_INVALID_PARAM");
 }

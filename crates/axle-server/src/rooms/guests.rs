@@ -2,49 +2,61 @@
 
 use std::sync::Arc;
 
-use axle_protocol::auth::Membership;
+use axle_client_api::{GUEST_ACCESS, takes_guests};
 use axle_protocol::{RoomId, UserId};
 use axle_room::{Placed, Room, Status};
+use axle_store::StoreError;
 use serde_json::{Map, Value};
 
 use super::{Rooms, Shared, outside};
 
-/// Sees to guests in the background if one of these events, which are stored, says that the room takes none.
+/// Sees to guests in the background if one of these events, which are stored, can be the end of their access.
 pub(super) fn see_to(shared: &Arc<Shared>, room: &Room, placed: &[Placed]) {
-    if !placed.iter().any(ends_guest_access) {
-        return;
+    let access = room.state().get(GUEST_ACCESS, "");
+    let concerns = |placed: &Placed| {
+        let event = &placed.event;
+        let sets = (event.event_type(), event.state_key()) == (GUEST_ACCESS, Some(""));
+        sets || placed.redacts.as_ref().is_some_and(|redacted| Some(redacted) == access)
+    };
+    let accepted = |placed: &&Placed| placed.position.is_some() && placed.status == Status::Accepted;
+    if placed.iter().filter(accepted).any(concerns) {
+        in_background(&Rooms(shared.clone()), vec![room.id().clone()]);
     }
-    let ours = |user: &str| UserId::parse(user).ok().filter(|user| user.server_str() == shared.me.name.as_str());
-    let joined = room.state().members().filter(|(_, membership)| *membership == Membership::Join);
-    let members: Vec<UserId> = joined.filter_map(|(user, _)| ours(user)).collect();
-    let (rooms, room_id) = (Rooms(shared.clone()), room.id().clone());
+}
+
+/// The same for all rooms that guests are in: a restart may have come in between.
+pub(super) async fn resume(rooms: &Rooms) -> Result<(), StoreError> {
+    in_background(rooms, rooms.0.store.rooms_with_guests().await?);
+    Ok(())
+}
+
+fn in_background(rooms: &Rooms, which: Vec<RoomId>) {
+    let rooms = rooms.clone();
     tokio::spawn(async move {
-        for user in members {
-            put_out(&rooms, &room_id, &user).await;
+        for room_id in which {
+            if let Err(error) = put_out(&rooms, &room_id).await {
+                tracing::error!(%room_id, %error, "guests may still be in a room that takes none");
+            }
         }
     });
 }
 
-/// Takes a user out of a room, if they are a guest.
-async fn put_out(rooms: &Rooms, room_id: &RoomId, user: &UserId) {
-    let is_guest = match rooms.0.store.user(user).await {
-        Ok(user) => user.is_some_and(|user| user.standing.guest),
-        Err(error) => return tracing::error!(%error, "guests may still be in a room that takes none"),
-    };
-    if !is_guest {
-        return;
+/// Takes the guests out of a room that takes none.
+async fn put_out(rooms: &Rooms, room_id: &RoomId) -> Result<(), StoreError> {
+    let store = &*rooms.0.store;
+    if takes_guests(store, room_id).await? {
+        return Ok(());
     }
-    let content = Map::from_iter([("reason".to_owned(), Value::from("This room takes no guests any more."))]);
-    // A guest who stays can send nothing all the same.
-    if let Err(error) = outside::leave(rooms, user, room_id, content).await {
-        tracing::info!(%room_id, %user, %error, "a guest could not leave a room that takes none");
+    for guest in store.guests_in(room_id).await? {
+        leave(rooms, &guest, room_id).await;
     }
+    Ok(())
 }
 
-fn ends_guest_access(placed: &Placed) -> bool {
-    let event = &placed.event;
-    placed.position.is_some()
-        && placed.status == Status::Accepted
-        && (event.event_type(), event.state_key()) == ("m.room.guest_access", Some(""))
-        && event.content().get("guest_access").and_then(Value::as_str) != Some("can_join")
+async fn leave(rooms: &Rooms, guest: &UserId, room_id: &RoomId) {
+    let content = Map::from_iter([("reason".to_owned(), Value::from("This room takes no guests any more."))]);
+    // A guest who stays can send nothing all the same, and leaves after the next start.
+    if let Err(error) = outside::leave(rooms, guest, room_id, content).await {
+        tracing::info!(%room_id, %guest, %error, "a guest could not leave a room that takes none");
+    }
 }

@@ -126,7 +126,7 @@ impl Rooms {
     }
 
     /// Goes on with what a restart interrupted: leaves on their way, gaps that were being filled, invites that are to be
-    /// told. To be called once the network is up, and before the queues go on.
+    /// told, guests who are to leave. To be called once the network is up, and before the queues go on.
     pub async fn resume(&self) -> Result<(), axle_store::StoreError> {
         self.0.leaving.resume(&self.0.store.pending_lpdus(None).await?);
         for room_id in self.0.store.rooms_with_waiting().await? {
@@ -135,7 +135,7 @@ impl Rooms {
         for destination in self.0.store.announcement_destinations().await? {
             announce::tell(self, &destination);
         }
-        Ok(())
+        guests::resume(self).await
     }
 
     /// Wakes syncs; hand it to the client-server API.

@@ -32,7 +32,12 @@ impl Administration for MemoryStore {
 
     async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError> {
         let user_id = user_id.clone();
-        self.write(move |data| Ok(data.users.get_mut(&user_id).map(|user| user.standing = standing).is_some())).await
+        self.write(move |data| {
+            let Some(user) = data.users.get_mut(&user_id) else { return Ok(false) };
+            user.standing = Standing { guest: user.standing.guest, ..standing };
+            Ok(true)
+        })
+        .await
     }
 
     async fn remove_registration_token(&self, token: &str) -> Result<bool, StoreError> {
@@ -51,6 +56,7 @@ fn is_wanted(query: &AccountQuery, user: &User, profile: &Profile) -> bool {
         && query.deactivated.is_none_or(|deactivated| user.deactivated == deactivated)
         && query.admin.is_none_or(|admin| user.admin == admin)
         && query.locked.is_none_or(|locked| user.standing.locked == locked)
+        && query.guest.is_none_or(|guest| user.standing.guest == guest)
 }
 
 fn compare(order: AccountOrder, one: &(User, Profile), other: &(User, Profile)) -> Ordering {

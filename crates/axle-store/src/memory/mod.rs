@@ -22,6 +22,7 @@ mod edus;
 mod faults;
 mod forgotten;
 mod groups;
+mod guests;
 mod key_backups;
 mod keys;
 mod log;

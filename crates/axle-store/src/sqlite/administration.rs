@@ -12,7 +12,8 @@ use crate::{AccountOrder, AccountQuery, Administration, FoundAccounts, Profile, 
 /// Which accounts are wanted, of `user` as `u` and `profile` as `p`.
 const WANTED: &str = "FROM user u LEFT JOIN profile p ON p.user_id = u.user_id
     WHERE (?1 IS NULL OR instr(lower(u.user_id), ?1) > 0 OR instr(lower(coalesce(p.displayname, '')), ?1) > 0)
-        AND (?2 IS NULL OR u.deactivated = ?2) AND (?3 IS NULL OR u.admin = ?3) AND (?4 IS NULL OR u.locked = ?4)";
+        AND (?2 IS NULL OR u.deactivated = ?2) AND (?3 IS NULL OR u.admin = ?3) AND (?4 IS NULL OR u.locked = ?4)
+        AND (?5 IS NULL OR u.guest = ?5)";
 
 #[async_trait]
 impl Administration for SqliteStore {
@@ -32,9 +33,9 @@ impl Administration for SqliteStore {
     async fn set_standing(&self, user_id: &UserId, standing: Standing) -> Result<bool, StoreError> {
         let user_id = user_id.clone();
         self.write(move |tx| {
-            let sql = "UPDATE user SET locked = ?2, suspended = ?3, guest = ?4 WHERE user_id = ?1";
+            let sql = "UPDATE user SET locked = ?2, suspended = ?3 WHERE user_id = ?1";
             tx.effects.device_users.push(user_id.clone());
-            let changed = params![user_id.as_str(), standing.locked, standing.suspended, standing.guest];
+            let changed = params![user_id.as_str(), standing.locked, standing.suspended];
             Ok(tx.conn.prepare_cached(sql)?.execute(changed)? == 1)
         })
         .await
@@ -62,15 +63,16 @@ fn find(conn: &Connection, query: &AccountQuery) -> Result<FoundAccounts, StoreE
     let sql = format!(
         "SELECT u.user_id, u.password_hash, u.admin, u.deactivated, u.created_ts, u.locked, u.suspended,
              u.guest, p.displayname, p.avatar_url
-         {WANTED} ORDER BY {order} {direction}, u.user_id {direction} LIMIT ?5 OFFSET ?6"
+         {WANTED} ORDER BY {order} {direction}, u.user_id {direction} LIMIT ?6 OFFSET ?7"
     );
     let contains = query.contains.as_ref().map(|part| part.to_ascii_lowercase());
-    let AccountQuery { deactivated, admin, locked, .. } = *query;
-    let page = params![contains, deactivated, admin, locked, count(query.limit), count(query.offset)];
+    let AccountQuery { deactivated, admin, locked, guest, .. } = *query;
+    let page = params![contains, deactivated, admin, locked, guest, count(query.limit), count(query.offset)];
     let accounts = all(&mut conn.prepare_cached(&sql)?, page, |row| {
         Ok((accounts::user(row)?, Profile { displayname: row.get(8)?, avatar_url: row.get(9)? }))
     })?;
-    let total = integer(conn, &format!("SELECT count(*) {WANTED}"), params![contains, deactivated, admin, locked])?;
+    let wanted = params![contains, deactivated, admin, locked, guest];
+    let total = integer(conn, &format!("SELECT count(*) {WANTED}"), wanted)?;
     Ok(FoundAccounts { accounts, total: total_of(total)? })
 }
 

@@ -21,6 +21,7 @@ mod faults;
 mod forgotten;
 mod fresh;
 mod groups;
+mod guests;
 mod key_backups;
 mod keys;
 mod known_rooms;

@@ -1,7 +1,7 @@
 //! `POST /_matrix/client/v3/register`
 
 use axle_protocol::{MatrixError, UserId};
-use axle_store::{Device, Standing, StoreError, User};
+use axle_store::{Standing, StoreError, User};
 use ruma::api::client::account::register::v3::{Request, Response};
 use ruma::api::client::account::register::{LoginType, RegistrationKind};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
@@ -51,15 +51,15 @@ pub(crate) async fn register(api: Api, caller: Caller, mut request: Request) -> 
     if let Some(password) = &request.password {
         check_password(password).map_err(MatrixError::from)?;
     }
-    let guest = guest_to_stay(&api, &stage, &user_id, &request).await?;
-    if guest.is_none() && api.store.user(&user_id).await?.is_some() {
+    let stays = is_guest_to_stay(&api, &stage, &user_id, &request).await?;
+    if !stays && api.store.user(&user_id).await?.is_some() {
         return Err(in_use(&user_id).into());
     }
     let Some(auth) = &request.auth else { return Err(challenge(&api, stage, &request, None)?) };
     let token = finished(&api, &stage, auth, &request)?;
     let password = request.password.clone().ok_or_else(|| MatrixError::missing_param("There is no password."))?;
-    if let Some(standing) = guest {
-        keep(&api, caller, &user_id, password, standing).await?;
+    if stays {
+        keep(&api, caller, &user_id, password).await?;
     } else if !create(&api, caller, &user_id, password, token.as_deref()).await? {
         return Err(challenge(&api, stage, &request, Some(INVALID_TOKEN))?);
     }
@@ -105,11 +105,10 @@ async fn create(api: &Api, caller: Caller, user_id: &UserId, password: String, t
 }
 
 /// Makes a guest's account that of a full user.
-async fn keep(api: &Api, caller: Caller, user_id: &UserId, password: String, standing: Standing) -> ApiResult<()> {
+async fn keep(api: &Api, caller: Caller, user_id: &UserId, password: String) -> ApiResult<()> {
     api.limits.registrations.take(&address_key(caller.address))?;
-    api.store.set_password(user_id, &api.passwords.hash(password).await?).await?;
-    api.store.set_standing(user_id, Standing { guest: false, ..standing }).await?;
-    Ok(())
+    let hash = api.passwords.hash(password).await?;
+    if api.store.keep_guest(user_id, &hash).await? { Ok(()) } else { Err(in_use(user_id).into()) }
 }
 
 /// Notes for the session that the account was made.
@@ -133,20 +132,14 @@ async fn again(api: &Api, caller: Caller, user_id: &UserId, request: Request) ->
     answer(api, caller, user_id, request).await
 }
 
-/// The standing of the account, if it is that of a guest who wants to keep it, which their access token proves.
-async fn guest_to_stay(
-    api: &Api,
-    stage: &AuthType,
-    user_id: &UserId,
-    request: &Request,
-) -> ApiResult<Option<Standing>> {
-    let Some(token) = &request.guest_access_token else { return Ok(None) };
-    let known = api.store.device_by_token(&token_hash(token)).await?;
+/// Whether the account is that of a guest who wants to keep it, which their access token proves.
+async fn is_guest_to_stay(api: &Api, stage: &AuthType, user_id: &UserId, request: &Request) -> ApiResult<bool> {
     // Guests are let in where nobody needs a token to register. If that has changed since, they do.
-    let is_theirs = |(device, standing): &(Device, Standing)| {
-        device.user_id == *user_id && standing.guest && !standing.locked && *stage == AuthType::Dummy
+    let Some(token) = request.guest_access_token.as_ref().filter(|_| *stage == AuthType::Dummy) else {
+        return Ok(false);
     };
-    Ok(known.filter(is_theirs).map(|(_, standing)| standing))
+    let known = api.store.device_by_token(&token_hash(token)).await?;
+    Ok(known.is_some_and(|(device, standing)| device.user_id == *user_id && standing.guest && !standing.locked))
 }
 
 fn session_of(request: &Request) -> Option<&str> {

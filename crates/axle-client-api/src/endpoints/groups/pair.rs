@@ -14,6 +14,7 @@ use crate::groups::{PairRequest, PairedWith};
 use crate::json_response::JsonResponse;
 use crate::session::Session;
 use crate::state::Api;
+use crate::succession;
 use crate::visibility::Access;
 
 #[derive(Deserialize)]
@@ -62,6 +63,9 @@ pub(crate) async fn pair(api: Api, session: Session, request: RawRequest) -> Api
         access.require_joined()?;
     }
     let paired = api.groups.pair(&session.user_id, &room_id, request).await?;
+    if own.as_deref() == Some("join") && !access.joined() {
+        succession::follow(&api, &session.user_id, &room_id).await;
+    }
     let answer = Answer { member_event_id: paired.member_event_id, commit_event_id: paired.commit_event_id };
     Ok(respond(JsonResponse(answer)))
 }

@@ -20,8 +20,8 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed_at(&preview_url::PATHS, preview_url::preview_url)
         .authed_raw(Method::POST, &upload::PATHS, upload::upload)
         .authed_raw(Method::PUT, &upload_to::PATHS, upload_to::upload_to)
-        .authed_raw(Method::GET, &download::AUTHENTICATED_PATHS, download::authenticated)
+        .authed_or_guest_raw(Method::GET, &download::AUTHENTICATED_PATHS, download::authenticated)
         .optional_raw(Method::GET, &download::OPEN_PATHS, download::open)
-        .authed_raw(Method::GET, &thumbnail::AUTHENTICATED_PATHS, thumbnail::authenticated)
+        .authed_or_guest_raw(Method::GET, &thumbnail::AUTHENTICATED_PATHS, thumbnail::authenticated)
         .optional_raw(Method::GET, &thumbnail::OPEN_PATHS, thumbnail::open)
 }

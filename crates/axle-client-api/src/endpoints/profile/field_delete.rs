@@ -18,7 +18,7 @@ const AVATAR: [&str; 1] = ["/_matrix/client/v3/profile/{user_id}/avatar_url"];
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
         .authed_raw(Method::DELETE, &FIELD, field_delete)
-        .authed_raw(Method::DELETE, &DISPLAYNAME, displayname_delete)
+        .authed_or_guest_raw(Method::DELETE, &DISPLAYNAME, displayname_delete)
         .authed_raw(Method::DELETE, &AVATAR, avatar_delete)
 }
 

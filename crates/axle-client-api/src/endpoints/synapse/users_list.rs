@@ -29,6 +29,8 @@ struct Asked {
     admins: Option<bool>,
     /// Those that are locked, too; otherwise they are left out.
     locked: Option<bool>,
+    /// Guests, too, unless it is false.
+    guests: Option<bool>,
     order_by: Option<String>,
     dir: Option<String>,
 }
@@ -78,6 +80,7 @@ async fn list(api: &Api, asked: Asked, deactivated: Option<bool>) -> ApiResult<R
         deactivated,
         admin: asked.admins,
         locked: if asked.locked == Some(true) { None } else { Some(false) },
+        guest: if asked.guests == Some(false) { Some(false) } else { None },
         order: order(asked.order_by.as_deref())?,
         backward: is_backward(asked.dir.as_deref())?,
         offset,

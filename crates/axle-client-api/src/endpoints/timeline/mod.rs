@@ -32,10 +32,10 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed_or_guest(context::context)
         .authed_or_guest(messages::messages)
         .authed_or_guest_raw(Method::GET, &initial_sync::PATHS, initial_sync::initial_sync)
-        .authed_or_guest(at_once(relations::relations))
-        .authed_or_guest(at_once(relations_of_kind::relations_of_kind))
-        .authed_or_guest(at_once(relations_of_type::relations_of_type))
-        .authed_or_guest(at_once(threads::threads))
+        .authed(at_once(relations::relations))
+        .authed(at_once(relations_of_kind::relations_of_kind))
+        .authed(at_once(relations_of_type::relations_of_type))
+        .authed(at_once(threads::threads))
         .authed(timestamp_to_event::timestamp_to_event)
 }
 

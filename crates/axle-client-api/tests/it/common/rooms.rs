@@ -80,6 +80,14 @@ impl TestRooms {
         self.wake();
     }
 
+    /// What arrives in such a room from this position on, after a time of which nothing is here.
+    pub async fn come_back(&self, room_id: &RoomId, at: i64, events: &[Event]) {
+        let head = self.store.load_room(room_id).await.unwrap().and_then(|room| room.head);
+        let placed = (at..).zip(events).map(|(at, event)| new_event(event, Some(at), EventStatus::Accepted));
+        self.store.append(append(room_id, head, placed.collect(), None)).await.unwrap();
+        self.wake();
+    }
+
     /// Joins through other servers since the last look: of which room, and through which.
     pub fn joins(&self) -> Vec<String> {
         std::mem::take(&mut self.joins.lock().unwrap())

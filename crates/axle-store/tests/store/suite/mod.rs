@@ -17,6 +17,7 @@ pub(crate) mod edus;
 pub(crate) mod faults;
 pub(crate) mod fixtures;
 pub(crate) mod groups;
+pub(crate) mod guests;
 pub(crate) mod key_backups;
 pub(crate) mod keys;
 pub(crate) mod login_tokens;
@@ -118,6 +119,7 @@ macro_rules! full_suite {
             login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
             application_services: progress_is_kept, what_happened_in_order, what_encryption_needs, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do, locked_and_suspended;
+            guests: some_stay, where_they_are;
             groups: stored_with_events, the_newest_are_kept, goes_back;
             url_previews: the_newest_are_kept;
             remote_media: fetched, content_that_others_have;

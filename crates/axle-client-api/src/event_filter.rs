@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axle_protocol::RoomId;
 use axle_store::StoredEvent;
-use ruma::api::client::filter::{Filter, RoomEventFilter, UrlFilter};
+use ruma::api::client::filter::{Filter, LazyLoadOptions, RoomEventFilter, UrlFilter};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -39,6 +39,11 @@ impl EventFilter {
     /// Whether only those members are wanted whom the events are about.
     pub(crate) fn lazy_loads_members(&self) -> bool {
         !self.0.lazy_load_options.is_disabled()
+    }
+
+    /// Whether they are wanted although the client has been told of them.
+    pub(crate) fn repeats_members(&self) -> bool {
+        matches!(self.0.lazy_load_options, LazyLoadOptions::Enabled { include_redundant_members: true })
     }
 
     /// Whether a room is wanted.

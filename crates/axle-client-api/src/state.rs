@@ -36,6 +36,7 @@ use crate::search::Index;
 use crate::seen::Sightings;
 use crate::servers::OtherServers;
 use crate::service::{Notifier, PushGateway, RemoteServers, RoomService, ServiceClient, Thumbnailer, Web};
+use crate::sync::ToldMembers;
 use crate::sync::extensions::to_device::Told;
 use crate::sync::sliding::{Bumps, Connections, RoomsOfUsers};
 use crate::typing::Typing;
@@ -90,6 +91,8 @@ pub(crate) struct Inner {
     pub(crate) background: Background,
     pub(crate) passwords: PasswordPool,
     pub(crate) uia: Sessions,
+    /// Members that clients which load them lazily know.
+    pub(crate) told_members: ToldMembers,
     /// Stages of registration that were passed on pages.
     pub(crate) fallbacks: Fallbacks,
     /// Registrations that clients have begun.
@@ -165,6 +168,7 @@ impl Api {
             background: Background::default(),
             passwords: PasswordPool::default(),
             uia: Sessions::default(),
+            told_members: ToldMembers::default(),
             fallbacks: Fallbacks::default(),
             registrations: Registrations::default(),
             seen: Sightings::default(),

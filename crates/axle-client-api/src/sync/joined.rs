@@ -35,7 +35,10 @@ pub(super) async fn read(
     let part = sync.part(room_id, known, sync.news.until, (!stayed).then_some(&access)).await?;
     let all = sync.news.full_state || !was_in;
     let state = part.state(sync, room_id, all).await?;
-    let members_changed = all || part.events.iter().chain(&state).any(|event| member_of(event).is_some());
+    // Members whom the client loads only now are older.
+    let is_new = |event: &StoredEvent| sync.news.since.is_none_or(|since| event.stream > since);
+    let mut news = part.events.iter().chain(&state).filter(|event| is_new(event));
+    let members_changed = all || news.any(|event| member_of(event).is_some());
     let mut room = JoinedRoom {
         state: State::new(
             render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await?,

@@ -11,6 +11,7 @@ mod membership;
 mod response;
 pub(crate) mod sliding;
 mod timeline;
+mod told_members;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,6 +38,7 @@ use membership::Current;
 use response::Rooms;
 pub(crate) use response::{Events, State, SyncResponse, Timeline, WantedState};
 use timeline::{DEFAULT_LIMIT, Known, MAX_LIMIT, MAX_REACH, Part};
+pub(crate) use told_members::ToldMembers;
 
 /// The longest that a client is kept waiting for news.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(60);

@@ -147,6 +147,11 @@ impl Part {
             }
         }
         state.retain(|event| sync.state_filter.allows(event) && sync.state_filter.allows_room(room_id));
+        if lazy {
+            // Of the timeline, clients take state only if they do not want it told apart.
+            let shown = self.events.iter().filter(|_| !sync.news.state_after());
+            sync.api.told_members.note(sync.session, room_id, state.iter().chain(shown), sync.news.until);
+        }
         Ok(state)
     }
 
@@ -224,8 +229,8 @@ impl Part {
         self.events.iter().filter_map(sender).chain(own).chain(about).collect()
     }
 
-    /// Adds the member events of those people who have not changed since the client's last answer: nothing is
-    /// remembered of whom it knows.
+    /// Adds the member events of those people who have not changed since the client's last answer, as far as it may not
+    /// have them.
     async fn add_members(
         &self,
         sync: &Sync<'_>,
@@ -237,7 +242,11 @@ impl Part {
         let told: BTreeSet<String> = state.iter().filter_map(|event| Some(member_of(event)?.0.into_owned())).collect();
         for user in people.difference(&told) {
             let member = sync.api.store.state_event_before(room_id, position, "m.room.member", user).await?;
-            state.extend(member);
+            let known = |event: &StoredEvent| {
+                let since = sync.news.since.filter(|_| !sync.state_filter.repeats_members());
+                since.is_some_and(|since| sync.api.told_members.knows(sync.session, room_id, event, since))
+            };
+            state.extend(member.filter(|event| !known(event)));
         }
         Ok(())
     }

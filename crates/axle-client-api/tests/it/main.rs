@@ -21,6 +21,7 @@ mod initial_sync;
 mod joins;
 mod key_backup;
 mod keys;
+mod lazy_members;
 mod login_token;
 mod media;
 mod memberships;

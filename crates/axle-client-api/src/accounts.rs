@@ -1,7 +1,7 @@
 //! Making accounts: for people who register, and for operators.
 
 use axle_protocol::{MatrixError, ServerName, UserId};
-use axle_store::{Accounts, Standing, Store, StoreError, User};
+use axle_store::{Accounts, Profile, Standing, Store, StoreError, User};
 
 use crate::password::{PasswordError, hash_password};
 use crate::state::now_ms;
@@ -45,11 +45,23 @@ pub async fn create_user(
         standing: Standing::default(),
         created_ts: now_ms(),
     };
-    match Accounts::create_user(store, user, None).await {
+    match make(store, user, None).await {
         Ok(_) => Ok(user_id),
         Err(StoreError::Exists(_)) => Err(CreateUserError::Taken(user_id)),
         Err(error) => Err(CreateUserError::Store(error)),
     }
+}
+
+/// Makes an account as [`Accounts::create_user`] does. It shows itself under its local part until it takes another name:
+/// clients would show the whole id.
+pub(crate) async fn make(store: &dyn Store, user: User, token: Option<&str>) -> Result<bool, StoreError> {
+    let user_id = user.user_id.clone();
+    let made = Accounts::create_user(store, user, token).await?;
+    if made {
+        let displayname = Some(user_id.localpart().to_owned());
+        store.put_profile(&user_id, Profile { displayname, avatar_url: None }).await?;
+    }
+    Ok(made)
 }
 
 /// The id that a person chooses, who may write it with capitals.

@@ -63,6 +63,7 @@ mod room_description;
 mod room_facts;
 mod room_id;
 mod room_list;
+mod room_versions;
 mod search;
 mod seen;
 mod server_acl;

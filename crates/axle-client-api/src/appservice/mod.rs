@@ -17,6 +17,7 @@ use axle_protocol::{MatrixError, UserId};
 use axle_store::{Standing, Store, StoreError, User};
 use sha2::{Digest as _, Sha256};
 
+use crate::accounts;
 use crate::state::now_ms;
 
 pub use registration::{ApplicationService, Namespace, Namespaces};
@@ -94,7 +95,7 @@ impl ApplicationServices {
 /// Makes the users that application services act as when they name nobody else, those that are not there yet.
 pub async fn make_service_users(store: &dyn Store, services: &ApplicationServices) -> Result<(), StoreError> {
     for service in services.iter() {
-        match store.create_user(new_user(service.sender.clone()), None).await {
+        match accounts::make(store, new_user(service.sender.clone()), None).await {
             Ok(_) | Err(StoreError::Exists(_)) => {}
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
 //! `POST /_matrix/client/v3/createRoom`
 
-use axle_protocol::{MatrixError, RoomId, RoomVersion, UserId};
+use axle_protocol::{MatrixError, RoomId, UserId};
 use ruma::api::auth_scheme::AccessToken;
 use ruma::api::client::room::Visibility;
 use ruma::api::client::room::create_room::v3 as ruma_create_room;
@@ -18,6 +18,7 @@ use crate::members::{invitee_content, no_third_party_invites};
 use crate::new_room::{self, Preset};
 use crate::profile;
 use crate::room_id::new_room_id;
+use crate::room_versions;
 use crate::service::CreateRoom;
 use crate::session::Session;
 use crate::state::Api;
@@ -26,11 +27,6 @@ use crate::state::Api;
 const MAX_INVITES: usize = 100;
 /// State events that come with a new room.
 const MAX_INITIAL_STATE: usize = 500;
-
-/// Matrix's own room versions of which Linearized Matrix has all that they can do. Clients name one for the sake of a
-/// feature, whatever the server says that it has: Element makes rooms that take knocks in 7, those of a space in 9. Their
-/// users would make none of these here; they get a room of the default version.
-const MATRIX_VERSIONS: [&str; 11] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"];
 
 /// ruma's own request type knows no room version as long as those of drafts are.
 #[derive(Deserialize)]
@@ -57,7 +53,10 @@ pub(crate) struct Request {
 pub(crate) async fn create_room(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     session.require_active()?;
     check(&request)?;
-    let room_version = room_version(&api, &request)?;
+    let room_version = match request.room_version.as_deref() {
+        Some(wanted) => room_versions::wanted(&api, wanted)?,
+        None => api.config.default_room_version,
+    };
     let invites = request.invite.iter().map(ids::user).collect::<Result<Vec<_>, _>>()?;
     let creation_content = match &request.creation_content {
         Some(content) => new_room::creation_content(event_content::parse(content)?)?,
@@ -123,17 +122,6 @@ fn check(request: &Request) -> Result<(), MatrixError> {
         return Err(MatrixError::invalid_param(error));
     }
     Ok(())
-}
-
-fn room_version(api: &Api, request: &Request) -> Result<RoomVersion, MatrixError> {
-    let wanted = match request.room_version.as_deref() {
-        None => return Ok(api.config.default_room_version),
-        Some(wanted) if MATRIX_VERSIONS.contains(&wanted) => return Ok(api.config.default_room_version),
-        Some(wanted) => wanted,
-    };
-    RoomVersion::parse(wanted).ok_or_else(|| {
-        MatrixError::unsupported_room_version(format!("This server does not know the room version {wanted}."))
-    })
 }
 
 /// The preset; without one it follows from whether the room is to be listed.

@@ -360,7 +360,8 @@ async fn profiles_are_public_and_rooms_learn_of_changes() {
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
     let room = alice.create_room(json!({})).await;
     let of_alice = "/_matrix/client/v3/profile/@alice:example.org";
-    assert_eq!(server.anonymous(Method::GET, of_alice, None).await.ok(), json!({}));
+    let profile = server.anonymous(Method::GET, of_alice, None).await.ok();
+    assert_eq!(profile, json!({"displayname": "alice"}), "until she says otherwise");
     let since = alice.now().await;
     alice.put(&format!("{of_alice}/displayname"), json!({"displayname": "Alice"})).await.ok();
     let news = alice.sync(&format!("since={since}&timeout=30000")).await;

@@ -85,7 +85,7 @@ async fn a_room_is_made_as_the_client_says() {
     let invite = bob.sync(&format!("since={since}")).await;
     let events = &invite["rooms"]["invite"][room.as_str()]["invite_state"]["events"];
     let own = events.as_array().unwrap().last().unwrap();
-    assert_eq!(own["content"], json!({"membership": "invite", "is_direct": true}));
+    assert_eq!(own["content"], json!({"membership": "invite", "is_direct": true, "displayname": "bob"}));
 }
 
 #[tokio::test]
@@ -158,8 +158,8 @@ async fn members_come_and_go() {
     assert_eq!(rooms, json!({"joined_rooms": [room]}));
     let members = alice.get(&format!("/_matrix/client/v3/rooms/{room}/joined_members")).await.ok();
     as_ruma::<membership::joined_members::v3::Response>(&members);
-    let nameless = json!({"display_name": null, "avatar_url": null});
-    assert_eq!(members, json!({"joined": {"@alice:example.org": nameless, "@bob:example.org": nameless}}));
+    let named = |name: &str| json!({"display_name": name, "avatar_url": null});
+    assert_eq!(members, json!({"joined": {"@alice:example.org": named("alice"), "@bob:example.org": named("bob")}}));
 
     bob.moderate("kick", &room, &alice.user_id).await.fails(403, "M_FORBIDDEN");
     alice.moderate("kick", &room, &bob.user_id).await.ok();
@@ -190,7 +190,7 @@ async fn a_knock_is_answered_by_an_invite() {
     let answer = bob.post(&format!("/_matrix/client/v3/knock/{room}"), json!({"reason": "tea?"})).await.ok();
     as_ruma::<ruma::api::client::knock::knock_room::v3::Response>(&answer);
     let member = state(&alice, &room, "m.room.member/@bob:example.org").await;
-    assert_eq!(member, json!({"membership": "knock", "reason": "tea?"}));
+    assert_eq!(member, json!({"membership": "knock", "reason": "tea?", "displayname": "bob"}));
     alice.moderate("invite", &room, &bob.user_id).await.ok();
     let knock = format!("/_matrix/client/v3/knock/{room}");
     bob.post(&knock, json!({})).await.fails(403, "M_FORBIDDEN");

@@ -8,7 +8,7 @@ use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
 use ruma::api::error::{ErrorKind, StandardErrorBody};
 
 use super::{register_by_service, register_guest};
-use crate::accounts::{chosen_user, in_use};
+use crate::accounts::{self, chosen_user, in_use};
 use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::{ApiError, ApiResult};
@@ -97,7 +97,7 @@ async fn create(api: &Api, caller: Caller, user_id: &UserId, password: String, t
         standing: Standing::default(),
         created_ts: now_ms(),
     };
-    match api.store.create_user(user, token).await {
+    match accounts::make(&*api.store, user, token).await {
         Ok(made) => Ok(made),
         Err(StoreError::Exists(_)) => Err(in_use(user_id).into()),
         Err(error) => Err(error.into()),

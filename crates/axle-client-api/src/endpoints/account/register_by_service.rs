@@ -5,7 +5,7 @@ use axle_store::StoreError;
 use ruma::api::client::account::register::v3::{Request, Response};
 
 use super::register::answer;
-use crate::accounts::{in_use, wanted_user};
+use crate::accounts::{self, in_use, wanted_user};
 use crate::appservice::{exclusive, new_user};
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
@@ -25,7 +25,7 @@ pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
         return Err(exclusive("This user name is none of the application service's.").into());
     }
     api.config.services.check_user(caller.service, &user_id)?;
-    match api.store.create_user(new_user(user_id.clone()), None).await {
+    match accounts::make(&*api.store, new_user(user_id.clone()), None).await {
         Ok(_) => {}
         Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
         Err(error) => return Err(error.into()),

@@ -4,7 +4,7 @@ use axle_store::{Standing, User};
 use ruma::api::client::account::register::v3::{Request, Response};
 
 use super::register::{answer, random_name};
-use crate::accounts::wanted_user;
+use crate::accounts::{self, wanted_user};
 use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
@@ -29,7 +29,7 @@ pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiR
         standing: Standing { guest: true, ..Standing::default() },
         created_ts: now_ms(),
     };
-    api.store.create_user(user, None).await?;
+    accounts::make(&*api.store, user, None).await?;
     let mut login = Request::new();
     login.initial_device_display_name = request.initial_device_display_name;
     answer(&api, caller, &user_id, login).await

@@ -10,7 +10,7 @@ use http::Method;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{chosen_user, in_use};
+use crate::accounts::{self, chosen_user, in_use};
 use crate::endpoint::{Caller, Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
@@ -85,7 +85,7 @@ async fn register(api: Api, caller: Caller, request: RawRequest) -> ApiResult<Re
         standing: Standing::default(),
         created_ts: now_ms(),
     };
-    match api.store.create_user(user, None).await {
+    match accounts::make(&*api.store, user, None).await {
         Ok(_) => {}
         Err(StoreError::Exists(_)) => return Err(in_use(&user_id).into()),
         Err(error) => return Err(error.into()),

@@ -1,6 +1,6 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/upgrade`
 
-use axle_protocol::{MatrixError, RoomVersion};
+use axle_protocol::MatrixError;
 use ruma::api::auth_scheme::AccessToken;
 use ruma::api::client::room::upgrade_room::v3 as ruma_upgrade_room;
 use ruma::api::client::room::upgrade_room::v3::Response;
@@ -10,6 +10,7 @@ use crate::error::ApiResult;
 use crate::ids;
 use crate::json_request::json_request;
 use crate::power::may_send_state;
+use crate::room_versions;
 use crate::session::Session;
 use crate::state::Api;
 use crate::upgrade;
@@ -27,9 +28,7 @@ pub(crate) async fn upgrade(api: Api, session: Session, request: Request) -> Api
     session.require_active()?;
     let room_id = ids::room(&request.room_id)?;
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
-    let version = RoomVersion::parse(&request.new_version).ok_or_else(|| {
-        MatrixError::unsupported_room_version(format!("There is no room version {} here.", request.new_version))
-    })?;
+    let version = room_versions::wanted(&api, &request.new_version)?;
     if !may_send_state(&api, &room_id, &session.user_id, upgrade::TOMBSTONE).await? {
         return Err(MatrixError::forbidden("You may not replace this room.").into());
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::user_get::{PATHS, describe};
 use super::{admin, present, reset_password, user_id};
-use crate::accounts::{in_use, wanted_user};
+use crate::accounts::{self, in_use, wanted_user};
 use crate::appservice::new_user;
 use crate::departure;
 use crate::endpoint::{Endpoints, RawRequest, respond};
@@ -83,7 +83,7 @@ async fn create(api: &Api, user_id: &UserId, changes: &Changes) -> ApiResult<()>
         None => None,
     };
     let admin = changes.admin.unwrap_or(false);
-    match api.store.create_user(User { password_hash, admin, ..new_user(user_id.clone()) }, None).await {
+    match accounts::make(&*api.store, User { password_hash, admin, ..new_user(user_id.clone()) }, None).await {
         Ok(_) => {}
         Err(StoreError::Exists(_)) => return Err(in_use(user_id).into()),
         Err(error) => return Err(error.into()),

@@ -90,6 +90,17 @@ async fn who_replaces_a_room_has_no_more_power_afterwards() {
 }
 
 #[tokio::test]
+async fn a_version_that_is_wanted_for_what_it_can_do_is_the_default_one() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    for version in ["7", "9", "11"] {
+        let old = alice.create_room(json!({})).await;
+        let new = replacement(&upgrade(&alice, &old, version).await.ok());
+        assert_eq!(state(&alice, &new, "m.room.create").await.ok()["room_version"], "I.1");
+    }
+}
+
+#[tokio::test]
 async fn a_room_is_replaced_by_who_may() {
     let server = server().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);
@@ -97,7 +108,7 @@ async fn a_room_is_replaced_by_who_may() {
     upgrade(&bob, &room, NEWER).await.fails(403, "M_FORBIDDEN");
     bob.join(&room).await.ok();
     upgrade(&bob, &room, NEWER).await.fails(403, "M_FORBIDDEN");
-    upgrade(&alice, &room, "11").await.fails(400, "M_UNSUPPORTED_ROOM_VERSION");
+    upgrade(&alice, &room, "12").await.fails(400, "M_UNSUPPORTED_ROOM_VERSION");
     alice.post(&of(&room, "upgrade"), json!({})).await.fails(400, "M_BAD_JSON");
     state(&alice, &room, "m.room.tombstone").await.fails(404, "M_NOT_FOUND");
     assert_eq!(alice.get("/_matrix/client/v3/joined_rooms").await.ok(), json!({"joined_rooms": [room]}));

@@ -31,11 +31,16 @@ pub const MAX_BINDING_BYTES: usize = 16 * 1024;
 pub const KEPT_EPOCHS: u64 = 16;
 /// Devices that a hub has put in quarantine in one room; the oldest is forgotten.
 pub const MAX_QUARANTINED: usize = 64;
-/// Reports on one commit that a hub keeps.
+/// Reports that a hub keeps.
 pub const MAX_REPORTS: usize = 256;
-/// Users other than the committer who have to report a commit before the hub takes it back; fewer if the group has
-/// fewer.
+/// Reports of one user's devices on one commit that a hub keeps.
+pub const MAX_USER_REPORTS: usize = 8;
+/// Users other than the committer who have to report a commit at least before the hub takes it back.
 pub const MIN_REPORTERS: usize = 2;
+/// How many are enough, however many more there are.
+pub const MAX_REPORTERS: usize = 4;
+/// Servers that they have to be of, where the users who may report are of as many.
+pub const MIN_REPORTING_SERVERS: usize = 2;
 /// One report, in JSON, in bytes.
 pub const MAX_REPORT_BYTES: usize = 4 * 1024;
 /// A GroupInfo without the tree, or a part of it, in bytes.

@@ -114,6 +114,8 @@ struct World {
     /// One that is doing something is not there.
     devices: Vec<Option<Device>>,
     malices: BTreeMap<String, Malice>,
+    /// Who says falsely that commits cannot be applied: one person in a run.
+    slanderer: Option<UserId>,
     course: Vec<String>,
 }
 
@@ -143,6 +145,7 @@ impl World {
             trace: trace.then(Vec::new),
             devices: Vec::new(),
             malices: BTreeMap::new(),
+            slanderer: None,
             course: Vec::new(),
         }
     }

@@ -33,7 +33,7 @@ pub(crate) use group_info::PartialGroupInfo;
 pub use peek::{Glance, added_users, glance};
 pub use proposals::CheckedProposal;
 pub use refusal::{OWN_FAULTS, Refusal};
-pub use report::{Report, RollBack, Verdict};
+pub use report::{Report, RollBack, Verdict, heeds_applied};
 pub use state::StateError;
 pub use view::{DeviceState, PairedMember, RoomView};
 

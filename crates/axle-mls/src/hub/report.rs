@@ -15,7 +15,10 @@ use super::create::FIRST_EPOCH;
 use super::{HubGroup, Refusal, RoomView};
 use crate::credential::Credential;
 use crate::device::{DeviceKey, check_signature, sign_object};
-use crate::limits::{MAX_QUARANTINED, MAX_REPORT_BYTES, MAX_REPORTS, MIN_REPORTERS};
+use crate::limits::{
+    MAX_QUARANTINED, MAX_REPORT_BYTES, MAX_REPORTERS, MAX_REPORTS, MAX_USER_REPORTS, MIN_REPORTERS,
+    MIN_REPORTING_SERVERS,
+};
 
 /// What a member says of a commit, signed by its device like a device object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +144,7 @@ impl HubGroup {
     /// Takes a report of a member. With enough of them, the caller has to [`Self::roll_back`].
     ///
     /// Only the newest commits count, if all of them are of one device: a commit that another member has built on could
-    /// be applied. Users count, not devices, and not the committer's own; among the devices of a single user, devices.
+    /// be applied. Who counts, and how many it takes: see `is_void`. Reports are kept until then, as long as it takes.
     pub fn report(&mut self, report: Report, view: &dyn RoomView) -> Result<Option<RollBack>, Refusal> {
         if report.room_id.as_bytes() != self.group.group_id().as_slice() {
             return Err(Refusal::WrongGroup);
@@ -198,32 +201,76 @@ impl HubGroup {
         self.reports.retain(|other| {
             (other.epoch, &other.user_id, &other.device_id) != (report.epoch, &report.user_id, &report.device_id)
         });
+        let is_theirs = |other: &Report| (other.epoch, &other.user_id) == (report.epoch, &report.user_id);
+        if self.reports.iter().filter(|other| is_theirs(other)).count() >= MAX_USER_REPORTS
+            && let Some(oldest) = self.reports.iter().position(is_theirs)
+        {
+            // So that nobody drives out what others say.
+            self.reports.remove(oldest);
+        }
         self.reports.push(report);
         let surplus = self.reports.len().saturating_sub(MAX_REPORTS);
         self.reports.drain(..surplus);
     }
 
+    /// Whether enough people say that they cannot apply a commit: so many of those who may say so as [`needed`] tells, of more
+    /// than one server where there are several, and more than could apply it. A person counts once, whatever they say with
+    /// how many devices; who says both has a device that could.
     fn is_void(&self, epoch: u64, commit_hash: &[u8; 32], committer: &Credential, view: &dyn RoomView) -> bool {
         // Who may not report any more is not waited for.
         let may_report = |device: &&Credential| self.check_author(device, &device.user_id, view).is_ok();
         let reporters: Vec<&Credential> = self.members.values().filter(may_report).collect();
         let alone = reporters.iter().all(|device| device.user_id == committer.user_id);
-        // Who counts once: a user, or among one user's own, a device.
-        let voter = |user_id: &str, device_id: &str| match (alone, user_id == committer.user_id.as_str()) {
-            (true, _) => (device_id != committer.device_id).then(|| device_id.to_owned()),
-            (false, true) => None,
-            (false, false) => Some(user_id.to_owned()),
-        };
-        let voters: BTreeSet<String> =
+        let voter = |user_id: &str, device_id: &str| Voter::of(user_id, device_id, committer, alone);
+        let voters: BTreeSet<Voter> =
             reporters.iter().filter_map(|device| voter(device.user_id.as_str(), &device.device_id)).collect();
-        let with = |verdict| -> BTreeSet<String> {
+        let with = |verdict| -> BTreeSet<Voter> {
             let reports =
                 self.reports.iter().filter(|report| (report.epoch, &report.commit_hash) == (epoch, commit_hash));
-            let reports = reports.filter(|report| report.verdict == verdict);
-            reports.filter_map(|report| voter(&report.user_id, &report.device_id)).collect()
+            let said = reports.filter(|report| report.verdict == verdict);
+            let said = said.filter_map(|report| voter(&report.user_id, &report.device_id));
+            said.filter(|voter| voters.contains(voter)).collect()
         };
-        let (against, applied) = (with(Verdict::CannotApply), with(Verdict::Applied));
-        let against = against.intersection(&voters).count();
-        against >= voters.len().clamp(1, MIN_REPORTERS) && against > applied.len()
+        let applied = with(Verdict::Applied);
+        let against = &with(Verdict::CannotApply) - &applied;
+        against.len() >= needed(voters.len())
+            && against.len() > applied.len()
+            && servers(&against) >= servers(&voters).min(MIN_REPORTING_SERVERS)
     }
+}
+
+/// Whether a hub heeds who says that a commit could be applied, in a group where so many people besides the committer's may say
+/// something of it. Where it takes more than half of them to take a commit back, the others need not say anything.
+pub fn heeds_applied(voters: usize) -> bool {
+    needed(voters) <= voters / 2
+}
+
+/// How many of so many people have to say that they cannot apply a commit: more than half, but no more than are likely to be
+/// there. One alone is never believed: where there are two people in a room, each could put the other's device in quarantine.
+/// What they cannot apply, they leave behind by joining again by themselves.
+fn needed(voters: usize) -> usize {
+    (voters / 2 + 1).clamp(MIN_REPORTERS, MAX_REPORTERS)
+}
+
+/// Who counts once: a user other than the committer's; in a group of the committer's devices alone, another device.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Voter(String);
+
+impl Voter {
+    fn of(user_id: &str, device_id: &str, committer: &Credential, alone: bool) -> Option<Self> {
+        match (alone, user_id == committer.user_id.as_str()) {
+            (true, true) => (device_id != committer.device_id).then(|| Self(device_id.to_owned())),
+            (false, false) => Some(Self(user_id.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// A device id has no colon: all devices of a user are of one server.
+    fn server(&self) -> Option<&str> {
+        Some(self.0.split_once(':')?.1)
+    }
+}
+
+fn servers(voters: &BTreeSet<Voter>) -> usize {
+    voters.iter().map(Voter::server).collect::<BTreeSet<_>>().len()
 }

@@ -1,7 +1,8 @@
 //! The way back from a malicious committer: a commit that it has signed, and that nobody can apply.
 
 use axle_mls::event::CommitContent;
-use axle_mls::hub::{Refusal, Report, RollBack, Verdict};
+use axle_mls::hub::{Refusal, Report, RollBack, Verdict, heeds_applied};
+use axle_mls::limits::{MAX_REPORTERS, MAX_USER_REPORTS};
 use axle_mls::member::{CommitPlan, MemberError};
 use axle_mls::{DeviceKey, HubGroup, Layering};
 use openmls_traits::signatures::Signer as _;
@@ -10,6 +11,7 @@ use crate::common::sim::{LAYERINGS, Sim};
 use crate::common::{ALICE, BOB, CAROL, key};
 
 const DAVE: &str = "@dave:a.test";
+const EVE: &str = "@eve:a.test";
 /// A vector with an Ed25519 signature.
 const SIGNATURE_BYTES: usize = 2 + 64;
 
@@ -49,7 +51,11 @@ fn sign_with_label(key: &DeviceKey, label: &str, content: &[u8]) -> Vec<u8> {
 
 /// A room of four, with a commit of the first in its log that the others cannot apply.
 fn stuck_room(layering: Layering) -> (Sim, CommitContent) {
-    let mut sim = Sim::with(layering, &[ALICE, BOB, CAROL, DAVE]);
+    stuck_room_of(layering, &[ALICE, BOB, CAROL, DAVE])
+}
+
+fn stuck_room_of(layering: Layering, names: &[&str]) -> (Sim, CommitContent) {
+    let mut sim = Sim::with(layering, names);
     let content = malicious_commit(&mut sim, 0).unwrap();
     let sender = sim.user_of(0);
     let staged = sim.hub().check(&content, &sender, &sim.room).unwrap();
@@ -57,7 +63,7 @@ fn stuck_room(layering: Layering) -> (Sim, CommitContent) {
     let merged = sim.hub_mut().merge(staged, event_id.clone()).unwrap();
     sim.snapshots.insert(merged.epoch, merged.snapshot);
     let id = sim.id.clone();
-    for device in 1..4 {
+    for device in 1..names.len() {
         let error = sim.member(device).process(&id, &content, &event_id).unwrap_err();
         assert!(matches!(error, MemberError::CannotApply(_)), "{error}");
     }
@@ -115,24 +121,23 @@ fn a_commit_that_nobody_can_apply_is_taken_back() {
 #[test]
 fn who_may_not_report_any_more_is_not_waited_for() {
     for layering in LAYERINGS {
-        let (mut sim, content) = stuck_room(layering);
+        let (mut sim, content) = stuck_room_of(layering, &[ALICE, BOB, CAROL, DAVE, EVE]);
         let epoch = sim.hub().epoch();
-        // Of the three whose reports would count, one is left in the room.
-        for name in [CAROL, DAVE] {
+        // Of the four whose reports would count, two are left in the room.
+        for name in [DAVE, EVE] {
             sim.room.part(&crate::common::user(name));
         }
-        assert_eq!(report(&mut sim, 2, epoch, &content, Verdict::CannotApply).unwrap_err().code(), "not_joined");
-        let roll_back = report(&mut sim, 1, epoch, &content, Verdict::CannotApply).unwrap().unwrap();
+        assert_eq!(report(&mut sim, 3, epoch, &content, Verdict::CannotApply).unwrap_err().code(), "not_joined");
+        assert_eq!(report(&mut sim, 1, epoch, &content, Verdict::CannotApply), Ok(None));
+        let roll_back = report(&mut sim, 2, epoch, &content, Verdict::CannotApply).unwrap().unwrap();
         assert_eq!(roll_back, RollBack { to_epoch: epoch - 1, committer: sim.credential(0) });
     }
 }
 
 #[test]
 fn false_reports_take_nothing_back() {
-    let mut sim = Sim::with(Layering::Bound, &[ALICE, BOB, CAROL, DAVE, "@eve:a.test"]);
-    sim.update(0).unwrap();
-    let (epoch, content) = (sim.hub().epoch(), sim.log.last().unwrap().1.clone());
-    // Two say so, as many as it takes, but two say the contrary.
+    let (mut sim, epoch, content) = good_commit(&[ALICE, BOB, CAROL, DAVE, EVE]);
+    // Two of four.
     for (device, verdict) in
         [(1, Verdict::CannotApply), (2, Verdict::Applied), (3, Verdict::Applied), (4, Verdict::CannotApply)]
     {
@@ -145,6 +150,100 @@ fn false_reports_take_nothing_back() {
         assert_eq!(useless, Err(Refusal::ReportUseless));
     }
     sim.assert_agreement();
+}
+
+/// A room with a commit of the first that the others can apply.
+fn good_commit(names: &[&str]) -> (Sim, u64, CommitContent) {
+    let mut sim = Sim::with(Layering::Bound, names);
+    sim.update(0).unwrap();
+    let (epoch, content) = (sim.hub().epoch(), sim.log.last().unwrap().1.clone());
+    (sim, epoch, content)
+}
+
+#[test]
+fn one_person_takes_nothing_back_with_however_many_devices() {
+    for names in [&[ALICE, BOB][..], &[ALICE, BOB, CAROL], &[ALICE, BOB, CAROL, DAVE, EVE]] {
+        let mut sim = Sim::with(Layering::Bound, names);
+        let further: Vec<usize> = (0..10).map(|n| sim.device(BOB, &format!("D{n}"))).collect();
+        sim.add(0, &further).unwrap();
+        sim.update(0).unwrap();
+        let (epoch, content) = (sim.hub().epoch(), sim.log.last().unwrap().1.clone());
+        for device in std::iter::once(1).chain(further) {
+            assert_eq!(report(&mut sim, device, epoch, &content, Verdict::CannotApply), Ok(None));
+        }
+        assert!(sim.hub().quarantine().is_empty());
+        // Nobody waits for whoever says nothing, either: the room goes on.
+        sim.update(0).unwrap();
+        sim.assert_agreement();
+    }
+}
+
+#[test]
+fn what_a_person_says_with_many_devices_drives_out_nobody_else_s_word() {
+    let mut sim = Sim::with(Layering::Bound, &[ALICE, BOB, CAROL, DAVE]);
+    let further: Vec<usize> = (0..MAX_USER_REPORTS + 2).map(|n| sim.device(BOB, &format!("D{n}"))).collect();
+    sim.add(0, &further).unwrap();
+    let (epoch, content) = (sim.hub().epoch(), sim.log.last().unwrap().1.clone());
+    assert_eq!(report(&mut sim, 2, epoch, &content, Verdict::CannotApply), Ok(None));
+    let before = sim.hub().to_bytes().unwrap().len();
+    for device in &further {
+        assert_eq!(report(&mut sim, *device, epoch, &content, Verdict::Applied), Ok(None));
+    }
+    let each = (sim.hub().to_bytes().unwrap().len() - before) / MAX_USER_REPORTS;
+    for device in &further {
+        assert_eq!(report(&mut sim, *device, epoch, &content, Verdict::Applied), Ok(None));
+    }
+    assert!(sim.hub().to_bytes().unwrap().len() - before < each * (MAX_USER_REPORTS + 1));
+    // The first report still counts.
+    assert!(report(&mut sim, 3, epoch, &content, Verdict::CannotApply).unwrap().is_some());
+}
+
+#[test]
+fn the_people_of_one_server_take_nothing_back_alone() {
+    let names = ["@a:one.test", "@b:two.test", "@c:two.test", "@d:two.test", "@e:three.test"];
+    let (mut sim, epoch, content) = good_commit(&names);
+    for device in 1..4 {
+        assert_eq!(report(&mut sim, device, epoch, &content, Verdict::CannotApply), Ok(None));
+    }
+    assert!(report(&mut sim, 4, epoch, &content, Verdict::CannotApply).unwrap().is_some());
+    // Where there is no other server, they do.
+    let (mut sim, epoch, content) = good_commit(&["@a:one.test", "@b:one.test", "@c:one.test", "@d:one.test"]);
+    assert_eq!(report(&mut sim, 1, epoch, &content, Verdict::CannotApply), Ok(None));
+    assert!(report(&mut sim, 2, epoch, &content, Verdict::CannotApply).unwrap().is_some());
+}
+
+#[test]
+fn in_a_large_group_a_few_are_enough_if_more_do_not_say_the_contrary() {
+    let names: Vec<String> = (0..12).map(|n| format!("@user{n}:s{}.test", n % 3)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(heeds_applied(names.len() - 1) && !heeds_applied(3));
+    let (mut sim, epoch, content) = good_commit(&names);
+    for device in 1..MAX_REPORTERS {
+        assert_eq!(report(&mut sim, device, epoch, &content, Verdict::CannotApply), Ok(None));
+    }
+    for device in 7..7 + MAX_REPORTERS {
+        assert_eq!(report(&mut sim, device, epoch, &content, Verdict::Applied), Ok(None));
+    }
+    assert_eq!(report(&mut sim, 4, epoch, &content, Verdict::CannotApply), Ok(None));
+    assert!(report(&mut sim, 5, epoch, &content, Verdict::CannotApply).unwrap().is_some());
+}
+
+#[test]
+fn what_one_of_two_cannot_apply_they_leave_behind() {
+    for layering in LAYERINGS {
+        let (mut sim, content) = stuck_room_of(layering, &[ALICE, BOB]);
+        let epoch = sim.hub().epoch();
+        assert_eq!(report(&mut sim, 1, epoch, &content, Verdict::CannotApply), Ok(None));
+        let id = sim.id.clone();
+        sim.member(0).discard(&id).unwrap();
+        // It cannot apply it either, and so follows nothing; but it may come after.
+        sim.devices[0].seen = usize::MAX;
+        sim.join_external(1).unwrap();
+        sim.join_external(0).unwrap();
+        sim.assert_agreement();
+        sim.talk(0, &[1]);
+        sim.talk(1, &[0]);
+    }
 }
 
 #[test]

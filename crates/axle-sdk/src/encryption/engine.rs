@@ -20,8 +20,8 @@ use crate::client::random;
 pub(super) const MAX_TRIES: u32 = 8;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// After a failure, how long a room is left alone.
-const REST: Duration = Duration::from_secs(20);
+/// After a failure, how many first pauses a room is left alone.
+const REST_PAUSES: u32 = 100;
 /// How often all rooms are looked at without a reason.
 const ROUND: Duration = Duration::from_secs(15 * 60);
 /// How long after a change what it replaced may still be read in the file of keys: so long several changes share the work.
@@ -174,7 +174,8 @@ impl Engine {
             let room = core.room(id);
             if let Err(error) = outcome {
                 tracing::debug!(%error, room = %id, "a group cannot be tended");
-                (room.busy, room.work, room.rest_until) = (false, true, Some(Instant::now() + REST));
+                (room.busy, room.work, room.rest_until) =
+                    (false, true, Some(Instant::now() + self.pace.retry * REST_PAUSES));
                 if !error.is_transient() {
                     core.tell(Notice::Trouble { room_id: Some(id.to_string()), reason: error.to_string() });
                 }

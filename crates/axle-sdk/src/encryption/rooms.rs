@@ -89,7 +89,7 @@ pub(super) struct Room {
 }
 
 /// A commit of which it is to be said whether it could be applied.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdicted {
     /// The epoch that it leads to.
     pub(super) epoch: u64,

@@ -4,6 +4,7 @@
 //!   newest commit of its log led, unless it has gone back since.
 //! - When all is well, the group has exactly the devices that the room wants, and they are where the hub is.
 //! - What is said is read as it was said, by devices that were in the group then, and the last words by all of them.
+//! - Nobody is in quarantine whose commits were good.
 //! - Half of a pair is never in the log. An honest device is refused because of what others do, never for what it has made.
 //! - Of several that commit at once: on top, N are refused N(N-1)/2 times at most, and once more for each commit between; bound,
 //!   see [`Races`].
@@ -150,10 +151,18 @@ impl Groups {
             }
         }
         let (number, newest) = log.groups.last_key_value()?;
+        let group = HubGroup::from_bytes(&newest.state).ok();
+        let quarantine = group.as_ref().map_or(&[][..], HubGroup::quarantine);
+        let is_good = |credential: &&Credential| {
+            let device = devices.iter().find(|device| index_of(credential) == Some(device.index));
+            device.is_some_and(|device| !device.is_culprit)
+        };
+        if let Some(honest) = quarantine.iter().find(is_good) {
+            return Some(format!("{} of {} is in quarantine for nothing", honest.device_id, honest.user_id));
+        }
         if self.commits.last().is_none_or(|(id, _)| *id != newest.commit) {
             // Who has made it go back is in quarantine.
-            let group = HubGroup::from_bytes(&newest.state).ok();
-            self.has_gone_back |= newest.is_back || group.is_some_and(|group| !group.quarantine().is_empty());
+            self.has_gone_back |= newest.is_back || !quarantine.is_empty();
             let wrong = format!("the hub's group is in epoch {number}, and its log has a commit after that");
             return (!self.has_gone_back).then_some(wrong);
         }
@@ -180,6 +189,12 @@ impl Groups {
             sum.add(Races { lost: race.lost, retries: retries(race), losers: race.losers.len() as u64 });
             sum
         })
+    }
+
+    /// The newest commit of the log, and the epoch that it led to.
+    pub fn newest(&self) -> Option<(u64, &CommitContent)> {
+        let (id, content) = self.commits.last()?;
+        Some((self.epochs.get(id)?.number, content))
     }
 
     pub(super) fn has_read(&self, device: usize, event_id: &EventId) -> bool {

@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    fn device_mut(&mut self, index: usize) -> Option<&mut Device> {
+    pub(super) fn device_mut(&mut self, index: usize) -> Option<&mut Device> {
         self.devices.get_mut(index)?.as_mut()
     }
 

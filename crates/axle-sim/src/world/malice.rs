@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use axle_mls::event::{CommitContent, RoomBinding};
+use axle_mls::hub::Verdict;
 use axle_mls::member::CommitPlan;
 use axle_mls::{CheckedKeyPackage, DeviceKey, Layering};
 use axle_protocol::{EventId, KeyId, SigningKey, UserId, base64};
 
 use super::World;
 use crate::device::Device;
-use crate::node::{ClientRequest, Deed, refusal_code};
+use crate::node::{Asker, ClientRequest, Deed, refusal_code};
+use crate::wire::GroupAsk;
 
 /// A vector with an Ed25519 signature, and its length.
 const SIGNATURE_BYTES: usize = 2 + 64;
@@ -18,6 +20,8 @@ const AFTER_TAG_BYTES: usize = 33;
 /// The same in a GroupInfo without its signature: before the signer's leaf.
 const SIGNER_BYTES: usize = 4;
 
+/// A question of this number no device has asked.
+const UNASKED: u64 = 0;
 /// The numbers of devices of strangers begin here.
 const STRANGERS: usize = 1_000;
 /// Users who have to be there for a commit that only members can judge: with the committer and two others.
@@ -36,6 +40,8 @@ pub(super) enum Malice {
     Stranger,
     /// It removes a device that may stay.
     Removal,
+    /// It is none: the device says of the newest commit, which is good, that it cannot be applied.
+    FalseReport,
 }
 
 impl Malice {
@@ -43,7 +49,7 @@ impl Malice {
     fn code(self) -> Option<&'static str> {
         match self {
             Self::FlippedTag => Some("group_info"),
-            Self::SignedTag => None,
+            Self::SignedTag | Self::FalseReport => None,
             Self::WrongBinding => Some("wrong_auth_events"),
             Self::Stranger => Some("not_joined"),
             Self::Removal => Some("removal_not_allowed"),
@@ -57,6 +63,7 @@ impl Malice {
             Self::WrongBinding => "a commit with a wrong binding is refused",
             Self::Stranger => "a commit that adds a stranger is refused",
             Self::Removal => "a commit that removes who may stay is refused",
+            Self::FalseReport => "somebody says falsely that a commit cannot be applied",
         }
     }
 }
@@ -70,6 +77,9 @@ impl World {
         let Some(group) = self.nodes.get(hub).and_then(|node| node.disk.group(&room)) else { return };
         let is_bound = group.layering() == Layering::Bound;
         let Some((index, kind)) = self.choose_malice(group.last_commit(), is_bound) else { return };
+        if kind == Malice::FalseReport {
+            return self.report_falsely(index);
+        }
         let plan = CommitPlan {
             queued: if is_bound { group.queued() } else { Vec::new() },
             update: true,
@@ -106,10 +116,33 @@ impl World {
         if users.len() >= USERS_FOR_A_SIGNED_TAG && self.rng.per_mille(500) {
             return Some((index, Malice::SignedTag));
         }
-        let kinds = [Malice::FlippedTag, Malice::Stranger, Malice::Removal, Malice::WrongBinding];
+        let kinds = [Malice::FlippedTag, Malice::Stranger, Malice::Removal, Malice::FalseReport, Malice::WrongBinding];
         // Only in a bound room there is something to be bound to.
         let kinds = kinds.get(..kinds.len() - usize::from(!is_bound))?;
         Some((index, *self.rng.pick(kinds)?))
+    }
+
+    /// With all devices of its user: a person counts once.
+    fn report_falsely(&mut self, index: usize) {
+        let Some(room) = self.rooms.first().cloned() else { return };
+        if self.slanderer.is_none() {
+            self.slanderer = self.device_mut(index).map(|device| device.user.clone());
+        }
+        let Some(user) = self.slanderer.clone() else { return };
+        let newest = self.checker.groups.newest().map(|(epoch, content)| (epoch, content.message.clone()));
+        let Some((epoch, message)) = newest else { return };
+        let liars = self.ready();
+        let liars: Vec<usize> =
+            liars.into_iter().filter(|it| self.device_mut(*it).is_some_and(|device| device.user == user)).collect();
+        self.course(|| format!("{user} reports falsely, with {liars:?}"));
+        for liar in liars {
+            self.checker.coverage.note(Malice::FalseReport.situation());
+            self.with_device(liar, |device, node, ctx| {
+                let report = device.member.report(&room, epoch, &message, Verdict::CannotApply).to_json();
+                // What is answered to a question that the device has not asked, it does not hear.
+                node.ask_group(ctx, Asker::Device(liar, UNASKED), &room, &user, &GroupAsk::Report(report));
+            });
+        }
     }
 
     pub(super) fn malice_answered(&mut self, kind: Malice, outcome: Result<EventId, String>) {

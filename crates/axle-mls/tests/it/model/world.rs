@@ -39,6 +39,8 @@ pub(super) struct State {
     pub mail: Vec<(usize, WelcomeContent)>,
     /// Messages for it that it did not read.
     pub unread: Vec<usize>,
+    /// The commit that it has reported last.
+    pub complaint: Option<usize>,
     /// Its store when its user was kicked, and how much of the log it had seen.
     pub stolen: Option<(MemoryStore, usize)>,
 }
@@ -323,6 +325,11 @@ impl World {
             }
             Ok(None) => {
                 self.store();
+                // Others do not say so, or not enough of them: it leaves that behind.
+                if self.states[device].complaint.replace(commit) == Some(commit) && self.is_wanted(device) {
+                    self.join_external(device);
+                    self.count("nobody else complained");
+                }
                 false
             }
             Err(Refusal::ReportUseless) => {
@@ -355,7 +362,7 @@ impl World {
 
 impl State {
     fn new(since: Option<usize>) -> Self {
-        Self { online: true, since, heard: 0, mail: vec![], unread: vec![], stolen: None }
+        Self { online: true, since, heard: 0, mail: vec![], unread: vec![], complaint: None, stolen: None }
     }
 }
 

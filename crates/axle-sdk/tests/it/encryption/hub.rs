@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent};
-use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, Report, RoomView, Verdict};
+use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, Report, RollBack, RoomView, Verdict};
 use axle_mls::{Credential, HubGroup, RoomEncryption};
 use axle_protocol::event::sha256;
 use axle_protocol::{EventId, KeyId, RoomId, ServerName, SigningKey, UserId, base64};
@@ -34,6 +34,12 @@ pub(crate) struct Everything {
     pub(crate) ahead: u64,
     /// Messages from device to device that never arrive.
     pub(crate) lose_welcomes: bool,
+    /// Whose reports do not get through.
+    pub(crate) unheard: BTreeSet<String>,
+    /// What they have tried to report.
+    pub(crate) tried: Vec<Value>,
+    /// What was reported and did get through.
+    pub(crate) heard: Vec<Value>,
     /// Whose commits are changed on their way, so that no member can apply them, and the hub cannot tell.
     pub(crate) spoiled: Option<String>,
     /// Events that the hub hides from users.
@@ -333,14 +339,26 @@ impl Everything {
     pub(crate) fn report(&mut self, id: &str, user: &str, report: &Value) -> Result<(), Error> {
         let parsed = Report::parse(&report.to_string()).unwrap();
         let verdict = if report["verdict"] == "applied" { Verdict::Applied } else { Verdict::CannotApply };
+        self.heard.push(report.clone());
         self.room(id)?.reports.push((user.to_owned(), report["epoch"].as_u64().unwrap(), verdict));
         let (group, view) = self.group_of(id)?;
         let Some(back) = group.report(parsed, &view).map_err(refused)? else { return Ok(()) };
-        let room = self.room(id)?;
-        let before = &room.snapshots[&back.to_epoch];
-        room.group = Some(room.group.as_ref().unwrap().roll_back(&back, before).unwrap());
-        self.queue_removals();
+        self.roll_back(id, &back);
         Ok(())
+    }
+
+    /// Goes back to an epoch, because of a commit of the only device of this user.
+    pub(crate) fn go_back(&mut self, id: &str, committer: &str, to_epoch: u64) {
+        let group = self.rooms[id].group.as_ref().unwrap();
+        let committer = group.members().find(|device| device.user_id.as_str() == committer).unwrap().clone();
+        self.roll_back(id, &RollBack { to_epoch, committer });
+    }
+
+    fn roll_back(&mut self, id: &str, back: &RollBack) {
+        let room = self.rooms.get_mut(id).unwrap();
+        let before = &room.snapshots[&back.to_epoch];
+        room.group = Some(room.group.as_ref().unwrap().roll_back(back, before).unwrap());
+        self.queue_removals();
     }
 
     pub(crate) fn pair(&mut self, id: &str, sender: &str, body: &Value) -> Result<Object, Error> {

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod hub;
 mod on_top;
+mod reports;
 mod server;
 mod store;
 mod tending;

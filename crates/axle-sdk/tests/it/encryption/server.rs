@@ -175,7 +175,12 @@ impl Homeserver for Server {
     }
 
     async fn report(&self, room_id: &str, report: &Value) -> Result<(), Error> {
-        self.world.lock().report(room_id, &self.user, report)
+        let mut world = self.world.lock();
+        if world.unheard.contains(&self.user) {
+            world.tried.push(report.clone());
+            return Err(api(504, "M_UNKNOWN", "the hub does not answer"));
+        }
+        world.report(room_id, &self.user, report)
     }
 
     async fn send(

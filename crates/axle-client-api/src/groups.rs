@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use axle_protocol::auth::Membership;
 use axle_protocol::{EventId, MatrixError, RoomId, UserId};
+use axle_store::ClientTxnKey;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -42,6 +43,8 @@ pub struct PairRequest {
     pub member: Box<RawValue>,
     /// What belongs to it.
     pub with: PairedWith,
+    /// What a repetition is recognised by: it is answered as the first was.
+    pub txn: ClientTxnKey,
 }
 
 /// What belongs to a member event.
@@ -78,7 +81,7 @@ pub trait GroupService: Send + Sync + 'static {
         request: BindingRequest,
     ) -> Result<Map<String, Value>, MatrixError>;
 
-    /// Appends a member event and what belongs to it as one, or neither.
+    /// Appends a member event and what belongs to it as one, or neither. Once, however often it is asked for.
     async fn pair(&self, user_id: &UserId, room_id: &RoomId, request: PairRequest) -> Result<Paired, MatrixError>;
 
     /// Queues a proposal, a PublicMessage.

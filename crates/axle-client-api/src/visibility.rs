@@ -86,6 +86,11 @@ impl Access {
         self.membership == Some(Membership::Invite)
     }
 
+    /// Whether the user has left the room, or was put out.
+    pub(crate) fn has_left(&self) -> bool {
+        self.membership == Some(Membership::Leave)
+    }
+
     /// Whether the room has a member event of the user by which they are in it or at its door.
     pub(crate) fn has_to_do(&self) -> bool {
         matches!(self.membership, Some(Membership::Join | Membership::Invite | Membership::Knock))

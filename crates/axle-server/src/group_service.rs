@@ -30,6 +30,10 @@ impl GroupService for Rooms {
     }
 
     async fn pair(&self, user_id: &UserId, room_id: &RoomId, request: PairRequest) -> Result<Paired, MatrixError> {
+        // Before anything else: who has left with it, may not be in the room any more.
+        if let Some(paired) = groups::paired_before(self, &request.txn).await? {
+            return Ok(paired);
+        }
         if let Some(hub) = group_forward::other_hub(self, room_id).await? {
             return group_forward::pair(self, &hub, user_id, room_id, request).await;
         }
@@ -37,7 +41,7 @@ impl GroupService for Rooms {
             PairedWith::Commit(content) => HubPaired::LocalCommit(content),
             PairedWith::Proposal(message) => HubPaired::Proposal { sender: user_id.clone(), message },
         };
-        groups::pair(self, Asker::User(user_id), room_id, request.member, with).await
+        groups::pair(self, Asker::User(user_id), room_id, request.member, (with, Some(request.txn))).await
     }
 
     async fn propose(&self, user_id: &UserId, room_id: &RoomId, message: Vec<u8>) -> Result<(), MatrixError> {
@@ -83,7 +87,7 @@ impl GroupHub for Rooms {
             ReceivedPair::Commit(lpdu) => HubPaired::Commit(lpdu),
             ReceivedPair::Proposal { sender, message } => HubPaired::Proposal { sender, message },
         };
-        let paired = groups::pair(self, Asker::Server(origin), room_id, member, with).await?;
+        let paired = groups::pair(self, Asker::Server(origin), room_id, member, (with, None)).await?;
         Ok(PairedEvents { member_event_id: paired.member_event_id, commit_event_id: paired.commit_event_id })
     }
 

@@ -84,6 +84,28 @@ async fn what_is_asked_reaches_the_group_and_its_answer_the_client() {
 }
 
 #[tokio::test]
+async fn the_same_pair_again_is_the_same_transaction() {
+    let server = server().await;
+    let (alice, bob, room) = two_in_a_room(&server).await;
+    let own = member(&bob, &bob, "leave");
+    let leave = json!({"member": own, "proposal": {"message": "AAAA"}});
+    let path = path(&room, "pair");
+    bob.post(&path, leave.clone()).await.ok();
+    // Also when it has been done, and they are not in the room any more.
+    bob.leave(&room).await.ok();
+    bob.post(&path, leave).await.ok();
+    alice.post(&path, json!({"member": member(&alice, &bob, "leave"), "commit": commit()})).await.ok();
+    let mut other = commit();
+    other["message"] = json!("AAAB");
+    alice.post(&path, json!({"member": member(&alice, &bob, "leave"), "commit": other})).await.ok();
+    let txns = server.groups.txns.lock().unwrap().clone();
+    assert_eq!(txns[0], txns[1]);
+    assert_eq!((&txns[0].user_id, &txns[0].device_id), (&bob.user_id, &bob.device_id));
+    assert_ne!(txns[1], txns[2]);
+    assert_ne!(txns[2], txns[3], "another commit");
+}
+
+#[tokio::test]
 async fn refusals_of_the_group_are_told_as_they_are() {
     let server = server().await;
     let (alice, bob, room) = two_in_a_room(&server).await;

@@ -32,6 +32,7 @@ pub use create::{Created, HubSender};
 pub(crate) use group_info::PartialGroupInfo;
 pub use peek::{Glance, added_users, glance};
 pub use proposals::CheckedProposal;
+pub use queue::without_adds_of;
 pub use refusal::{OWN_FAULTS, Refusal};
 pub use report::{Report, RollBack, Verdict, heeds_applied};
 pub use state::StateError;

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use axle_protocol::UserId;
 use openmls::prelude::QueuedProposal;
 use serde::{Deserialize, Serialize};
 
 use super::rules::has_to_leave;
-use super::{HubGroup, Refusal, RoomView};
+use super::{HubGroup, Refusal, RoomView, added_users};
 use crate::credential::Credential;
 use crate::crypto::now;
 use crate::limits::{MAX_QUEUED_PROPOSALS, MAX_QUEUED_PROPOSALS_BYTES};
@@ -36,11 +37,26 @@ pub(super) enum Change {
     Remove(u32),
 }
 
+/// Of the proposals that wait at a hub, what a commit has to include that is appended with the end of a user's membership: a
+/// proposal to add a device of theirs is void then. The hub does not demand it, and would not take it.
+pub fn without_adds_of(user: &UserId, mut queued: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    queued.retain(|message| !added_users(message).contains(user));
+    queued
+}
+
 impl HubGroup {
-    /// The proposals, PublicMessages, that the next commit has to include, in this order. A commit need not include one
-    /// that it makes void, or that the room does not allow any more.
+    /// The proposals that wait, PublicMessages, in the order in which they were queued.
     pub fn queued(&self) -> Vec<Vec<u8>> {
         self.queue.iter().map(|queued| queued.message.clone()).collect()
+    }
+
+    /// Those of them that a commit on this state of the room has to include, in this order: not what has expired, or the room
+    /// does not allow any more, which is refused. A commit leaves out what it makes void by itself; see also
+    /// [`without_adds_of`].
+    pub fn due_proposals(&self, view: &dyn RoomView) -> Vec<Vec<u8>> {
+        let now = now();
+        let due = self.queue.iter().filter(|queued| !self.is_forbidden(queued, now, view));
+        due.map(|queued| queued.message.clone()).collect()
     }
 
     /// The devices that queued proposals add. A commit that includes them is bound to their users' member events.

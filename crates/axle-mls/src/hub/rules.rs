@@ -21,7 +21,12 @@ pub(super) fn check_device(device: &Credential, view: &dyn RoomView) -> Result<(
 }
 
 fn check_user(user: &UserId, view: &dyn RoomView) -> Result<(), Refusal> {
-    if view.is_joined(user) || view.is_world_readable() { Ok(()) } else { Err(Refusal::NotJoined(user.clone())) }
+    let is_put_out = view.paired().is_some_and(|paired| paired.puts_out.as_ref() == Some(user));
+    if !is_put_out && (view.is_joined(user) || view.is_world_readable()) {
+        Ok(())
+    } else {
+        Err(Refusal::NotJoined(user.clone()))
+    }
 }
 
 /// Whether a device that is in the group has to leave it. Of a device that nothing is known of, that cannot be said.

@@ -49,4 +49,7 @@ pub struct PairedMember {
     pub lpdu_hash: [u8; 32],
     /// Its id, if it has one by now. What is appended with it cannot have named it by that.
     pub event_id: Option<EventId>,
+    /// Whom it puts out, or who leaves by it. No device of theirs is in the group after what it is appended with, also where
+    /// everybody may read the room.
+    pub puts_out: Option<UserId>,
 }

@@ -27,8 +27,8 @@ pub struct CommitPlan {
     pub add: Vec<CheckedKeyPackage>,
     /// Devices to remove.
     pub remove: Vec<Credential>,
-    /// What waits at the hub ([`crate::HubGroup::queued`]): all of it will be in the commit, unless the commit itself makes
-    /// it void.
+    /// What waits at the hub ([`crate::HubGroup::due_proposals`]; of a commit with somebody's kick,
+    /// [`crate::hub::without_adds_of`] them): all of it will be in the commit, unless the commit itself makes it void.
     pub queued: Vec<Vec<u8>>,
     /// Whether this device takes new keys, also if nothing else demands it.
     pub update: bool,

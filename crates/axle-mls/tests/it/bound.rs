@@ -169,7 +169,11 @@ fn who_comes_back_in_time_is_not_removed() {
     sim.room.part(&user(BOB));
     assert_eq!(sim.queue_removals(), 1);
     sim.room.join(&user(BOB));
-    assert_eq!(sim.update(0).unwrap_err().code(), "removal_not_allowed");
+    // The removal waits, and is not shown any more: a commit with it is refused, one without it taken.
+    let (waiting, plan) = (sim.hub().queued(), sim.plan(0, &[], &[]));
+    assert!(waiting.len() == 1 && plan.queued.is_empty());
+    let pending = sim.commit(0, CommitPlan { queued: waiting, ..plan });
+    assert_eq!(sim.submit_or_discard(0, &pending).unwrap_err().code(), "removal_not_allowed");
     let room = std::mem::take(&mut sim.room);
     sim.hub_mut().drop_forbidden(&room).unwrap();
     sim.room = room;
@@ -263,6 +267,90 @@ fn a_kick_makes_the_kicked_user_s_proposals_void() {
     let pending = sim.commit(0, plan);
     assert_eq!(pending.content.proposals, [other.message]);
     sim.submit(0, &pending).unwrap();
+    sim.assert_agreement();
+}
+
+/// Alice's room with Bob and Carol, whom `by` has proposed to add another device of Bob's.
+fn another_of_bobs(by: usize) -> (Sim, Vec<u8>) {
+    let mut sim = sim(&[ALICE, BOB, CAROL]);
+    let laptop = sim.device(BOB, "LAPTOP");
+    let (id, own, package) = (sim.id.clone(), sim.user_of(by), sim.key_package(laptop));
+    let binding = sim.room.binding(&own, [&user(BOB)]);
+    let proposal = sim.member(by).propose_add(&id, package, &binding).unwrap();
+    sim.queue(by, &proposal).unwrap();
+    (sim, proposal.message)
+}
+
+#[test]
+fn who_is_kicked_is_not_added_by_what_waits() {
+    for (world_readable, by) in [(false, 2), (true, 2), (false, 1)] {
+        let (mut sim, add) = another_of_bobs(by);
+        sim.room.world_readable = world_readable;
+        let (id, binding) = (sim.id.clone(), sim.room.binding(&user(CAROL), []));
+        let update = sim.member(2).propose_update(&id, &binding).unwrap();
+        sim.queue(2, &update).unwrap();
+        sim.room.pair(&user(BOB), false);
+        let bob = sim.credential(1);
+        // A commit that takes everything that waits is refused, although nothing that waits may be left out elsewhere.
+        let plan = sim.plan(0, &[], std::slice::from_ref(&bob));
+        assert_eq!(plan.queued, std::slice::from_ref(&update.message));
+        let everything = vec![add.clone(), update.message];
+        let pending = sim.commit(0, CommitPlan { queued: everything, ..plan.clone() });
+        assert_eq!(sim.submit_or_discard(0, &pending).unwrap_err(), Refusal::NotJoined(user(BOB)));
+        let pending = sim.commit(0, plan);
+        sim.submit(0, &pending).unwrap();
+        sim.assert_agreement();
+        assert!(sim.hub().queued().is_empty() && sim.hub().members().count() == 2);
+    }
+}
+
+#[test]
+fn a_kick_leaves_no_device_of_theirs_where_everybody_may_read() {
+    let mut sim = sim(&[ALICE, BOB, CAROL]);
+    sim.room.world_readable = true;
+    let laptop = sim.device(BOB, "LAPTOP");
+    sim.add(1, &[laptop]).unwrap();
+    let (bob, laptop) = (sim.credential(1), sim.credential(laptop));
+    sim.room.pair(&user(BOB), false);
+    let plan = sim.plan(0, &[], std::slice::from_ref(&bob));
+    let pending = sim.commit(0, plan);
+    assert_eq!(sim.submit_or_discard(0, &pending).unwrap_err(), Refusal::RemovalDue(vec![laptop.clone()]));
+    let plan = sim.plan(0, &[], &[bob, laptop]);
+    let pending = sim.commit(0, plan);
+    sim.submit(0, &pending).unwrap();
+    sim.assert_agreement();
+    // As everybody, they may come back to read.
+    sim.join_external(1).unwrap();
+    sim.assert_agreement();
+}
+
+#[test]
+fn what_a_kicked_user_has_proposed_for_others_is_committed() {
+    let mut sim = sim(&[ALICE, BOB]);
+    let carol = sim.device(CAROL, "A");
+    let (id, package) = (sim.id.clone(), sim.key_package(carol));
+    let binding = sim.room.binding(&user(BOB), [&user(CAROL)]);
+    let proposal = sim.member(1).propose_add(&id, package, &binding).unwrap();
+    sim.queue(1, &proposal).unwrap();
+    sim.room.pair(&user(BOB), false);
+    let bob = sim.credential(1);
+    let plan = sim.plan(0, &[], &[bob]);
+    assert_eq!(plan.queued, [proposal.message]);
+    let pending = sim.commit(0, plan);
+    sim.submit(0, &pending).unwrap();
+    sim.assert_agreement();
+}
+
+#[test]
+fn what_waits_for_a_device_that_is_gone_stops_nobody() {
+    let (mut sim, add) = another_of_bobs(2);
+    let laptop = sim.credential(3);
+    sim.room.remove_device(&laptop);
+    assert_eq!(sim.hub().queued(), std::slice::from_ref(&add));
+    let plan = CommitPlan { update: true, ..sim.plan(0, &[], &[]) };
+    let pending = sim.commit(0, CommitPlan { queued: vec![add], ..plan });
+    assert_eq!(sim.submit_or_discard(0, &pending).unwrap_err().code(), "device_invalid");
+    sim.update(0).unwrap();
     sim.assert_agreement();
 }
 

@@ -319,7 +319,13 @@ fn a_participants_kick_and_its_commit_are_one() {
     let paired = pair(&mut world, &origin).unwrap();
     world.hub.store(&paired.change);
     assert_eq!(world.users(), [ALICE, BOB]);
-    assert!(matches!(pair(&mut world, &origin), Err(Refusal::Unfit(_))), "once");
+    // Asked for again, it is the same, and nothing changes. With another commit it is not.
+    let again = pair(&mut world, &origin).unwrap();
+    assert_eq!((&again.member, &again.commit), (&paired.member, &paired.commit));
+    assert!(again.change.is_empty());
+    let other = lpdu(Template { origin_server_ts: 1_001, ..commit_template(&user(BOB), &pending.content) });
+    let other = world.hub.room.accept_pair(&me, &kick, PairedWith::Lpdu(&verified(&other)), &origin, &known);
+    assert!(matches!(other, Err(Refusal::Unfit(_))), "{other:?}");
     // What the participant has got of it is in the hub's order.
     for event in world.hub.timeline().iter().skip_while(|event| event.event_id() != before.event_id()).skip(1) {
         world.one.receive(event);

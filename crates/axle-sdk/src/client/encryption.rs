@@ -83,7 +83,7 @@ impl Homeserver for Client {
     }
 
     async fn pair(&self, room_id: &str, body: &Value) -> Result<Map<String, Value>, Error> {
-        self.call(Call::post(&group_path(room_id, "pair"), body.clone())).await
+        self.call(Call::post(&group_path(room_id, "pair"), body.clone()).repeatable()).await
     }
 
     async fn report(&self, room_id: &str, report: &Value) -> Result<(), Error> {

@@ -81,8 +81,11 @@ pub(super) struct OwnMessage {
 pub(super) struct PendingBook {
     pub(super) content: Map<String, Value>,
     pub(super) transaction_id: String,
-    /// Whether it is sent with a member event: then it cannot be sent again after a lost answer.
+    /// Whether it is sent with a member event.
     pub(super) paired: bool,
+    /// That, as it was prepared. Together they are sent again after a lost answer.
+    #[serde(default)]
+    pub(super) member: Option<Value>,
     /// Whether this device comes into the group with it.
     pub(super) joins: bool,
     /// In base64; for the devices that it adds.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::EncryptionError;
 use super::answers::{BindingAnswer, event_id};
 use super::books::PendingBook;
+use super::core::Sending;
 use super::engine::{Engine, Step, is_definite, is_stale, refusal_of};
 use crate::Error;
 
@@ -38,9 +39,21 @@ pub(super) struct Wanted {
     pub(super) add: Vec<CheckedKeyPackage>,
     pub(super) remove: Vec<Credential>,
     pub(super) queued: Vec<Vec<u8>>,
-    /// Whom queued proposals add.
-    pub(super) queued_adds: Vec<UserId>,
+    /// What queued proposals add.
+    pub(super) queued_adds: Vec<Credential>,
     pub(super) update: bool,
+}
+
+impl Wanted {
+    /// Devices that come in with it: they get its Welcome.
+    fn added(&self) -> impl Iterator<Item = &Credential> {
+        self.add.iter().map(CheckedKeyPackage::credential).chain(&self.queued_adds)
+    }
+
+    /// Whose they are.
+    pub(super) fn added_users(&self) -> Vec<UserId> {
+        self.added().map(|device| device.user_id.clone()).collect()
+    }
 }
 
 impl Engine {
@@ -61,15 +74,14 @@ impl Engine {
         Ok(BindingAnswer::read(&self.server.binding(id.as_str(), &request).await?)?)
     }
 
-    /// Makes a commit and keeps it, to be sent. `paired`: with a member event, which `binding` names.
+    /// Makes a commit and keeps it, to be sent; with the member event that `binding` names, if it names one.
     pub(super) fn make_commit(
         &self,
         id: &RoomId,
         wanted: Wanted,
         binding: &BindingAnswer,
-        paired: bool,
     ) -> Result<PendingBook, EncryptionError> {
-        let added: Vec<Credential> = wanted.add.iter().map(|package| package.credential().clone()).collect();
+        let added: Vec<Credential> = wanted.added().cloned().collect();
         // Whoever is put out knows the old keys.
         let update = wanted.update || !wanted.remove.is_empty();
         let plan = CommitPlan {
@@ -81,7 +93,8 @@ impl Engine {
         };
         self.core().unit(|core| {
             let pending = core.member.commit(id, plan)?;
-            core.keep_pending(id, &pending, (paired, false, update), &added)
+            let sending = Sending { member: binding.member.as_ref(), updates: update, ..Sending::default() };
+            core.keep_pending(id, &pending, sending, &added)
         })
     }
 
@@ -92,14 +105,9 @@ impl Engine {
         self.settle(id, pending, sent).await
     }
 
-    /// Sends a commit with the member event that it belongs to.
-    pub(super) async fn submit_pair(
-        &self,
-        id: &RoomId,
-        pending: &PendingBook,
-        member: &Value,
-    ) -> Result<Outcome, Error> {
-        let body = json!({ "member": member, "commit": pending.content });
+    /// Sends a commit with the member event that it belongs to. The same again has the same answer.
+    pub(super) async fn submit_pair(&self, id: &RoomId, pending: &PendingBook) -> Result<Outcome, Error> {
+        let body = json!({ "member": pending.member, "commit": pending.content });
         let answer: Result<Map<String, Value>, Error> = self.server.pair(id.as_str(), &body).await;
         let sent = match answer {
             Ok(answer) => Ok(event_id(answer.get("commit_event_id"))?.to_string()),
@@ -111,11 +119,12 @@ impl Engine {
     /// Finds out about a commit whose answer never came, before anything else is done to the group.
     pub(super) async fn settle_old(&self, id: &RoomId) -> Result<(), Error> {
         let Some(pending) = self.core().books.pending(id)? else { return Ok(()) };
-        if !pending.paired {
-            return self.submit(id, &pending).await.map(drop);
+        match (pending.paired, &pending.member) {
+            (false, _) => self.submit(id, &pending).await.map(drop),
+            (true, Some(_)) => self.submit_pair(id, &pending).await.map(drop),
+            // Kept by an earlier version of this program.
+            (true, None) => self.find_or_discard(id, &pending).await,
         }
-        self.catch_up(id).await?;
-        self.discard_if_waiting(id, &pending)
     }
 
     async fn settle(&self, id: &RoomId, pending: &PendingBook, sent: Result<String, Error>) -> Result<Outcome, Error> {
@@ -132,18 +141,26 @@ impl Engine {
             let code = code.to_owned();
             tracing::debug!(code, room = %id, "a commit was refused");
             if is_stale(&code) {
-                // It may be this very one that came first, when an answer was lost.
-                self.catch_up(id).await?;
-                self.discard_if_waiting(id, pending)?;
+                self.find_or_discard(id, pending).await?;
                 return Ok(Outcome::Lost);
             }
             self.discard_if_waiting(id, pending)?;
             return Ok(Outcome::Refused(code));
         }
         if is_definite(&error) {
-            self.discard_if_waiting(id, pending)?;
+            // Not every server answers twice.
+            self.find_or_discard(id, pending).await?;
         }
         Err(error)
+    }
+
+    /// A commit that is not taken may be in the log all the same, when an answer was lost. If it is not, it is dropped. Who is
+    /// not in the room has none to look at.
+    async fn find_or_discard(&self, id: &RoomId, pending: &PendingBook) -> Result<(), Error> {
+        match self.catch_up(id).await {
+            Err(error) if !is_definite(&error) => Err(error),
+            _ => self.discard_if_waiting(id, pending),
+        }
     }
 
     fn discard_if_waiting(&self, id: &RoomId, pending: &PendingBook) -> Result<(), Error> {

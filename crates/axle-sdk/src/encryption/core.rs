@@ -6,6 +6,7 @@ use std::time::Instant;
 use axle_mls::member::{KeyValue, MemberError, PendingCommit, StoreError};
 use axle_mls::{Credential, DeviceKey, Member};
 use axle_protocol::{EventId, RoomId, UserId, base64};
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::books::{Books, DeviceBook, EventBook, OutgoingWelcome, PendingBook, RoomBook};
@@ -29,6 +30,17 @@ pub(super) struct Core {
     key: DeviceKey,
     vault: Vault,
     notices: UnboundedSender<Notice>,
+}
+
+/// How a commit is sent.
+#[derive(Default)]
+pub(super) struct Sending<'a> {
+    /// The member event that it goes with, as it was prepared.
+    pub(super) member: Option<&'a Value>,
+    /// Whether this device comes into the group with it.
+    pub(super) joins: bool,
+    /// Whether this device takes new keys with it.
+    pub(super) updates: bool,
 }
 
 impl Core {
@@ -152,13 +164,14 @@ impl Core {
         &self,
         id: &RoomId,
         pending: &PendingCommit,
-        (paired, joins, updates): (bool, bool, bool),
+        Sending { member, joins, updates }: Sending<'_>,
         added: &[Credential],
     ) -> Result<PendingBook> {
         let book = PendingBook {
             content: pending.content.to_content(),
             transaction_id: crate::new_transaction_id(),
-            paired,
+            paired: member.is_some(),
+            member: member.cloned(),
             joins,
             welcome: pending.welcome.as_ref().map(base64::encode),
             welcomed: added.iter().map(|it| (it.user_id.as_str().to_owned(), it.device_id.clone())).collect(),

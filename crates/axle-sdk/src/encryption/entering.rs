@@ -6,7 +6,9 @@ use axle_protocol::RoomId;
 use serde_json::json;
 
 use super::EncryptionError;
+use super::books::PendingBook;
 use super::commits::Outcome;
+use super::core::Sending;
 use super::engine::{Engine, MAX_TRIES, is_definite};
 use super::rooms::Cipher;
 use crate::Error;
@@ -27,32 +29,21 @@ impl Engine {
 
     /// `false` if that cannot be done.
     async fn enter_as_one(&self, id: &RoomId) -> Result<bool, Error> {
+        if self.has_entered(id).await? {
+            return Ok(true);
+        }
         for tries in 0..MAX_TRIES {
-            let group = match self.group(id).await {
-                Ok(Some(group)) if group.layering == Some(Layering::Bound) => group,
-                Ok(_) => return Ok(false),
-                Err(error) if is_definite(&error) => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            let own = self.core().own_user();
-            let member = json!({ "user_id": own.as_str(), "membership": "join" });
-            let binding = match self.binding(id, &[own], Some(member)).await {
-                Ok(binding) => binding,
-                // They are in the room, or may not join it like this.
-                Err(error) if is_definite(&error) => return Ok(false),
-                Err(error) => return Err(error),
-            };
-            let lpdu = binding.member.clone().ok_or(EncryptionError::Answer("member"))?;
-            let pending = self.core().unit(|core| {
-                let pending = core.member.join_external(id, Layering::Bound, &group.state, &binding.binding)?;
-                core.keep_pending(id, &pending, (true, true, true), &[])
-            })?;
-            tracing::debug!(room = %id, "joins the room and its group");
-            match self.submit_pair(id, &pending, &lpdu).await {
-                Ok(Outcome::Taken) => {
-                    self.core().room(id).cipher = Some(Cipher::Mls(Layering::Bound));
-                    return Ok(true);
+            let pending = match self.prepare_to_enter(id).await {
+                Ok(Some(pending)) => pending,
+                Ok(None) => return Ok(false),
+                Err(error) => {
+                    tracing::debug!(%error, room = %id, "does not join with the group");
+                    return Ok(false);
                 }
+            };
+            tracing::debug!(room = %id, "joins the room and its group");
+            match self.submit_pair(id, &pending).await {
+                Ok(Outcome::Taken) => return Ok(self.enters(id)),
                 Ok(Outcome::Lost) => {}
                 // What the group refuses in one who joins with it, it may yet take from one who has joined.
                 Ok(Outcome::Refused(_)) => return Ok(false),
@@ -62,5 +53,40 @@ impl Engine {
             tokio::time::sleep(self.pause(tries)).await;
         }
         Ok(false)
+    }
+
+    /// Makes the commit that comes with the join. `None`: there is nothing to join but the room.
+    async fn prepare_to_enter(&self, id: &RoomId) -> Result<Option<PendingBook>, Error> {
+        let group = self.group(id).await?;
+        let Some(group) = group.filter(|group| group.layering == Some(Layering::Bound)) else { return Ok(None) };
+        let own = self.core().own_user();
+        let member = json!({ "user_id": own.as_str(), "membership": "join" });
+        // Refused to who is in the room, or may not join it like this.
+        let binding = self.binding(id, &[own], Some(member)).await?;
+        let member = Some(binding.member.as_ref().ok_or(EncryptionError::Answer("member"))?);
+        let pending = self.core().unit(|core| {
+            let pending = core.member.join_external(id, Layering::Bound, &group.state, &binding.binding)?;
+            core.keep_pending(id, &pending, Sending { member, joins: true, updates: true }, &[])
+        })?;
+        Ok(Some(pending))
+    }
+
+    /// Whether it was done by a request of before, of which no answer came.
+    async fn has_entered(&self, id: &RoomId) -> Result<bool, Error> {
+        let asked = self.core().books.pending(id)?.is_some_and(|pending| pending.joins && pending.member.is_some());
+        if !asked {
+            return Ok(false);
+        }
+        match self.settle_old(id).await {
+            Err(error) if !is_definite(&error) => return Err(error),
+            _ => {}
+        }
+        Ok(self.core().is_in(id)? && self.enters(id))
+    }
+
+    /// This device is in the group of a room of which no sync has told.
+    fn enters(&self, id: &RoomId) -> bool {
+        self.core().room(id).cipher = Some(Cipher::Mls(Layering::Bound));
+        true
     }
 }

@@ -8,6 +8,7 @@ use axle_protocol::{RoomId, RoomVersion};
 
 use super::answers::GroupAnswer;
 use super::books::{EventBook, WaitingWelcome};
+use super::core::Sending;
 use super::engine::{Engine, Step, is_not_found, part_of};
 use super::rooms::Cipher;
 use super::{EncryptionError, Notice, WELCOME_ROOM};
@@ -133,7 +134,7 @@ impl Engine {
         let pending = self.core().unit(|core| {
             core.member.forget(id)?;
             let pending = core.member.create_group(id, layering, hub, &binding.binding)?;
-            core.keep_pending(id, &pending, (false, true, true), &[])
+            core.keep_pending(id, &pending, Sending { joins: true, updates: true, member: None }, &[])
         })?;
         Ok(self.submit(id, &pending).await?.next())
     }
@@ -143,7 +144,7 @@ impl Engine {
         let binding = self.binding(id, &[own], None).await?;
         let pending = self.core().unit(|core| {
             let pending = core.member.join_external(id, layering, &group.state, &binding.binding)?;
-            core.keep_pending(id, &pending, (false, true, true), &[])
+            core.keep_pending(id, &pending, Sending { joins: true, updates: true, member: None }, &[])
         })?;
         tracing::debug!(room = %id, "joins the group by itself");
         let outcome = self.submit(id, &pending).await?;

@@ -1,6 +1,7 @@
 //! Who is put out or leaves: the member event and what it means for the group, as one.
 
 use axle_mls::event::RoomBinding;
+use axle_mls::hub::without_adds_of;
 use axle_mls::{Credential, Layering};
 use axle_protocol::{RoomId, UserId, base64};
 use serde_json::json;
@@ -94,7 +95,8 @@ impl Engine {
             self.core().room(id).behind = true;
             return Ok(Outcome::Lost);
         }
-        let wanted = self.core().removals(id, Layering::Bound, group.proposals, &group.removals_due)?;
+        let queued = without_adds_of(user, group.proposals);
+        let wanted = self.core().removals(id, Layering::Bound, queued, &group.removals_due)?;
         let Some(mut wanted) = wanted else { return Err(EncryptionError::NotInGroup.into()) };
         self.add_removals(id, &mut wanted, devices)?;
         let membership = if action == "ban" { "ban" } else { "leave" };
@@ -102,10 +104,10 @@ impl Engine {
         if let Some(reason) = reason {
             member["reason"] = json!(reason);
         }
-        let binding = self.binding(id, &wanted.queued_adds.clone(), Some(member)).await?;
-        let lpdu = binding.member.clone().ok_or(EncryptionError::Answer("member"))?;
-        let pending = self.make_commit(id, wanted, &binding, true)?;
-        self.submit_pair(id, &pending, &lpdu).await
+        let binding = self.binding(id, &wanted.added_users(), Some(member)).await?;
+        binding.member.as_ref().ok_or(EncryptionError::Answer("member"))?;
+        let pending = self.make_commit(id, wanted, &binding)?;
+        self.submit_pair(id, &pending).await
     }
 
     /// Adds those that nobody has proposed to remove.

@@ -31,7 +31,7 @@ pub trait Homeserver: Send + Sync + 'static {
     /// What a commit has to say of the room now, and the prepared member event if one is asked for.
     async fn binding(&self, room_id: &str, request: &Value) -> Result<Map<String, Value>, Error>;
 
-    /// Appends a member event with its commit or proposal.
+    /// Appends a member event with its commit or proposal; the same again is done once.
     async fn pair(&self, room_id: &str, body: &Value) -> Result<Map<String, Value>, Error>;
 
     /// Says of a commit whether it could be applied.

@@ -119,16 +119,16 @@ impl Engine {
         let Some(mut wanted) = self.core().removals(id, layering, group.proposals, &group.removals_due)? else {
             return Ok(Step::Done);
         };
-        wanted.add = self.claim(id, &lack.missing).await?;
+        let is_proposed = |device: &Credential| wanted.queued_adds.iter().any(|other| other.is_same_device(device));
+        let missing: Vec<Credential> = lack.missing.into_iter().filter(|device| !is_proposed(device)).collect();
+        wanted.add = self.claim(id, &missing).await?;
         wanted.update = lack.update;
         if wanted.add.is_empty() && wanted.remove.is_empty() && wanted.queued.is_empty() && !wanted.update {
             return Ok(Step::Done);
         }
-        let mut added: Vec<UserId> = wanted.add.iter().map(|it| it.credential().user_id.clone()).collect();
-        added.extend(wanted.queued_adds.iter().cloned());
-        let binding = self.binding(id, &added, None).await?;
+        let binding = self.binding(id, &wanted.added_users(), None).await?;
         let packages = wanted.add.clone();
-        let pending = self.make_commit(id, wanted, &binding, false)?;
+        let pending = self.make_commit(id, wanted, &binding)?;
         let outcome = self.submit(id, &pending).await?;
         let finds_out = self.core().room(id).note_adding(packages, &outcome, self.pace.retry * PAUSES_LEFT_OUT);
         Ok(if finds_out { Step::Again } else { outcome.next() })
@@ -289,8 +289,7 @@ impl Core {
         let members = self.member.members(id)?;
         let remove =
             members.into_iter().filter(|device| is_due(device) && !proposed.removes.contains(device)).collect();
-        let queued_adds = proposed.adds.into_iter().map(|device| device.user_id).collect();
-        Ok(Some(Wanted { remove, queued, queued_adds, ..Wanted::default() }))
+        Ok(Some(Wanted { remove, queued, queued_adds: proposed.adds, ..Wanted::default() }))
     }
 }
 

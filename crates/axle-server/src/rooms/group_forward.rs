@@ -51,19 +51,27 @@ pub(crate) async fn pair(
     // They are appended as one, so that the last of them stands for both.
     let (last, with) = match &request.with {
         PairedWith::Commit(content) => {
-            commit = commit_lpdu(rooms, user_id, room_id, content.clone()).await?;
+            // Made at the same time as the member event, so that it is the same LPDU if it is asked for again, by which the
+            // hub recognises it.
+            commit = commit_lpdu(rooms, user_id, room_id, (content.clone(), member.origin_server_ts())).await?;
             (&commit, PairedAtHub::Commit(&commit))
         }
         PairedWith::Proposal(message) => (&member, PairedAtHub::Proposal { sender: user_id, message }),
     };
     let hash = *last.lpdu_hash().ok_or_else(|| MatrixError::unknown("The LPDU has no hash."))?;
     let mut echo = rooms.0.echoes.wait(hash);
-    let paired = rooms.0.peers.pair(hub, room_id, &member, with).await;
-    if paired.is_ok() {
+    let paired = rooms.0.peers.pair(hub, room_id, &member, with).await.map_err(|error| of_hub(hub, error))?;
+    if let Err(error) = groups::note_pair(rooms, room_id, request.txn.clone(), &paired).await {
+        // It is done, and the hub recognises it if it is asked for again.
+        tracing::warn!(%room_id, %error, "a pair that is done cannot be noted");
+    }
+    let last = paired.commit_event_id.as_ref().unwrap_or(&paired.member_event_id);
+    let is_here = !rooms.0.store.events(std::slice::from_ref(last)).await.map_err(errors::broken)?.is_empty();
+    if !is_here {
         // A client that asks again at once is to see what it has done. If it takes longer, it is done all the same.
         let _ = tokio::time::timeout(ECHO_PATIENCE, echo.outcome()).await;
     }
-    paired.map_err(|error| of_hub(hub, error))
+    Ok(paired)
 }
 
 /// Has the hub queue a proposal.
@@ -104,18 +112,17 @@ async fn commit_lpdu(
     rooms: &Rooms,
     user_id: &UserId,
     room_id: &RoomId,
-    content: Map<String, Value>,
+    (content, origin_server_ts): (Map<String, Value>, i64),
 ) -> Result<Event, MatrixError> {
     let (me, sender) = (rooms.0.me.clone(), user_id.clone());
     let made = rooms.with(room_id, move |turn: &mut Turn<'_>| {
-        let now = turn.now;
         let (room, _) = turn.room().map_err(|_| MatrixError::forbidden("You are not in the room."))?;
         let template = Template {
             room_id: room.id().clone(),
             event_type: CommitContent::EVENT_TYPE.to_owned(),
             state_key: None,
             sender: sender.clone(),
-            origin_server_ts: now,
+            origin_server_ts,
             content: content.clone(),
         };
         // Whether the room allows it is the hub's to say, on the state after the member event.

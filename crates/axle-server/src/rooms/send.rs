@@ -35,7 +35,12 @@ pub(crate) async fn send(rooms: &Rooms, event: SendEvent, at: Option<i64>) -> Re
     let event = Arc::new(event);
     let redacts = event.content.get("redacts").and_then(|id| EventId::parse(id.as_str()?).ok());
     let devices = commit_devices(rooms, &event).await?;
-    let needs = Needs { ids: redacts.into_iter().collect(), txn: event.txn.clone(), devices, ..Needs::default() };
+    let needs = Needs {
+        ids: redacts.into_iter().collect(),
+        txns: event.txn.iter().cloned().collect(),
+        devices,
+        ..Needs::default()
+    };
     let (all, to_send) = (rooms.clone(), event.clone());
     let sent = rooms.with_needs(&event.room_id, needs, move |turn, _| try_send(turn, &all, &to_send, at));
     match sent.await?? {

@@ -45,8 +45,10 @@ pub(crate) struct Needs {
     pub(crate) ids: Vec<EventId>,
     /// Users whose published devices it asks about.
     pub(crate) devices: BTreeSet<UserId>,
-    /// The client transaction that it is.
-    pub(crate) txn: Option<ClientTxnKey>,
+    /// The client transactions that it is.
+    pub(crate) txns: Vec<ClientTxnKey>,
+    /// Whether it has to know for certain which LPDUs are in the room, and not only of the newest.
+    pub(crate) asks_lpdus: bool,
 }
 
 /// Something to do with a room.
@@ -113,6 +115,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Has client transactions stored as done, also where the change has nothing else.
+    pub(crate) fn finish_txns(&mut self, room: &Room, txns: impl IntoIterator<Item = ClientTxn>) {
+        if self.change.is_empty() {
+            self.change.expected_head = room.head().map(|head| head.position);
+        }
+        self.client_txns.extend(txns);
+    }
+
     fn is_empty(&self) -> bool {
         // What the hub did wrong is reported even where nothing is stored.
         let nothing_to_say = self.change.is_empty() && self.change.faults.is_empty();
@@ -220,7 +230,8 @@ impl Worker {
         let known = match &self.room {
             Some(room) => {
                 let mut wanted = lookup(room, commands);
-                if room.is_hub() && self.ask_lpdus == 0 {
+                let asks = self.ask_lpdus > 0 || commands.iter().any(|command| command.needs().asks_lpdus);
+                if room.is_hub() && !asks {
                     batch.lpdus_unasked = !wanted.lpdus.is_empty();
                     wanted.lpdus.clear();
                 }
@@ -228,7 +239,7 @@ impl Worker {
             }
             None => Known::default(),
         };
-        let txns: Vec<_> = commands.iter().filter_map(|command| command.needs().txn.clone()).collect();
+        let txns: Vec<_> = commands.iter().flat_map(|command| command.needs().txns.iter().cloned()).collect();
         let txns = load::client_txns(store, txns).await?;
         let now = super::now_ms();
         let was_hub = self.room.as_ref().is_some_and(Room::is_hub);

@@ -1,6 +1,6 @@
 //! Encrypted rooms over three servers: the hub orders the commits of clients that speak to their own servers only.
 
-use axle_mls::hub::Verdict;
+use axle_mls::hub::{Verdict, without_adds_of};
 use axle_mls::member::CommitPlan;
 use axle_mls::{DeviceKey, Layering, Member};
 use axle_protocol::{EventId, RoomId};
@@ -124,6 +124,41 @@ async fn a_ban_by_a_participants_user_is_one_with_its_commit() {
     assert_eq!(room.alice.person.membership(&id, carol).await.as_deref(), Some("ban"));
     let said = room.bob.say(&id, "without her").await.unwrap();
     assert_eq!(room.alice.hear(&id, &said).await, "without her");
+    room.end().await;
+}
+
+#[tokio::test]
+async fn who_is_kicked_is_not_added_by_what_waits() {
+    let mut room = Room::new(Layering::Bound).await;
+    let id = room.id.clone();
+    let eve = Phone::register(&room.servers[2], "eve").await;
+    eve.join(&id, HUB).await;
+    // Carol proposes to add her, and takes new keys.
+    let package = room.carol.claim(&eve.person).await;
+    let binding = room.carol.prepare(&id, json!({"add": [eve.user_id()]})).await.binding;
+    let add = room.carol.member.propose_add(&id, package, &binding).unwrap();
+    room.carol.propose(&id, &add).await.unwrap();
+    let binding = room.carol.prepare(&id, json!({})).await.binding;
+    let update = room.carol.member.propose_update(&id, &binding).unwrap();
+    room.carol.propose(&id, &update).await.unwrap();
+    let waiting = room.bob.queued(&id).await;
+    assert_eq!(waiting, [add.message, update.message.clone()]);
+    // Nothing of what waits may be left out of a commit; but who is put out with it cannot be added by it.
+    let whom = room.carol.member.credential().user_id.clone();
+    assert_eq!(without_adds_of(&whom, waiting.clone()), waiting);
+    let refused = room.bob.put_out(&id, eve.user_id(), "leave", (vec![], waiting.clone())).await;
+    assert_eq!(refused, Err("NOT_JOINED".into()));
+    let refused = room.bob.put_out(&id, eve.user_id(), "leave", (vec![], vec![])).await;
+    assert_eq!(refused, Err("PROPOSALS_MISSING".into()));
+    let without = without_adds_of(&eve.member.credential().user_id, waiting);
+    assert_eq!(without, [update.message]);
+    let (_, commit) = room.bob.put_out(&id, eve.user_id(), "leave", (vec![], without)).await.unwrap();
+    for phone in [&mut room.alice, &mut room.carol] {
+        phone.follow(&id, &commit).await;
+    }
+    let said = room.carol.say(&id, "among us three").await.unwrap();
+    assert_eq!(room.alice.hear(&id, &said).await, "among us three");
+    assert_eq!(room.alice.queued(&id).await, Vec::<Vec<u8>>::new());
     room.end().await;
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axle_mls::algorithm::KEY_PACKAGE_ALGORITHM;
 use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent, RoomBinding, WelcomeContent};
-use axle_mls::hub::{HubSender, Verdict};
+use axle_mls::hub::{HubSender, Verdict, without_adds_of};
 use axle_mls::member::{CommitPlan, HubState, MemoryStore};
-use axle_mls::{CheckedKeyPackage, DeviceKey, Layering, Member, RoomEncryption};
+use axle_mls::{CheckedKeyPackage, Credential, DeviceKey, Layering, Member, RoomEncryption};
 use axle_protocol::{EventId, RoomId, ServerName, UserId, VerifyKey, base64};
 use axle_server::Server;
 use axle_server::listen::Api;
@@ -219,8 +219,12 @@ impl Phone {
         commit: &CommitContent,
     ) -> Result<(EventId, EventId), String> {
         let body = json!({"member": member, "commit": commit.to_content()});
-        let paired = match outcome(self.person.post(&path(room, "pair"), body).await) {
-            Ok(paired) => paired,
+        let paired = match outcome(self.person.post(&path(room, "pair"), body.clone()).await) {
+            Ok(paired) => {
+                // As if it had not heard the answer.
+                assert_eq!(outcome(self.person.post(&path(room, "pair"), body).await).as_ref(), Ok(&paired));
+                paired
+            }
             Err(code) => {
                 self.member.discard(room).unwrap();
                 return Err(code);
@@ -275,10 +279,20 @@ impl Phone {
         whom: &Phone,
         membership: &str,
     ) -> Result<(EventId, EventId), String> {
-        let queued = self.queued(room).await;
-        let member = json!({"user_id": whom.user_id(), "membership": membership, "reason": "spam"});
+        let queued = without_adds_of(&whom.member.credential().user_id, self.queued(room).await);
+        self.put_out(room, whom.user_id(), membership, (vec![whom.member.credential().clone()], queued)).await
+    }
+
+    /// The same, with a commit that removes these devices and includes these proposals.
+    pub async fn put_out(
+        &mut self,
+        room: &RoomId,
+        user_id: &str,
+        membership: &str,
+        (remove, queued): (Vec<Credential>, Vec<Vec<u8>>),
+    ) -> Result<(EventId, EventId), String> {
+        let member = json!({"user_id": user_id, "membership": membership, "reason": "spam"});
         let prepared = self.prepare(room, json!({ "member": member })).await;
-        let remove = vec![whom.member.credential().clone()];
         let plan = CommitPlan { remove, queued, binding: prepared.binding, ..CommitPlan::default() };
         let pending = self.member.commit(room, plan).unwrap();
         self.pair(room, prepared.member, &pending.content).await
@@ -290,8 +304,9 @@ impl Phone {
         let prepared = self.prepare(room, json!({ "member": member })).await;
         let proposal = self.member.leave(room, &prepared.binding).unwrap();
         let body = json!({"member": prepared.member, "proposal": proposal.to_content()});
-        let paired = outcome(self.person.post(&path(room, "pair"), body).await)?;
+        let paired = outcome(self.person.post(&path(room, "pair"), body.clone()).await)?;
         assert_eq!(paired.get("commit_event_id"), None);
+        assert_eq!(outcome(self.person.post(&path(room, "pair"), body).await).as_ref(), Ok(&paired), "asked again");
         Ok(EventId::parse(paired["member_event_id"].as_str().unwrap()).unwrap())
     }
 

@@ -165,14 +165,14 @@ impl Device {
         if !members.iter().any(|device| device.user_id == want.user) {
             return self.member_event(node, ctx, want.user.to_string(), want.membership);
         }
-        let Some((mut plan, proposed)) = self.plan(ctx, state) else {
+        let Some((mut plan, proposed)) = self.plan(ctx, state, Some(&want.user)) else {
             self.wants.push_front(Want::PutOut(want));
             return self.rest(ctx);
         };
         let theirs = members.into_iter().filter(|device| device.user_id == want.user);
         let theirs: Vec<_> = theirs.filter(|it| !plan.remove.contains(it) && !proposed.removes.contains(it)).collect();
         plan.remove.extend(theirs);
-        let added: Vec<UserId> = proposed.adds.into_iter().map(|device| device.user_id).collect();
+        let added: Vec<UserId> = proposed.adds.iter().map(|device| device.user_id.clone()).collect();
         let mark = format!("p{}-{}", self.index, self.next);
         let wish = MemberWish { user: want.user.clone(), membership: want.membership, mark: mark.clone() };
         let prepared = node.binding(ctx, &self.room_id, &self.user, &added, Some(&wish));
@@ -186,7 +186,7 @@ impl Device {
         self.fact(ctx, DeviceFact::Covered("a kick with its commit"));
         let with = OtherHalf::Commit(pending.content.to_content());
         let puts_out = Some((want, mark));
-        self.pending = Some(Pending { puts_out, ..Pending::new(pending, false, vec![]) });
+        self.pending = Some(Pending { puts_out, ..Pending::new(pending, false, proposed.adds) });
         self.ask(node, ctx, &GroupAsk::Pair { member, with }, What::Pair);
     }
 

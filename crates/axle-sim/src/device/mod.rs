@@ -148,6 +148,7 @@ enum What {
     Pair,
     Leave(u32),
     Propose(Vec<u8>),
+    ProposeAdd(UserId),
     Report(u64, Vec<u8>),
     Say { content: EncryptedContent, text: String, tries: u32 },
 }
@@ -161,6 +162,7 @@ enum Purpose {
     Settle,
     Commit,
     Propose,
+    ProposeAdd,
     PutOut(PutOut),
 }
 
@@ -331,6 +333,7 @@ impl Device {
             What::Pair => self.pair_told(node, ctx, told),
             What::Leave(tries) => self.leave_told(node, ctx, tries, &told),
             What::Propose(message) => self.proposed(ctx, message, &told),
+            What::ProposeAdd(user) => self.add_proposed(ctx, user, &told),
             What::Report(epoch, message) => {
                 if matches!(told, GroupTold::Unanswered) {
                     self.track.reports.push((epoch, message));

@@ -1,18 +1,23 @@
 //! What has to be done for a group: devices that are missing are added, those that have to leave removed.
 
+use axle_mls::hub::without_adds_of;
 use axle_mls::member::{CommitPlan, Proposed};
 use axle_mls::{CheckedKeyPackage, Credential, Layering};
 use axle_protocol::UserId;
 
-use super::{Device, DeviceFact, Pending, Purpose, Want, What, index_of};
+use super::{Device, DeviceFact, Pending, Purpose, PutOut, Want, What, index_of};
 use crate::defects::Defect;
 use crate::node::{Ctx, Node};
-use crate::wire::{GroupState, GroupTold};
+use crate::wire::{GroupAsk, GroupState, GroupTold};
 
 /// How long a device leaves it to others to add and remove devices, at least and at most.
 const TURN_MS: (u64, u64) = (1_500, 6_000);
 /// How long until it looks again whether the group lacks something.
 const LOOK_MS: (u64, u64) = (1_000, 4_000);
+/// Of a thousand times that a device could add others in a bound room, how many it proposes one of them instead.
+const PROPOSES_ADD: u64 = 200;
+/// Of a thousand whom the creator has proposed to add, how many they put out before that is committed.
+const CHANGES_MIND: u64 = 300;
 /// How long a device that has no KeyPackage left is not asked for one again.
 const WITHOUT_PACKAGE_MS: u64 = 20_000;
 
@@ -85,6 +90,7 @@ impl Device {
             }
             Purpose::Commit => self.make_commit(node, ctx, &state),
             Purpose::Propose => self.propose(node, ctx),
+            Purpose::ProposeAdd => self.propose_add(node, ctx, &state),
             Purpose::PutOut(want) => self.put_out(node, ctx, &state, want),
         }
     }
@@ -104,15 +110,29 @@ impl Device {
             (index_of(own) == Some(*device) && node.is_published(&own.user_id, own)).then_some(package)
         });
         self.packages = packages.collect();
-        match self.packages.is_empty() {
-            true => self.rest(ctx),
-            false => self.ask_state(node, ctx, Purpose::Commit),
+        if self.packages.is_empty() {
+            return self.rest(ctx);
         }
+        let proposes = self.layering == Layering::Bound && ctx.rng.per_mille(PROPOSES_ADD);
+        self.ask_state(node, ctx, if proposes { Purpose::ProposeAdd } else { Purpose::Commit });
     }
 
-    /// What every commit has to contain now, and what of that was proposed; `None` if this device cannot commit.
-    pub(super) fn plan(&mut self, ctx: &Ctx<'_>, state: &GroupState) -> Option<(CommitPlan, Proposed)> {
-        let queued = if self.layering == Layering::Bound { state.proposals.clone() } else { Vec::new() };
+    /// What every commit has to contain now, and what of that was proposed; `None` if this device cannot commit. `puts_out`:
+    /// somebody whose kick or ban goes with it.
+    pub(super) fn plan(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        state: &GroupState,
+        puts_out: Option<&UserId>,
+    ) -> Option<(CommitPlan, Proposed)> {
+        let mut queued = if self.layering == Layering::Bound { state.proposals.clone() } else { Vec::new() };
+        if let Some(user) = puts_out {
+            let before = queued.len();
+            queued = without_adds_of(user, queued);
+            if queued.len() < before {
+                self.fact(ctx, DeviceFact::Covered("who was to be added is put out"));
+            }
+        }
         let proposed = self.member.proposed(&self.room_id, &queued).ok()?;
         let own = self.key.credential();
         // Others have to commit that it leaves.
@@ -144,7 +164,7 @@ impl Device {
     }
 
     fn make_commit(&mut self, node: &mut Node, ctx: &mut Ctx<'_>, state: &GroupState) {
-        let Some((mut plan, proposed)) = self.plan(ctx, state) else { return self.rest(ctx) };
+        let Some((mut plan, proposed)) = self.plan(ctx, state, None) else { return self.rest(ctx) };
         let members = self.member.members(&self.room_id).unwrap_or_default();
         let stays = |device: &Credential| !plan.remove.contains(device) && !proposed.removes.contains(device);
         let is_there = |device: &Credential| {
@@ -159,9 +179,9 @@ impl Device {
         if plan.add.is_empty() && plan.queued.is_empty() && !plan.update {
             return self.rest(ctx);
         }
-        let welcomed: Vec<Credential> = plan.add.iter().map(|package| package.credential().clone()).collect();
-        let mut added: Vec<UserId> = welcomed.iter().map(|device| device.user_id.clone()).collect();
-        added.extend(proposed.adds.into_iter().map(|device| device.user_id));
+        let mut welcomed: Vec<Credential> = plan.add.iter().map(|package| package.credential().clone()).collect();
+        welcomed.extend(proposed.adds);
+        let added: Vec<UserId> = welcomed.iter().map(|device| device.user_id.clone()).collect();
         let prepared = node.binding(ctx, &self.room_id, &self.user, &added, None);
         let Some(prepared) = prepared else { return self.rest(ctx) };
         plan.binding = prepared.binding;
@@ -183,6 +203,36 @@ impl Device {
                 self.submit(node, ctx, Pending::new(pending, false, welcomed).for_race(is_intent));
             }
             Err(error) => self.cannot_commit(ctx, &error),
+        }
+    }
+
+    /// Proposes to add a device, for somebody's next commit.
+    fn propose_add(&mut self, node: &mut Node, ctx: &mut Ctx<'_>, state: &GroupState) {
+        let proposed = self.member.proposed(&self.room_id, &state.proposals).unwrap_or_default();
+        let is_proposed =
+            |package: &CheckedKeyPackage| proposed.adds.iter().any(|it| it.is_same_device(package.credential()));
+        let package = std::mem::take(&mut self.packages).into_iter().find(|package| !is_proposed(package));
+        let Some(package) = package else { return self.rest(ctx) };
+        let user = package.credential().user_id.clone();
+        let binding = node.binding(ctx, &self.room_id, &self.user, std::slice::from_ref(&user), None);
+        let made = binding.and_then(|it| self.member.propose_add(&self.room_id, package, &it.binding).ok());
+        let Some(proposal) = made else { return self.rest(ctx) };
+        self.line(ctx, "proposes to add a device".into());
+        self.ask(node, ctx, &GroupAsk::Propose(proposal.message), What::ProposeAdd(user));
+    }
+
+    pub(super) fn add_proposed(&mut self, ctx: &mut Ctx<'_>, user: UserId, told: &GroupTold) {
+        if let GroupTold::Refused(code) = told {
+            self.line(ctx, format!("its proposal is refused: {code}"));
+            self.fact(ctx, DeviceFact::Refused(code.clone()));
+            self.track.behind |= super::commits::is_stale(code);
+        }
+        // Others may commit it.
+        self.track.look_at = ctx.now + ctx.rng.between(LOOK_MS.0, LOOK_MS.1);
+        if matches!(told, GroupTold::Done) && self.is_creator() && user != self.user && ctx.rng.per_mille(CHANGES_MIND)
+        {
+            let membership = axle_protocol::auth::Membership::Leave;
+            self.wants.push_front(Want::PutOut(PutOut { user, membership, tries: 0 }));
         }
     }
 

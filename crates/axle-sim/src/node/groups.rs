@@ -195,11 +195,13 @@ impl Node {
     fn state_of_group(&self, room: &Room, after: Option<&EventId>) -> GroupTold {
         if let Some(commit) = after {
             let group = self.disk.group_after(room.id(), commit);
-            return group.and_then(|group| state(&group, vec![])).unwrap_or(GroupTold::Denied("not kept".into()));
+            let state = group.and_then(|group| state(&group, vec![], vec![]));
+            return state.unwrap_or(GroupTold::Denied("not kept".into()));
         }
         let devices = self.disk.devices.of(&room.group_users());
-        let group = room.group().and_then(|group| state(group, group.due_removals(&room.group_view(&devices))));
-        group.unwrap_or(GroupTold::Denied("no group".into()))
+        let view = room.group_view(&devices);
+        let now = room.group().and_then(|group| state(group, group.due_proposals(&view), group.due_removals(&view)));
+        now.unwrap_or(GroupTold::Denied("no group".into()))
     }
 
     fn propose(&self, room: &mut Room, user: &UserId, message: &[u8]) -> Result<Judged, Refusal> {
@@ -322,13 +324,13 @@ fn apart(member: Accepted, commit: Result<Accepted, Refusal>) -> Judged {
     }
 }
 
-fn state(group: &HubGroup, due: Vec<Credential>) -> Option<GroupTold> {
+fn state(group: &HubGroup, proposals: Vec<Vec<u8>>, due: Vec<Credential>) -> Option<GroupTold> {
     Some(GroupTold::State(Box::new(GroupState {
         epoch: group.epoch(),
         commit: group.last_commit()?.clone(),
         group_info: group.group_info().to_vec(),
         ratchet_tree: group.ratchet_tree(),
-        proposals: group.queued(),
+        proposals,
         due,
     })))
 }

@@ -1,13 +1,16 @@
 //! `POST /_matrix/client/unstable/im.axle.mls.v1/rooms/{roomId}/pair`
 
 use axle_mls::event::CommitContent;
+use axle_protocol::event::sha256;
 use axle_protocol::limits::MAX_EVENT_BYTES;
-use axle_protocol::{EventId, MatrixError, UserId};
+use axle_protocol::{EventId, MatrixError, RoomId, UserId, base64};
+use axle_store::ClientTxnKey;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::endpoint::{RawRequest, respond};
+use crate::endpoints::send;
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::groups::{PairRequest, PairedWith};
@@ -21,7 +24,7 @@ use crate::visibility::Access;
 struct Request {
     member: Box<RawValue>,
     commit: Option<Box<RawValue>>,
-    proposal: Option<Proposal>,
+    proposal: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -56,10 +59,17 @@ pub(crate) async fn pair(api: Api, session: Session, request: RawRequest) -> Api
     if own.as_deref() != Some("leave") {
         session.require_active()?;
     }
-    let request = PairRequest { member, with: paired_with(commit.as_deref(), proposal)? };
+    let txn = transaction(&session, &room_id, [Some(&*member), commit.as_deref(), proposal.as_deref()])?;
+    let request = PairRequest { member, with: paired_with(commit.as_deref(), proposal.as_deref())?, txn };
     api.limits.changes.take(session.user_id.as_str())?;
     let access = Access::of(&api, &session.user_id, &room_id).await?;
-    if own.as_deref() != Some("join") || !access.may_join(&api).await? {
+    let is_done_outside = match own.as_deref() {
+        Some("join") => access.may_join(&api).await?,
+        // Perhaps by this very request, of which they have not heard the answer. The room's rules decide.
+        Some("leave") => access.has_left(),
+        _ => false,
+    };
+    if !is_done_outside {
         access.require_joined()?;
     }
     let paired = api.groups.pair(&session.user_id, &room_id, request).await?;
@@ -83,7 +93,18 @@ fn own_membership(raw: &RawValue, user_id: &UserId) -> Result<Option<String>, Ma
     Ok(Some(member.content.membership).filter(|_| member.state_key == user_id.as_str()))
 }
 
-fn paired_with(commit: Option<&RawValue>, proposal: Option<Proposal>) -> Result<PairedWith, MatrixError> {
+/// What a repetition is recognised by: the request itself. A member event is prepared once, and a commit or a proposal made
+/// once, so that the same together mean the same.
+fn transaction(
+    session: &Session,
+    room_id: &RoomId,
+    parts: [Option<&RawValue>; 3],
+) -> Result<ClientTxnKey, MatrixError> {
+    let parts = parts.map(|part| sha256(part.map_or("", RawValue::get)));
+    send::txn(session, format!("pair {room_id}"), &base64::encode(sha256(parts.concat())))
+}
+
+fn paired_with(commit: Option<&RawValue>, proposal: Option<&RawValue>) -> Result<PairedWith, MatrixError> {
     match (commit, proposal) {
         (Some(commit), None) => {
             let content = event_content::parse(commit)?;
@@ -91,7 +112,11 @@ fn paired_with(commit: Option<&RawValue>, proposal: Option<Proposal>) -> Result<
                 .map_err(|error| MatrixError::bad_json(format!("`commit` is no content of m.mls.commit: {error}.")))?;
             Ok(PairedWith::Commit(content))
         }
-        (None, Some(proposal)) => Ok(PairedWith::Proposal(super::message(&proposal.message)?)),
+        (None, Some(proposal)) => {
+            let proposal: Proposal = serde_json::from_str(proposal.get())
+                .map_err(|error| MatrixError::bad_json(format!("`proposal` is not one: {error}.")))?;
+            Ok(PairedWith::Proposal(super::message(&proposal.message)?))
+        }
         _ => Err(MatrixError::bad_json("A member event is paired with either a commit or a proposal.")),
     }
 }

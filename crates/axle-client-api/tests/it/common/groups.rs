@@ -5,11 +5,14 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use axle_client_api::{BindingRequest, GroupAt, GroupService, MemberRequest, PairRequest, Paired, PairedWith};
 use axle_protocol::{EventId, MatrixError, RoomId, UserId, base64};
+use axle_store::ClientTxnKey;
 use serde_json::{Map, Value, json};
 
 #[derive(Default)]
 pub struct TestGroups {
     asked: Mutex<Vec<Value>>,
+    /// The transactions of pairs that were asked for.
+    pub txns: Mutex<Vec<ClientTxnKey>>,
     /// What everything is answered with, if it is not answered rightly.
     pub refusal: Mutex<Option<MatrixError>>,
 }
@@ -64,6 +67,7 @@ impl GroupService for TestGroups {
     }
 
     async fn pair(&self, user_id: &UserId, room_id: &RoomId, request: PairRequest) -> Result<Paired, MatrixError> {
+        self.txns.lock().unwrap().push(request.txn);
         let member: Value = serde_json::from_str(request.member.get()).unwrap();
         let (with, commit_event_id) = match request.with {
             PairedWith::Commit(content) => (json!({"commit": content}), Some(id("$commit"))),

@@ -47,7 +47,8 @@ impl Room {
         }
         let event_id = self.member_events.get(user).cloned();
         let lpdu_hash = sha256(format!("{user} {event_id:?}"));
-        self.paired = Some(PairedMember { lpdu_hash, event_id });
+        let puts_out = (!joins).then(|| user.clone());
+        self.paired = Some(PairedMember { lpdu_hash, event_id, puts_out });
         lpdu_hash
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent, WelcomeContent};
-use axle_mls::hub::{HubSender, Merged, Refusal};
+use axle_mls::hub::{HubSender, Merged, PairedMember, Refusal, added_users, without_adds_of};
 use axle_mls::member::{CommitPlan, HubState, MemoryStore, PendingCommit, Processed};
 use axle_mls::{CheckedKeyPackage, Credential, HubGroup, Layering, Member};
 use axle_protocol::{EventId, KeyId, RoomId, ServerName, SigningKey, UserId};
@@ -146,12 +146,26 @@ impl Sim {
     pub(crate) fn plan(&mut self, committer: usize, add: &[usize], remove: &[Credential]) -> CommitPlan {
         let added: Vec<UserId> = add.iter().map(|device| self.user_of(*device)).collect();
         let mut binding = self.room.binding(&self.user_of(committer), &added);
-        let queued = if self.layering == Layering::Bound { self.hub().queued() } else { vec![] };
-        for device in self.hub().queued_adds() {
-            binding.auth_events.extend(axle_mls::hub::RoomView::member_event(&self.room, &device.user_id));
+        let mut queued = if self.layering == Layering::Bound { self.due_proposals() } else { vec![] };
+        if let Some(out) = self.room.paired.as_ref().and_then(|paired| paired.puts_out.as_ref()) {
+            queued = without_adds_of(out, queued);
+        }
+        for user in queued.iter().flat_map(|message| added_users(message)) {
+            binding.auth_events.extend(axle_mls::hub::RoomView::member_event(&self.room, &user));
         }
         let add = add.iter().map(|device| self.key_package(*device)).collect();
         CommitPlan { add, remove: remove.to_vec(), queued, update: false, binding }
+    }
+
+    /// What waits, as the hub shows it: it knows of no member event that is still to come.
+    fn due_proposals(&self) -> Vec<Vec<u8>> {
+        let Some(PairedMember { puts_out: Some(out), .. }) = &self.room.paired else {
+            return self.hub().due_proposals(&self.room);
+        };
+        let mut room = self.room.clone();
+        room.paired = None;
+        room.joined.insert(out.clone());
+        self.hub().due_proposals(&room)
     }
 
     pub(crate) fn commit(&mut self, committer: usize, plan: CommitPlan) -> PendingCommit {

@@ -197,24 +197,24 @@ impl World {
         let by: Vec<usize> = able.into_iter().filter(|device| self.sim.user_of(*device) != user(name)).collect();
         let Some(by) = self.rng.pick(&by).filter(|_| self.sim.layering == Layering::Bound) else { return };
         self.steal(name);
-        let room = self.sim.room.clone();
         self.sim.room.pair(&user(name), false);
         let gone: Vec<Credential> =
             self.sim.hub().members().filter(|device| device.user_id == user(name)).cloned().collect();
-        let plan = CommitPlan { update: true, ..self.sim.plan(by, &[], &gone) };
-        let pending = self.sim.commit(by, plan);
+        let plan = CommitPlan { update: true, ..self.sim.plan(by, &[], &[]) };
+        if self.sim.hub().queued_adds().iter().any(|device| device.user_id == user(name)) {
+            self.count("kick of who was to be added");
+        }
+        let id = self.sim.id.clone();
+        let proposed = self.sim.member(by).proposed(&id, &plan.queued).unwrap();
+        let remove = gone.into_iter().filter(|device| !proposed.removes.contains(device)).collect();
+        let pending = self.sim.commit(by, CommitPlan { remove, ..plan });
         match self.append(by, &pending) {
             Ok(()) => {
                 self.room_has_changed();
                 self.count("kick with its commit");
             }
-            // Neither of the two is there.
-            Err(refusal) => {
-                check_honest(&refusal);
-                let id = self.sim.id.clone();
-                self.sim.room = room;
-                self.sim.member(by).discard(&id).unwrap();
-            }
+            // Nobody has come between.
+            Err(refusal) => panic!("a kick is refused: {refusal}"),
         }
     }
 

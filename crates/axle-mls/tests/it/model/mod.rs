@@ -28,7 +28,7 @@ const SEEDS: Range<u64> = 0..24;
 const ACTIONS: usize = 50;
 
 /// What has to have come up among the seeds of the suite.
-const SITUATIONS: [&str; 15] = [
+const SITUATIONS: [&str; 16] = [
     "race",
     "lost race",
     "loser's proposal",
@@ -38,6 +38,7 @@ const SITUATIONS: [&str; 15] = [
     "lost Welcome",
     "kick",
     "kick with its commit",
+    "kick of who was to be added",
     "kicked while committing",
     "joined by itself",
     "state lost",

@@ -37,8 +37,8 @@ pub struct Paired {
 }
 
 impl Room {
-    /// Appends the member event of another server's user, and what it is paired with. One that is in the room already is
-    /// [`Refusal::Unfit`]: half of a pair cannot be had again.
+    /// Appends the member event of another server's user, and what it is paired with. Where both are in the room already,
+    /// nothing changes: a repeated request. Where one of them is, it is [`Refusal::Unfit`].
     pub fn accept_pair(
         &mut self,
         me: &Identity,
@@ -48,8 +48,8 @@ impl Room {
         known: &Known,
     ) -> Result<Paired, Refusal> {
         let event = self.check_lpdu(member, origin, Route::Transaction)?;
-        if event.lpdu_hash().is_some_and(|hash| self.known_lpdu(hash, known).is_some()) {
-            return Err(Refusal::Unfit("the member event is in the room already".into()));
+        if let Some(member) = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known)) {
+            return self.paired_before(member, &with, known);
         }
         if let PairedWith::Lpdu(commit) = &with {
             self.check_lpdu(commit, origin, Route::Transaction)?;
@@ -71,12 +71,28 @@ impl Room {
         self.pair(me, &event, with, known)
     }
 
+    /// What a pair was made of whose member event is in the room.
+    fn paired_before(&self, member: EventId, with: &PairedWith<'_>, known: &Known) -> Result<Paired, Refusal> {
+        let commit = match with {
+            // Who has left has nothing to propose any more; that they left, the hub has seen to.
+            PairedWith::Proposal(..) => None,
+            PairedWith::Lpdu(commit) => {
+                commit.event().lpdu_hash().and_then(|hash| self.known_lpdu(hash, known)).map(Some).ok_or_else(|| {
+                    Refusal::Unfit("the member event is in the room already, without this commit".into())
+                })?
+            }
+            PairedWith::Template(_) => return Err(Refusal::Unfit("the commit is no LPDU".into())),
+        };
+        Ok(Paired { member, commit, change: Change::default() })
+    }
+
     fn pair(&mut self, me: &Identity, member: &Event, with: PairedWith<'_>, known: &Known) -> Result<Paired, Refusal> {
         let enters = self.enters(member)?;
         let mut after = self.state.clone();
         after.apply(member);
         let lpdu_hash = member.lpdu_hash().copied().unwrap_or_else(|| member.computed_lpdu_hash());
-        let paired = PairedMember { lpdu_hash, event_id: Some(member.event_id().clone()) };
+        let puts_out = member.state_key().filter(|_| !enters).and_then(|user| UserId::parse(user).ok());
+        let paired = PairedMember { lpdu_hash, event_id: Some(member.event_id().clone()), puts_out };
         match with {
             PairedWith::Proposal(..) if enters => {
                 Err(Refusal::Unfit("who joins is not in the group and cannot propose".into()))

@@ -28,6 +28,20 @@ async fn who_enters_reads_and_speaks_while_everybody_else_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_enters_reads_the_first_message_without_being_let_in() {
+    let world = World::default();
+    let (mut alice, room) = alone(&world).await;
+    // Nor does a Welcome come from anybody.
+    world.lock().lose_welcomes = true;
+    let mut bob = Device::new(&world, BOB, "B").await;
+    bob.encryption.join(&room, &[]).await.unwrap();
+    until("alice knows", [&mut alice], |[alice]| alice.has_devices(&room, 2)).await;
+    alice.say(&room, "welcome").await;
+    bob.sync().await;
+    assert_eq!(bob.reads(&room), ["welcome"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_enter_at_once() {
     let world = World::default();
     let (mut alice, room) = alone(&world).await;
@@ -50,7 +64,9 @@ async fn who_enters_and_hears_no_answer_is_in() {
     let mut bob = Device::new(&world, BOB, "B").await;
     world.lock().lost_answers.insert("pair", 1);
     bob.encryption.join(&room, &[]).await.unwrap_err();
+    // Asked for again, it is what it was.
     bob.encryption.join(&room, &[]).await.unwrap();
+    assert_eq!((count(&world, &room, "m.mls.commit"), count(&world, &room, "m.room.member")), (2, 2));
     until("both are in", [&mut alice, &mut bob], |devices| devices.iter().all(|it| it.has_devices(&room, 2))).await;
     bob.say(&room, "here I am").await;
     until("alice has read it", [&mut alice, &mut bob], |[alice, _]| alice.has_read(&room, "here I am")).await;

@@ -46,6 +46,8 @@ pub(crate) struct Everything {
     pub(crate) hidden: HashMap<String, BTreeSet<String>>,
     /// Uploaded, by the number in their address.
     pub(crate) files: Vec<Uploaded>,
+    /// Pairs that are in a room, by what was asked for.
+    pairs: HashMap<String, Object>,
     counter: u64,
 }
 
@@ -309,7 +311,7 @@ impl Everything {
             "epoch": group.epoch(), "layering": group.layering().as_str(),
             "commit_event_id": group.last_commit().unwrap().as_str(),
             "group_info": base64::encode(group.group_info()), "ratchet_tree": base64::encode(group.ratchet_tree()),
-            "proposals": group.queued().iter().map(base64::encode).collect::<Vec<_>>(), "removals_due": due,
+            "proposals": group.due_proposals(&view).iter().map(base64::encode).collect::<Vec<_>>(), "removals_due": due,
         })))
     }
 
@@ -361,13 +363,25 @@ impl Everything {
         self.queue_removals();
     }
 
+    /// The same again has the same answer.
     pub(crate) fn pair(&mut self, id: &str, sender: &str, body: &Value) -> Result<Object, Error> {
+        let request = format!("{id} {sender} {body}");
+        if let Some(answer) = self.pairs.get(&request) {
+            return Ok(answer.clone());
+        }
+        let answer = self.append_pair(id, sender, body)?;
+        self.pairs.insert(request, answer.clone());
+        Ok(answer)
+    }
+
+    fn append_pair(&mut self, id: &str, sender: &str, body: &Value) -> Result<Object, Error> {
         let user = UserId::parse(sender).unwrap();
         let (target, membership) = (&body["member"]["member"]["user_id"], &body["member"]["member"]["membership"]);
         let (target, membership) = (target.as_str().unwrap(), membership.as_str().unwrap());
         let lpdu_hash = sha256(body["member"].to_string());
         let changing = UserId::parse(target).unwrap();
-        let paired = PairedMember { lpdu_hash, event_id: None };
+        let puts_out = (membership != "join").then(|| changing.clone());
+        let paired = PairedMember { lpdu_hash, event_id: None, puts_out };
         let before = self.room(id)?.joined.clone();
         if membership == "join" {
             self.room(id)?.joined.insert(changing);

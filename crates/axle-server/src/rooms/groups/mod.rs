@@ -4,6 +4,7 @@
 mod binding;
 mod devices;
 mod pair;
+mod paired_before;
 mod propose;
 pub(crate) mod refusal;
 mod state;
@@ -23,6 +24,7 @@ pub(crate) use binding::binding;
 pub(crate) use devices::DeviceSource;
 pub(super) use devices::known as known_devices;
 pub(crate) use pair::{HubPaired, pair};
+pub(crate) use paired_before::{note_pair, paired_before};
 pub(crate) use propose::{propose, report};
 pub(crate) use state::state;
 

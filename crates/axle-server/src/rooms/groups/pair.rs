@@ -5,11 +5,13 @@ use axle_mls::event::{CommitContent, ProposalContent};
 use axle_protocol::event::Template;
 use axle_protocol::{Event, MatrixError, RoomId, RoomVersion, ServerName, UserId};
 use axle_room::{Identity, PairedWith, Verified};
+use axle_store::ClientTxnKey;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::{Needs, Rooms, Turn, errors, received, refused, unknown_room};
+use super::paired_before::{self, paired_before_in};
 use super::{Asker, prepare};
 
 /// How long a prepared member event of a hub's user is good, in milliseconds.
@@ -30,18 +32,19 @@ pub(crate) enum HubPaired {
     },
 }
 
-/// Appends a member event with a commit, or with a proposal that is queued; or neither.
+/// Appends a member event with a commit, or with a proposal that is queued; or neither. A repetition is recognised by its
+/// transaction, or by its LPDUs, and answered as the first was.
 pub(crate) async fn pair(
     rooms: &Rooms,
     asker: Asker<'_>,
     room_id: &RoomId,
     member: Box<RawValue>,
-    with: HubPaired,
+    (with, txn): (HubPaired, Option<ClientTxnKey>),
 ) -> Result<Paired, MatrixError> {
     let blocked = rooms.0.blocks.now(&*rooms.0.store).await.map_err(errors::broken)?;
     blocked.check_room(room_id)?;
     match asker {
-        Asker::User(user) => of_local_user(rooms, user, room_id, &member, with).await,
+        Asker::User(user) => of_local_user(rooms, user, room_id, &member, (with, txn)).await,
         Asker::Server(origin) => {
             blocked.check_server(origin)?;
             of_other_server(rooms, origin, room_id, &member, with).await
@@ -57,7 +60,7 @@ async fn of_local_user(
     user: &UserId,
     room_id: &RoomId,
     member: &RawValue,
-    with: HubPaired,
+    (with, txn): (HubPaired, Option<ClientTxnKey>),
 ) -> Result<Paired, MatrixError> {
     let member = prepared(member, user, room_id)?;
     let (commit, proposal, message): (_, Proposal, Vec<u8>) = match with {
@@ -73,8 +76,11 @@ async fn of_local_user(
     };
     let devices = prepare(rooms, room_id, user, message.into()).await?;
     let me = rooms.0.me.clone();
-    let needs = Needs { devices, ..Needs::default() };
+    let needs = Needs { devices, txns: paired_before::txns(txn.as_ref()), ..Needs::default() };
     let appended = rooms.with_needs(room_id, needs, move |turn, _| {
+        if let Some(paired) = txn.as_ref().and_then(|txn| paired_before_in(turn, txn)) {
+            return Ok(paired);
+        }
         let age = turn.now.saturating_sub(member.origin_server_ts);
         if !(-MAX_PREPARED_AGE_MS..=MAX_PREPARED_AGE_MS).contains(&age) {
             return Err(MatrixError::bad_json("The member event was prepared too long ago."));
@@ -86,7 +92,11 @@ async fn of_local_user(
             origin_server_ts: turn.now,
             ..member.clone()
         });
-        append_local(turn, &me, member.clone(), commit, &proposal)
+        let paired = append_local(turn, &me, member.clone(), commit, &proposal)?;
+        if let Some(txn) = &txn {
+            turn.batch.client_txns.extend(paired_before::done(txn, &paired));
+        }
+        Ok(paired)
     });
     appended.await?
 }
@@ -138,7 +148,7 @@ async fn of_other_server(
         None => Default::default(),
     };
     let (me, from) = (rooms.0.me.clone(), origin.clone());
-    let needs = Needs { events: events.into(), devices, ..Needs::default() };
+    let needs = Needs { events: events.into(), devices, asks_lpdus: true, ..Needs::default() };
     let appended = rooms.with_needs(room_id, needs, move |turn, events| {
         let known = turn.known;
         let (room, batch) = turn.room()?;

@@ -37,7 +37,7 @@ pub(crate) async fn state(
         reader.check_reads_or_joins(room)?;
         let view = room.group_view(&known.devices);
         let group = room.group().ok_or_else(no_group)?;
-        Ok::<_, MatrixError>(now(group, &group.due_removals(&view)))
+        Ok::<_, MatrixError>(now(group, &group.due_proposals(&view), &group.due_removals(&view)))
     });
     described.await?
 }
@@ -67,9 +67,9 @@ fn basics(group: &HubGroup) -> Map<String, Value> {
     answer
 }
 
-fn now(group: &HubGroup, due: &[Credential]) -> Map<String, Value> {
+fn now(group: &HubGroup, proposals: &[Vec<u8>], due: &[Credential]) -> Map<String, Value> {
     let mut answer = basics(group);
-    let proposals: Vec<Value> = group.queued().into_iter().map(|message| base64::encode(message).into()).collect();
+    let proposals: Vec<Value> = proposals.iter().map(|message| base64::encode(message).into()).collect();
     answer.insert("layering".into(), group.layering().as_str().into());
     answer.insert("proposals".into(), proposals.into());
     answer.insert("removals_due".into(), names(due));

@@ -67,10 +67,10 @@ fn two_people_on_one_server() {
     bob.ok("/accept");
     bob.ok("/wait devices 2");
     alice.ok("/wait devices 2");
-    // Alice has made the group, and has let Bob in: he has not had to come in by himself.
-    for _ in 0..2 {
+    // Alice has made the group, and Bob has come in with his join: nobody has had to let him in.
+    for sender in ["@alice:hub.test", "@bob:hub.test"] {
         let commit = alice.until(|line| line["event"]["type"] == "m.mls.commit");
-        assert_eq!(commit["event"]["sender"], "@alice:hub.test");
+        assert_eq!(commit["event"]["sender"], sender);
     }
     alice.ok("are the leaves in?");
     heard(&mut bob, "are the leaves in?");
@@ -97,6 +97,28 @@ fn two_people_on_one_server() {
     alice.ok("/room Tea");
     let devices = alice.ok("/devices")["devices"].as_array().unwrap().clone();
     assert!(devices.iter().any(|it| it["user_id"] == "@bob:hub.test" && it["trust"] == "verified"));
+}
+
+#[test]
+fn who_joins_needs_nobody_to_be_let_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::new(Setup::alone(folder.path(), "hub.test"));
+    server.start();
+    let mut alice = Chat::register(&server, "alice");
+    let room = room_of(&alice.ok("/create Tea public"));
+    alice.ok("/wait devices 1");
+    // Nobody is there when Bob comes.
+    assert!(alice.end().0.success());
+    let mut bob = Chat::register(&server, "bob");
+    bob.ok(&format!("/join {room}"));
+    bob.ok("/wait devices 2");
+    bob.ok("is anybody here?");
+    let mut alice = Chat::resume(&server, "alice");
+    heard(&mut alice, "is anybody here?");
+    alice.ok("/room Tea");
+    alice.ok("now I am");
+    heard(&mut bob, "now I am");
+    same_code(&mut [&mut alice, &mut bob]);
 }
 
 #[test]

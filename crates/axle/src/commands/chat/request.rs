@@ -175,6 +175,7 @@ impl Request {
         let done = |()| Answer::Done;
         let answer = match self {
             Self::Create { room, encrypted: true } => encryption.create_room(room).await.map(Answer::Room),
+            Self::Join { room, via } => encryption.join(room, via).await.map(Answer::Room),
             Self::Leave { room } => encryption.leave(room).await.map(done),
             Self::Kick { room, user, reason } => encryption.kick(room, user, reason.as_deref()).await.map(done),
             Self::Ban { room, user, reason } => encryption.ban(room, user, reason.as_deref()).await.map(done),

@@ -3,7 +3,8 @@
 use axle_protocol::auth::Membership;
 use axle_protocol::{EventId, UserId};
 
-use super::{Event, USERS, World, user};
+use super::clients::{USERS, user};
+use super::{Event, World};
 use crate::device::{Device, Intent, PutOut, Want};
 use crate::node::{Ctx, Deed, Node};
 use crate::plan::{ACTIVE_MS, AFTERWORD_MS, HEAL_MS};

@@ -112,14 +112,16 @@ const INVARIANTS: &[&str] = &[
      WHERE NOT EXISTS (SELECT 1 FROM key_backup b WHERE b.id = k.backup) GROUP BY k.backup",
 ];
 
-/// Everything that is wrong, a sentence each.
-pub(super) fn check(conn: &Connection, view: &View) -> Result<Vec<String>, StoreError> {
+/// What of the file is not as SQLite wrote it, a sentence each.
+pub(super) fn damage(conn: &Connection) -> Result<Vec<String>, StoreError> {
     let mut findings = sentences(conn, &format!("PRAGMA integrity_check({MAX_FINDINGS})"))?;
     findings.retain(|finding| finding != "ok");
-    if !findings.is_empty() {
-        // What reads a damaged file fails or tells nonsense.
-        return Ok(findings);
-    }
+    Ok(findings)
+}
+
+/// What is wrong in a file that is not damaged, a sentence each.
+pub(super) fn check(conn: &Connection, view: &View) -> Result<Vec<String>, StoreError> {
+    let mut findings = Vec::new();
     for sql in INVARIANTS {
         findings.extend(sentences(conn, sql)?);
     }

@@ -68,6 +68,15 @@ impl Operator for SqliteStore {
     }
 
     async fn check(&self) -> Result<Vec<String>, StoreError> {
+        // On a connection of its own: one that searched before remembers parts of the index that were merged since, and calls
+        // them damaged when it does not find them.
+        let store = self.clone();
+        let look = move || check::damage(&connect(&store.inner.path, &store.inner.options, Access::Read)?);
+        let damage = tokio::task::spawn_blocking(look).await.map_err(|error| StoreError::Io(error.to_string()))??;
+        if !damage.is_empty() {
+            // What reads a damaged file fails or tells nonsense.
+            return Ok(damage);
+        }
         self.read_events(check::check).await
     }
 

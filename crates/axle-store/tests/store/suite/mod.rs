@@ -92,7 +92,8 @@ macro_rules! full_suite {
             account_data: put_and_replace, changes, only_what_is_expected, of_a_room;
             accounts: users, tokens, a_new_password_logs_others_out, an_account_ends, filters, txn_ids_of_a_device;
             profiles: name_and_avatar, further_fields;
-            user_directory: by_id_and_name, whom_one_may_know_of, a_redacted_name_is_not_found;
+            user_directory: by_id_and_name, whom_one_may_know_of, a_redacted_name_is_not_found,
+                is_whole_while_names_change;
             devices: logged_in_and_out, named_and_seen, tokens_follow_each_other;
             device_keys: changes_for_who_shares_a_room, signatures_are_for_those_concerned,
                 a_device_takes_its_keys_with_it;

@@ -89,3 +89,13 @@ pub(crate) async fn a_redacted_name_is_not_found(store: Arc<dyn Store>) {
     let found = search(&store, "alice", &["bob"], 9).await.users.pop().unwrap();
     assert_eq!((found.user_id, found.displayname), (user("bob"), None));
 }
+
+/// Looking does not depend on what was looked at before.
+pub(crate) async fn is_whole_while_names_change(store: Arc<dyn Store>) {
+    let room_id = room_with(&store, "one", &[("bob", "nobody yet")]).await;
+    for n in 0..40 {
+        let bob = named(&format!("bob{n}"), 3 + n, "bob", Membership::Join, &format!("Name {n}"));
+        put(&store, &room_id, vec![bob]).await;
+        assert_eq!(store.check().await.unwrap(), [] as [String; 0], "after {n} changes");
+    }
+}

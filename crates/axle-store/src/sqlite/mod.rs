@@ -59,6 +59,7 @@ mod user_rooms;
 mod writer;
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -335,7 +336,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", name.display()));
-    let file = File::options().create(true).truncate(false).write(true).open(&name).map_err(failed)?;
+    let file = private(Path::new(&name)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -345,7 +346,16 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Opens a file, and makes it if it is not there, for its owner alone: it holds passwords' hashes, tokens and messages.
+fn private(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)
+}
+
 fn connect(path: &Path, options: &Options, access: Access) -> Result<Connection, StoreError> {
+    if access == Access::Write && options.vfs.is_none() {
+        // What SQLite puts beside it has the mode of the file.
+        private(path).map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))?;
+    }
     let mode = match access {
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,

@@ -75,6 +75,11 @@ impl DataFolder {
                 return Err(FolderError::OtherServer { folder: root.into(), found, wanted: server_name.clone() });
             }
             Some(_) => {}
+            None if database(root).exists() => {
+                let problem = "the file is missing, but there is a database: put the file back, or write into it the \
+                               name of the server whose database it is";
+                return Err(FolderError::Content { path, problem: problem.into() });
+            }
             None => write_atomically(&path, format!("{server_name}\n").as_bytes())
                 .map_err(|error| FolderError::Io { path, error })?,
         }
@@ -99,7 +104,7 @@ impl DataFolder {
 
     /// The database.
     pub fn database(&self) -> PathBuf {
-        self.root.join("axle.db")
+        database(&self.root)
     }
 
     /// The content of media.
@@ -130,6 +135,10 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> std::io::Result<(
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     File::open(folder)?.sync_all()
+}
+
+fn database(root: &Path) -> PathBuf {
+    root.join("axle.db")
 }
 
 fn name_file(root: &Path) -> PathBuf {

@@ -18,6 +18,15 @@ pub struct SigningKeys {
     pub old: BTreeMap<KeyId, OldKey>,
 }
 
+/// Whether a key is made where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MakeKey {
+    /// Nothing was signed so far, or what signed it is lost for good.
+    Yes,
+    /// There must be one.
+    No,
+}
+
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
@@ -28,6 +37,16 @@ pub enum KeyFileError {
         path: PathBuf,
         /// What went wrong.
         error: std::io::Error,
+    },
+    /// There is a database, and no keys to it.
+    #[error(
+        "{path} is missing, but there is a database\n  \
+         Put the file back, from where you kept it: without it no server can check what this one signed so far, and those \
+         that enter its rooms cannot any more. If it is lost for good, start once with --new-signing-key"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
     },
     /// The file holds something else.
     #[error("{path} does not hold signing keys: {problem}")]
@@ -82,10 +101,13 @@ impl SigningKeys {
         Ok(Self { current: SigningKey::from_seed(on_disk.current.key_id, &seed), old })
     }
 
-    /// Reads the keys; makes the first one if there is no file.
-    pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
+    /// Reads the keys. If there is no file, makes the first one; but not where something was signed before, unless told so.
+    pub fn load_or_create(path: &Path, make: MakeKey) -> Result<Self, KeyFileError> {
         match Self::load(path) {
             Err(KeyFileError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+                if make == MakeKey::No {
+                    return Err(KeyFileError::Missing { path: path.into() });
+                }
                 let keys = Self { current: new_key()?, old: BTreeMap::new() };
                 keys.save(path)?;
                 Ok(keys)
@@ -136,8 +158,9 @@ mod tests {
     fn keys_survive_and_rotate() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
-        let first = SigningKeys::load_or_create(&path).unwrap();
-        let again = SigningKeys::load_or_create(&path).unwrap();
+        assert!(matches!(SigningKeys::load_or_create(&path, MakeKey::No), Err(KeyFileError::Missing { .. })));
+        let first = SigningKeys::load_or_create(&path, MakeKey::Yes).unwrap();
+        let again = SigningKeys::load_or_create(&path, MakeKey::No).unwrap();
         assert_eq!(first.current.seed(), again.current.seed());
         assert_eq!(first.current.id(), again.current.id());
 
@@ -155,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         std::fs::write(&path, "{\"current\":{\"key_id\":\"ed25519:1\",\"seed\":\"AA\"},\"old\":[]}").unwrap();
-        assert!(matches!(SigningKeys::load_or_create(&path), Err(KeyFileError::Content { .. })));
+        assert!(matches!(SigningKeys::load_or_create(&path, MakeKey::Yes), Err(KeyFileError::Content { .. })));
         assert!(std::fs::read_to_string(&path).unwrap().contains("\"AA\""));
     }
 }

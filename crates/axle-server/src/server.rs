@@ -21,7 +21,7 @@ use crate::admin::{self, Admin};
 use crate::between::{Between, Incoming};
 use crate::config::{Config, RegistrationMode};
 use crate::folder::{DataFolder, FolderError};
-use crate::key_file::{KeyFileError, SigningKeys};
+use crate::key_file::{KeyFileError, MakeKey, SigningKeys};
 use crate::listen::{Api, Bound, Certificates, Running, Service, label};
 use crate::metrics::Metrics;
 use crate::network::{self, Network, NetworkError, Nobody};
@@ -116,10 +116,16 @@ fn bind_hint(error: &std::io::Error) -> &'static str {
 impl Server {
     /// Starts a server. When this returns, it answers. Must be called inside a tokio runtime.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, MakeKey::No).await
+    }
+
+    /// The same; with [`MakeKey::Yes`], one whose keys are gone gets a new one.
+    pub async fn start_with(config: Config, make_key: MakeKey) -> Result<Self, StartError> {
         let folder = DataFolder::open(&config.data, &config.server_name)?;
         let services = services::load(&config.appservices.registration_files, &config.server_name)?;
         let service_client = HttpServices::new(&services).map_err(StartError::Services)?;
-        let keys = SigningKeys::load_or_create(&folder.signing_keys())?;
+        let make_key = if folder.database().exists() { make_key } else { MakeKey::Yes };
+        let keys = SigningKeys::load_or_create(&folder.signing_keys(), make_key)?;
         let certificates = Arc::new(Certificates::default());
         // Taken before the database is opened: a port in use is told at once.
         let listeners = Listeners::bind(&config, &certificates).await?;

@@ -9,6 +9,7 @@ use std::path::Path;
 use axle_server::admin::{Request, SocketError, ask};
 use axle_server::config::Config;
 use axle_server::folder::DataFolder;
+use axle_server::key_file::MakeKey;
 use axle_server::listen::Api;
 use axle_server::{Server, StartError};
 use serde_json::{Value, json};
@@ -85,12 +86,55 @@ async fn the_admin_socket_is_private_and_takes_only_commands() {
 async fn what_cannot_be_used_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    drop(DataFolder::open(&data, &Config::default().server_name).unwrap());
+    Server::start(config(&data)).await.unwrap().stop().await;
+    let problem = async || Server::start(config(&data)).await.unwrap_err().to_string();
     std::fs::write(data.join("axle.db"), "not a database, but long enough to be looked at as one".repeat(100)).unwrap();
-    let error = Server::start(config(&data)).await.unwrap_err().to_string();
+    let error = problem().await;
     assert!(error.contains("axle.db"), "{error}");
-    std::fs::remove_file(data.join("axle.db")).unwrap();
     std::fs::write(data.join("signing-keys.json"), "{}").unwrap();
-    let error = Server::start(config(&data)).await.unwrap_err().to_string();
+    let error = problem().await;
     assert!(error.contains("signing-keys.json does not hold signing keys"), "{error}");
+}
+
+/// A start without them must not make another server of it.
+#[tokio::test]
+async fn the_name_and_the_keys_belong_to_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    Server::start(config(&data)).await.unwrap().stop().await;
+    let (name, keys) = (data.join("server-name"), data.join("signing-keys.json"));
+    std::fs::rename(&keys, folder.path().join("keys")).unwrap();
+    let error = Server::start(config(&data)).await.unwrap_err().to_string();
+    assert!(error.contains("signing-keys.json is missing"), "{error}");
+    assert!(!keys.exists());
+    std::fs::rename(folder.path().join("keys"), &keys).unwrap();
+    std::fs::remove_file(&name).unwrap();
+    let error = Server::start(config(&data)).await.unwrap_err().to_string();
+    assert!(error.contains("server-name: the file is missing"), "{error}");
+    std::fs::write(&name, format!("{}\n", Config::default().server_name)).unwrap();
+    Server::start(config(&data)).await.unwrap().stop().await;
+    // Lost for good.
+    let before = std::fs::read(&keys).unwrap();
+    std::fs::remove_file(&keys).unwrap();
+    Server::start_with(config(&data), MakeKey::Yes).await.unwrap().stop().await;
+    assert_ne!(std::fs::read(&keys).unwrap(), before);
+}
+
+/// Folders are made by packages, too, and others may look into those.
+#[tokio::test]
+async fn nobody_else_reads_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::start(config(&data)).await.unwrap();
+    let mut seen = 0;
+    for file in std::fs::read_dir(&data).unwrap().map(Result::unwrap) {
+        if file.file_name().to_string_lossy().starts_with("axle.db") {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "the database and what is beside it");
+    server.stop().await;
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use axle_server::config::{self, Config, Inputs, Loaded, LogFormat, RegistrationMode};
+use axle_server::key_file::MakeKey;
 use axle_server::{Server, listen::Api};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,16 +30,21 @@ pub(crate) struct Args {
     /// Who may register: open, token or closed.
     #[arg(long, value_name = "MODE")]
     registration: Option<String>,
+    /// Make a new signing key though there is a database: only if signing-keys.json is lost for good. What the lost key
+    /// signed cannot be checked any more.
+    #[arg(long)]
+    new_signing_key: bool,
 }
 
 pub(crate) fn run(args: Args) -> Outcome {
+    let make_key = if args.new_signing_key { MakeKey::Yes } else { MakeKey::No };
     let loaded = config::load(&inputs(args))?;
     start_logging(&loaded)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
-    runtime.block_on(serve(loaded.config))
+    runtime.block_on(serve(loaded.config, make_key))
 }
 
 /// Threads for requests: half of the cores. Signatures are checked on threads of their own, and so is the database
@@ -66,7 +72,7 @@ fn inputs(args: Args) -> Inputs {
 
 fn start_logging(loaded: &Loaded) -> Result<(), Box<dyn std::error::Error>> {
     let log = &loaded.config.log;
-    let filter = EnvFilter::try_new(&log.filter).map_err(|error| {
+    let filter = filter(&log.filter).map_err(|error| {
         let place = loaded.sources.place("log.filter").unwrap_or("log.filter");
         format!(
             "{place}: {:?} is not a log filter: {error}\n  Write for example \"info,axle_federation=debug\"",
@@ -81,10 +87,22 @@ fn start_logging(loaded: &Loaded) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn serve(config: Config) -> Outcome {
+/// Reads a filter. A word alone has to be a level: one that is mistyped would be taken for the name of a part of the program
+/// that does not exist, and nothing would be logged any more.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let alone = |part: &&str| !part.is_empty() && !part.contains(['=', '[']);
+    for word in text.split(',').map(str::trim).filter(alone) {
+        if word.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
+            return Err(format!("{word:?} is not one of off, error, warn, info, debug and trace"));
+        }
+    }
+    EnvFilter::try_new(text).map_err(|error| error.to_string())
+}
+
+async fn serve(config: Config, make_key: MakeKey) -> Outcome {
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
-    let server = Server::start(config.clone()).await?;
+    let server = Server::start_with(config.clone(), make_key).await?;
     introduce(&config, &server)?;
     match crate::start_code::give_back() {
         Ok(bytes) => tracing::debug!(bytes, "code that was needed for the start is given back"),
@@ -158,6 +176,22 @@ impl Signals {
             _ = self.hangup.recv() => Wish::Reload,
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.terminate.recv() => Wish::Stop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn a_word_alone_is_a_level() {
+        for good in ["info", "WARN", "info,axle_federation=debug", "off, axle_store=trace", "info,[request]=debug", ""]
+        {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for bad in ["warning", "loud", "info,axle_federation", "axle_federation=loud", "info,,verbose"] {
+            assert!(filter(bad).is_err(), "{bad}");
         }
     }
 }

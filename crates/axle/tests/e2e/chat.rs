@@ -1,7 +1,7 @@
 //! `axle chat --script` against real servers: every command, its errors, and a server that dies meanwhile.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -162,6 +162,13 @@ fn a_server_that_was_killed_is_found_again() {
     let mut again = Chat::resume(&network.servers[0], "alice");
     again.hear("still here");
     assert_eq!(again.ok("/rooms")["rooms"][0]["room_id"], *room);
+    // With one room there is no question which is meant.
+    again.ok("here again");
+    again.ok("/create Coffee");
+    again.ok("/room Tea");
+    assert!(again.end().0.success());
+    let mut unsure = Chat::resume(&network.servers[0], "alice");
+    assert!(unsure.fails("whither").1.contains("/room"));
 }
 
 #[test]
@@ -180,6 +187,14 @@ fn sessions_begin_and_end() {
     assert_eq!(run(&["--script", "--register"], "a long password"), (Some(0), String::new()));
     assert!(run(&["--script", "--register"], "a long password").1.contains("taken"));
     assert_eq!(run(&["--script"], "a long password"), (Some(0), String::new()));
+    let other = |option: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_axle"));
+        let command = command.args(["chat", "--script", option, value, "--session"]).arg(&session);
+        String::from_utf8(command.env_clear().stdin(Stdio::null()).output().unwrap().stderr).unwrap()
+    };
+    assert!(other("--user", "bob").contains("is of @alice:hub.test"));
+    assert!(other("--user", "@alice:other.test").contains("is of @alice:hub.test"));
+    assert!(other("--server", "http://127.0.0.1:1").contains("is of @alice:hub.test"));
     assert_eq!(run(&["--logout"], "a long password"), (Some(0), String::new()));
     assert!(run(&["--logout"], "a long password").1.contains("nobody is logged in here"));
     server.stop();

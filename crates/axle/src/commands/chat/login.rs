@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axle_sdk::{Client, Registration, RetryPolicy, SessionFile};
+use axle_sdk::{Client, Registration, RetryPolicy, Session, SessionFile};
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, read};
 use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
 
@@ -25,6 +25,7 @@ pub(super) async fn client(args: &Args) -> Result<(Client, SessionFile), Box<dyn
         && let Some(file) = files.remembered(args)?
         && let Some(session) = file.load()?
     {
+        check_whose(&session, args)?;
         let client = Client::resume(session)?.with_retry(PATIENCE);
         // With a password at hand, a session that is over begins anew.
         if args.password.is_none() || client.whoami().await.is_ok() {
@@ -58,6 +59,24 @@ pub(super) async fn client(args: &Args) -> Result<(Client, SessionFile), Box<dyn
     file.save(&session)?;
     files.remember(&file)?;
     Ok((client.with_retry(PATIENCE), file))
+}
+
+/// Nobody is to speak as somebody else because a file is another one than they thought.
+fn check_whose(session: &Session, args: &Args) -> Result<(), Box<dyn Error>> {
+    let is_user = |user: &String| match user.contains(':') {
+        true => user.trim_start_matches('@') == session.user_id.trim_start_matches('@'),
+        false => localpart(user) == localpart(&session.user_id),
+    };
+    let is_server = |server: &String| server.trim_end_matches('/') == session.server.trim_end_matches('/');
+    if args.user.as_ref().is_none_or(is_user) && args.server.as_ref().is_none_or(is_server) {
+        return Ok(());
+    }
+    let (user, server) = (&session.user_id, &session.server);
+    Err(format!(
+        "the session that is kept here is of {user} at {server}\n  \
+         Leave out --user and --server to go on with it, or name another file with --session"
+    )
+    .into())
 }
 
 /// What a person can do about a refused registration.

@@ -46,7 +46,9 @@ impl<W: Write> Script<W> {
         let mut script = Self { account, out, news, list, current: None, printed, connected };
         let barrier = script.news.hurry();
         script.reach(barrier, Instant::now() + DEFAULT_WAIT).await?;
-        script.current = script.list.rooms().next().map(|room| room.room_id().to_owned());
+        let mut rooms = script.list.rooms();
+        // Among several, the script has to say which: what it says must not go into any one.
+        script.current = rooms.next().filter(|_| rooms.next().is_none()).map(|room| room.room_id().to_owned());
         Ok(script)
     }
 

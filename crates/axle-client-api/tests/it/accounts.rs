@@ -41,6 +41,11 @@ async fn open_registration_goes_through_one_stage() {
     assert_eq!(asked.status, 401);
     assert_eq!(asked.body["flows"], first.body["flows"]);
     assert_eq!(asked.body.get("errcode"), None);
+    // Or send what authenticates nobody.
+    for auth in [json!({}), json!({"initial_device_display_name": "nio"})] {
+        let asked = register(&server, json!({"username": "alice", "password": "correct horse", "auth": auth})).await;
+        assert_eq!((asked.status, &asked.body["flows"]), (401.try_into().unwrap(), &first.body["flows"]));
+    }
     let auth = json!({"type": "m.login.dummy", "session": session});
     let body = json!({"username": "alice", "password": "correct horse", "auth": auth, "device_id": "PHONE"});
     let answer = register(&server, body.clone()).await.ok();

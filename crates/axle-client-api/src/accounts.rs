@@ -36,6 +36,9 @@ pub async fn create_user(
     admin: bool,
 ) -> Result<UserId, CreateUserError> {
     let user_id = local_user(server_name, localpart).map_err(CreateUserError::InvalidName)?;
+    if localpart == NOTICES_LOCALPART {
+        return Err(CreateUserError::Taken(user_id));
+    }
     let password_hash = password.map(hash_password).transpose()?;
     let user = User {
         user_id: user_id.clone(),

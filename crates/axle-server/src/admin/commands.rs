@@ -84,8 +84,8 @@ pub(super) async fn execute(admin: &Admin, request: Request) -> Result<Value, Ad
         Request::Verify { room_id } => answer(verify::verify(admin, room_id).await?),
         Request::RotateKey => rotate_key(admin),
         Request::ListKeys => answer(keys(&SigningKeys::load(&admin.signing_keys).map_err(failed)?)),
-        Request::BlockServer { server, blocked } => answer(store.block_server(&server, blocked).await.map_err(failed)?),
-        Request::BlockRoom { room_id, blocked } => answer(store.block_room(&room_id, blocked).await.map_err(failed)?),
+        Request::BlockServer { server, blocked } => block_server(admin, &server, blocked).await,
+        Request::BlockRoom { room_id, blocked } => block_room(admin, &room_id, blocked).await,
         Request::ListBlocks => answer(BlockList {
             servers: store.blocked_servers().await.map_err(failed)?,
             rooms: store.blocked_rooms().await.map_err(failed)?,
@@ -148,6 +148,23 @@ fn rotate_key(admin: &Admin) -> Result<Value, AdminError> {
     answer(keys(&rotated))
 }
 
+async fn block_server(admin: &Admin, server: &ServerName, blocked: bool) -> Result<Value, AdminError> {
+    if blocked && *server == admin.server_name {
+        return Err(AdminError("that is this server".into()));
+    }
+    if !blocked && !admin.store.blocked_servers().await.map_err(failed)?.contains(server) {
+        return Err(AdminError(format!("the server {server} is not blocked; axle admin list-blocks shows what is")));
+    }
+    answer(admin.store.block_server(server, blocked).await.map_err(failed)?)
+}
+
+async fn block_room(admin: &Admin, room_id: &RoomId, blocked: bool) -> Result<Value, AdminError> {
+    if !blocked && !admin.store.blocked_rooms().await.map_err(failed)?.contains(room_id) {
+        return Err(AdminError(format!("the room {room_id} is not blocked; axle admin list-blocks shows what is")));
+    }
+    answer(admin.store.block_room(room_id, blocked).await.map_err(failed)?)
+}
+
 /// The key in use first.
 fn keys(keys: &SigningKeys) -> Vec<KeySummary> {
     let current =
@@ -173,6 +190,11 @@ async fn create_token(admin: &Admin, token: Option<String>, uses_left: Option<u3
     if token.is_empty() || token.len() > MAX_TOKEN_CHARS || !token.bytes().all(legal) {
         let problem = format!("a token has 1 to {MAX_TOKEN_CHARS} letters, digits and ._~-");
         return Err(AdminError(problem));
+    }
+    if admin.store.registration_tokens().await.map_err(failed)?.iter().any(|known| known.token == token) {
+        return Err(AdminError(format!(
+            "there is a token {token} already; axle admin list-tokens shows those there are"
+        )));
     }
     let token = RegistrationToken { token, uses_left, completed: 0, expires_ts: None };
     admin.store.put_registration_token(token.clone()).await.map_err(failed)?;

@@ -265,9 +265,13 @@ fn accounts_are_administered_while_the_server_runs_and_while_it_does_not() {
     server.login("alice", "second password").ok();
     for (args, problem) in [
         (vec!["create-user", "alice"], "taken"),
+        (vec!["create-user", "_server"], "taken"),
         (vec!["create-user", "Not Valid"], "localpart"),
         (vec!["create-user", "bob"], "at least"),
         (vec!["reset-password", "nobody"], "no user"),
+        (vec!["block", "server", "hub.test"], "this server"),
+        (vec!["unblock", "server", "one.test"], "not blocked"),
+        (vec!["unblock", "room", "!tea:hub.test"], "not blocked"),
     ] {
         let output = server.admin(&args, if args[1] == "bob" { "short\n" } else { "long enough\n" });
         assert!(!output.status.success());
@@ -291,6 +295,8 @@ fn registration_tokens_let_people_in() {
     server.start();
     let made = server.admin_ok(&["create-token", "--uses", "1"], "");
     let token = made["token"].as_str().unwrap();
+    let again = server.admin(&["create-token", token], "");
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("already"));
     let register = |name: &str| {
         let url = format!("{}/_matrix/client/v3/register", server.url());
         let begin = http().post(&url).json(&json!({})).send().unwrap().json::<serde_json::Value>().unwrap();

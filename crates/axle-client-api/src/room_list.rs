@@ -101,11 +101,32 @@ fn told(mut page: Map<String, Value>) -> Page {
 /// Reads a page of this server's list, the biggest rooms first.
 pub(crate) async fn read_own(api: &Api, query: &RoomListQuery) -> ApiResult<Page> {
     let limit = query.limit.map_or(DEFAULT_LIMIT, |limit| usize::try_from(limit).unwrap_or(MAX_LIMIT));
+    let limit = limit.clamp(1, MAX_LIMIT);
     if let Some(instance) = &query.third_party_instance_id {
-        return of_network(api, instance, query, limit.clamp(1, MAX_LIMIT)).await;
+        return of_network(api, instance, query, limit).await;
     }
+    if !query.include_all_networks {
+        return of_server(api, query, limit).await;
+    }
+    // First this server's own list, then what is only on those of networks.
+    let is_beyond = query.since.as_ref().is_some_and(|since| since.starts_with(NETWORK_TOKEN));
+    let mut page = if is_beyond { Page::default() } else { of_server(api, query, limit).await? };
+    let after = query.since.as_deref().filter(|_| is_beyond).map(parse_network_token).transpose()?.flatten();
+    if page.next_batch.is_none() {
+        let left = limit.saturating_sub(page.chunk.len());
+        let rooms = api.store.rooms_on_networks_only(after.as_ref(), left.saturating_add(1)).await?;
+        let rest = part_of_network(api, rooms, after, query, left).await?;
+        page.chunk.extend(rest.chunk);
+        page.next_batch = rest.next_batch;
+        page.total_room_count_estimate += rest.total_room_count_estimate;
+    }
+    Ok(page)
+}
+
+/// A page of the list that this server keeps.
+async fn of_server(api: &Api, query: &RoomListQuery, limit: usize) -> ApiResult<Page> {
     let start = query.since.as_deref().map_or(Ok(ListPart::Start), parse)?;
-    let mut found = look_through(api, &start, query, limit.clamp(1, MAX_LIMIT)).await?;
+    let mut found = look_through(api, &start, query, limit).await?;
     let backward = matches!(start, ListPart::Before(_));
     let (mut first, mut last) = (found.first, found.last);
     if backward {
@@ -126,11 +147,23 @@ pub(crate) async fn read_own(api: &Api, query: &RoomListQuery) -> ApiResult<Page
 /// service's id and the network's.
 async fn of_network(api: &Api, instance: &str, query: &RoomListQuery, limit: usize) -> ApiResult<Page> {
     let Some((service, network)) = instance.split_once('|') else { return Ok(Page::default()) };
-    let after = query.since.as_deref().map(parse_network_token).transpose()?;
-    let mut rooms = api.store.rooms_on_network(service, network, after.as_ref(), limit.saturating_add(1)).await?;
+    let after = query.since.as_deref().map(parse_network_token).transpose()?.flatten();
+    let rooms = api.store.rooms_on_network(service, network, after.as_ref(), limit.saturating_add(1)).await?;
+    part_of_network(api, rooms, after, query, limit).await
+}
+
+/// A page of these rooms, by id, which follow one; there are more if they are more than `limit`.
+async fn part_of_network(
+    api: &Api,
+    mut rooms: Vec<RoomId>,
+    after: Option<RoomId>,
+    query: &RoomListQuery,
+    limit: usize,
+) -> ApiResult<Page> {
     let has_more = rooms.len() > limit;
     rooms.truncate(limit);
-    let next_batch = rooms.last().filter(|_| has_more).map(|room_id| format!("{NETWORK_TOKEN}{room_id}"));
+    let end = rooms.last().or(after.as_ref()).map_or("", RoomId::as_str);
+    let next_batch = has_more.then(|| format!("{NETWORK_TOKEN}{end}"));
     let mut found = room_description::describe(api, &rooms).await?;
     found.retain(|room| matches(room, query));
     let total_room_count_estimate = u64::try_from(rooms.len()).unwrap_or(u64::MAX);
@@ -138,9 +171,14 @@ async fn of_network(api: &Api, instance: &str, query: &RoomListQuery, limit: usi
     Ok(Page { chunk, next_batch, prev_batch: None, total_room_count_estimate })
 }
 
-fn parse_network_token(token: &str) -> Result<RoomId, MatrixError> {
-    let room_id = token.strip_prefix(NETWORK_TOKEN).and_then(|room_id| RoomId::parse(room_id).ok());
-    room_id.ok_or_else(|| MatrixError::invalid_param("This is no token of this list."))
+/// The room that a page of a network's list follows; `None`: it is the first.
+fn parse_network_token(token: &str) -> Result<Option<RoomId>, MatrixError> {
+    let parsed = match token.strip_prefix(NETWORK_TOKEN) {
+        Some("") => Some(None),
+        Some(room_id) => RoomId::parse(room_id).ok().map(Some),
+        None => None,
+    };
+    parsed.ok_or_else(|| MatrixError::invalid_param("This is no token of this list."))
 }
 
 /// Whether there are rooms in a part of the list.

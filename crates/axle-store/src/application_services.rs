@@ -74,4 +74,8 @@ pub trait ApplicationServices {
         after: Option<&RoomId>,
         limit: usize,
     ) -> Result<Vec<RoomId>, StoreError>;
+
+    /// The rooms on the list of any network that are not on this server's own list, each once, by id, those after one; at
+    /// most `limit`.
+    async fn rooms_on_networks_only(&self, after: Option<&RoomId>, limit: usize) -> Result<Vec<RoomId>, StoreError>;
 }

@@ -72,8 +72,11 @@ impl ApplicationServices {
         self.check(by, "This user name belongs to an application service.", |service| service.reserves_user(user_id))
     }
 
-    /// The same of an alias.
+    /// The same of an alias; and of one that a service wants and that is none of its own.
     pub(crate) fn check_alias(&self, by: Option<ServiceIndex>, alias: &str) -> Result<(), MatrixError> {
+        if by.and_then(|index| self.get(index)).is_some_and(|service| !service.has_alias(alias)) {
+            return Err(exclusive("This room alias is none of the application service's."));
+        }
         self.check(by, "This room alias belongs to an application service.", |service| {
             Namespace::reserves(&service.namespaces.aliases, alias)
         })

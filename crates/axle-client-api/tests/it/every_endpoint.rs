@@ -47,6 +47,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         get("/_matrix/client/v3/thirdparty/user?userid=x".into()),
         post("/_matrix/client/v1/appservice/irc/ping".into()),
         put(format!("/_matrix/client/v3/directory/list/appservice/libera/{room}")),
+        delete(format!("/_matrix/client/v3/directory/list/appservice/libera/{room}")),
         get("/_matrix/client/v3/voip/turnServer".into()),
         get("/_matrix/client/v3/pushers".into()),
         post("/_matrix/client/v3/pushers/set".into()),

@@ -1,5 +1,7 @@
 //! Application services: how far each has been told, and what happened, whatever the room.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use axle_protocol::{RoomId, UserId};
 
@@ -124,5 +126,14 @@ impl ApplicationServices for MemoryStore {
         let rooms = inner.data.network_rooms.iter().filter(|(of, on, _)| of == service && on == network);
         let rooms = rooms.map(|(.., room_id)| room_id).filter(|room_id| after.is_none_or(|after| *room_id > after));
         Ok(rooms.take(limit).cloned().collect())
+    }
+
+    async fn rooms_on_networks_only(&self, after: Option<&RoomId>, limit: usize) -> Result<Vec<RoomId>, StoreError> {
+        let inner = self.lock();
+        let rooms: BTreeSet<&RoomId> = inner.data.network_rooms.iter().map(|(.., room_id)| room_id).collect();
+        let wanted = |room_id: &&RoomId| {
+            after.is_none_or(|after| *room_id > after) && !inner.data.listed.contains(room_id.as_str())
+        };
+        Ok(rooms.into_iter().filter(wanted).take(limit).cloned().collect())
     }
 }

@@ -131,6 +131,21 @@ impl ApplicationServices for SqliteStore {
         })
         .await
     }
+
+    async fn rooms_on_networks_only(&self, after: Option<&RoomId>, limit: usize) -> Result<Vec<RoomId>, StoreError> {
+        let after = after.map(RoomId::to_string).unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(move |conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT DISTINCT n.room_id FROM network_room n
+                 WHERE n.room_id > ?1 AND NOT EXISTS (
+                     SELECT 1 FROM listed_room l WHERE l.room = (SELECT id FROM room r WHERE r.room_id = n.room_id))
+                 ORDER BY n.room_id LIMIT ?2",
+            )?;
+            all(&mut find, params![after, limit], |row| rows::id(row, 0))
+        })
+        .await
+    }
 }
 
 fn progress(conn: &Connection, service: &str) -> Result<Option<ServiceProgress>, StoreError> {

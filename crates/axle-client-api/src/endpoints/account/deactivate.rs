@@ -23,8 +23,11 @@ pub(crate) struct Request {
 pub(crate) async fn deactivate(api: Api, session: Session, request: Request) -> ApiResult<ruma_deactivate::Response> {
     let user_id = &session.user_id;
     api.limits.changes.take(user_id.as_str())?;
-    let flows: &[&[AuthType]] = &[&[AuthType::Password]];
-    uia::require(&api, &Action { name: "deactivate", user_id, flows }, request.auth.as_ref()).await?;
+    // The users of a service have no passwords: its token says enough.
+    if session.service().is_none() {
+        let flows: &[&[AuthType]] = &[&[AuthType::Password]];
+        uia::require(&api, &Action { name: "deactivate", user_id, flows }, request.auth.as_ref()).await?;
+    }
     departure::end(&api, user_id).await?;
     // There are no identifiers that could be bound anywhere.
     Ok(ruma_deactivate::Response::new(ThirdPartyIdRemovalStatus::Success))

@@ -1,11 +1,15 @@
 //! `POST /_matrix/client/v3/register`
 
+use std::time::Duration;
+
 use axle_protocol::{MatrixError, UserId};
 use axle_store::{Standing, StoreError, User};
-use ruma::api::client::account::register::v3::{Request, Response};
+use ruma::OwnedDeviceId;
+use ruma::api::client::account::register::v3::Request;
 use ruma::api::client::account::register::{LoginType, RegistrationKind};
 use ruma::api::client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo};
 use ruma::api::error::{ErrorKind, StandardErrorBody};
+use serde::Serialize;
 
 use super::{register_by_service, register_guest};
 use crate::accounts::{self, chosen_user, in_use};
@@ -13,7 +17,7 @@ use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::{ApiError, ApiResult};
 use crate::fallback::MAX_SESSION_BYTES;
-use crate::ids;
+use crate::json_response::JsonResponse;
 use crate::limiter::address_key;
 use crate::password::check_password;
 use crate::registering::{Registering, Wanted};
@@ -27,7 +31,25 @@ const RANDOM_NAME_BYTES: usize = 8;
 /// What people are told whose registration token is not one.
 const INVALID_TOKEN: &str = "This registration token is not valid.";
 
-pub(crate) async fn register(api: Api, caller: Caller, mut request: Request) -> ApiResult<Response> {
+/// ruma's own says that there is a device, of no name, where nobody is logged in.
+#[derive(Serialize)]
+pub(crate) struct Registered {
+    user_id: UserId,
+    #[serde(flatten)]
+    login: Option<LoggedIn>,
+}
+
+#[derive(Serialize)]
+struct LoggedIn {
+    access_token: String,
+    device_id: OwnedDeviceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_ms: Option<u64>,
+}
+
+pub(crate) async fn register(api: Api, caller: Caller, mut request: Request) -> ApiResult<JsonResponse<Registered>> {
     if request.kind == RegistrationKind::Guest {
         return register_guest::register(api, caller, request).await;
     }
@@ -112,7 +134,7 @@ async fn keep(api: &Api, caller: Caller, user_id: &UserId, password: String) -> 
 }
 
 /// Notes for the session that the account was made.
-async fn made(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
+async fn made(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<JsonResponse<Registered>> {
     if let Some(session) = session_of(&request).filter(|session| api.registrations.of(session).is_some()) {
         let wanted = Box::new(Wanted::of(&request).without_password());
         api.registrations.note(session, Registering::Made(user_id.clone(), wanted));
@@ -121,7 +143,7 @@ async fn made(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> 
 }
 
 /// Answers a request whose session has made an account already: the answer may have been lost.
-async fn again(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
+async fn again(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<JsonResponse<Registered>> {
     session::check_device(request.device_id.as_ref(), request.initial_device_display_name.as_deref())?;
     api.limits.registrations.take(&address_key(caller.address))?;
     let hash = api.store.user(user_id).await?.filter(|user| !user.deactivated).and_then(|user| user.password_hash);
@@ -151,8 +173,13 @@ fn is_name_of(name: Option<&str>, user_id: &UserId) -> bool {
 }
 
 /// Tells that an account was made, and logs its user in, if that is wanted.
-pub(super) async fn answer(api: &Api, caller: Caller, user_id: &UserId, request: Request) -> ApiResult<Response> {
-    let mut response = Response::new(ids::ruma_user(user_id)?);
+pub(super) async fn answer(
+    api: &Api,
+    caller: Caller,
+    user_id: &UserId,
+    request: Request,
+) -> ApiResult<JsonResponse<Registered>> {
+    let mut registered = Registered { user_id: user_id.clone(), login: None };
     if !request.inhibit_login {
         let login = Login {
             device_id: request.device_id,
@@ -161,11 +188,15 @@ pub(super) async fn answer(api: &Api, caller: Caller, user_id: &UserId, request:
             address: caller.address,
         };
         let new = session::start(api, user_id, login).await?;
-        response.access_token = Some(new.tokens.access_token);
-        response.device_id = Some(new.device_id);
-        (response.refresh_token, response.expires_in) = (new.tokens.refresh_token, new.tokens.expires_in);
+        let in_ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        registered.login = Some(LoggedIn {
+            access_token: new.tokens.access_token,
+            device_id: new.device_id,
+            refresh_token: new.tokens.refresh_token,
+            expires_in_ms: new.tokens.expires_in.map(in_ms),
+        });
     }
-    Ok(response)
+    Ok(JsonResponse(registered))
 }
 
 /// The one stage that a registration goes through.

@@ -2,19 +2,20 @@
 
 use axle_protocol::MatrixError;
 use axle_store::StoreError;
-use ruma::api::client::account::register::v3::{Request, Response};
+use ruma::api::client::account::register::v3::Request;
 
-use super::register::answer;
+use super::register::{Registered, answer};
 use crate::accounts::{self, in_use, wanted_user};
 use crate::appservice::{exclusive, new_user};
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
 use crate::session;
 use crate::state::Api;
 
 /// Makes an account without a password, whoever else may register. 400 `M_EXCLUSIVE` for a name that is none of the
 /// service's.
-pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
+pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<JsonResponse<Registered>> {
     let service = caller.service.and_then(|index| api.config.services.get(index));
     let service =
         service.ok_or_else(|| MatrixError::missing_token("Only an application service registers like this."))?;

@@ -1,20 +1,21 @@
 //! `POST /_matrix/client/v3/register?kind=guest` ("Guest Access").
 
 use axle_store::{Standing, User};
-use ruma::api::client::account::register::v3::{Request, Response};
+use ruma::api::client::account::register::v3::Request;
 
-use super::register::{answer, random_name};
+use super::register::{Registered, answer, random_name};
 use crate::accounts::{self, wanted_user};
 use crate::config::Registration;
 use crate::endpoint::Caller;
 use crate::error::ApiResult;
+use crate::json_response::JsonResponse;
 use crate::limiter::address_key;
 use crate::session;
 use crate::state::{Api, now_ms};
 
 /// Makes an account that can do what guests can, under a name and with a device of this server's choice. Guests are let in
 /// where anybody may register.
-pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<Response> {
+pub(super) async fn register(api: Api, caller: Caller, request: Request) -> ApiResult<JsonResponse<Registered>> {
     if api.config.registration != Registration::Open {
         return Err(session::no_guests("There are no guests here.").into());
     }

@@ -1,5 +1,6 @@
 //! What application services are asked about other networks, and what they ask for themselves.
 
+mod listed_delete;
 mod listed_put;
 mod location;
 mod ping;
@@ -16,7 +17,7 @@ use crate::session::Session;
 
 /// The routes of these.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
-    let endpoints = listed_put::routes(ping::routes(endpoints));
+    let endpoints = listed_delete::routes(listed_put::routes(ping::routes(endpoints)));
     let endpoints = protocol::routes(protocols::routes(endpoints));
     user::routes(location::routes(endpoints))
 }

@@ -132,6 +132,38 @@ async fn rooms_of_a_network_are_listed_by_its_service() {
     bot(&server).put(&list, json!({"visibility": "private"})).await.ok();
     assert!(rooms("irc|libera").await.is_empty());
     bot(&server).put(&list, json!({"visibility": "maybe"})).await.fails(400, "M_BAD_JSON");
+
+    // The main list and a network's do not know of each other; who wants all of them gets each room once.
+    bot(&server).put(&list, json!({"visibility": "public"})).await.ok();
+    let everywhere = async || {
+        let page = alice.post("/_matrix/client/v3/publicRooms", json!({"include_all_networks": true})).await.ok();
+        page["chunk"].as_array().unwrap().len()
+    };
+    assert_eq!(everywhere().await, 1);
+    let second = alice.create_room(json!({"preset": "public_chat", "name": "Coffee", "visibility": "public"})).await;
+    let (mut seen, mut body) = (Vec::new(), json!({"include_all_networks": true, "limit": 1}));
+    loop {
+        let page = alice.post("/_matrix/client/v3/publicRooms", body.clone()).await.ok();
+        seen.extend(page["chunk"].as_array().unwrap().iter().map(|room| room["name"].clone()));
+        match page.get("next_batch") {
+            Some(next) => body["since"] = next.clone(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["Coffee", "Tea"], "the server's own first, page by page");
+    let bad = json!({"include_all_networks": true, "since": "n1_x"});
+    alice.post("/_matrix/client/v3/publicRooms", bad).await.fails(400, "M_INVALID_PARAM");
+    alice.put(&format!("/_matrix/client/v3/directory/list/room/{second}"), json!({"visibility": "private"})).await.ok();
+    let main = format!("/_matrix/client/v3/directory/list/room/{room}");
+    alice.put(&main, json!({"visibility": "public"})).await.ok();
+    assert_eq!(everywhere().await, 1);
+    alice.delete(&list, json!({})).await.fails(403, "M_FORBIDDEN");
+    assert_eq!(rooms("irc|libera").await, ["Tea"]);
+    for _ in 0..2 {
+        assert_eq!(bot(&server).delete(&list, json!({})).await.ok(), json!({}));
+        assert!(rooms("irc|libera").await.is_empty());
+    }
+    assert_eq!(everywhere().await, 1);
 }
 
 #[tokio::test]

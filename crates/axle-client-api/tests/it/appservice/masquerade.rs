@@ -44,7 +44,7 @@ async fn names_of_a_service_are_its_own() {
     let mut quiet = as_service("irc_bob");
     quiet["inhibit_login"] = true.into();
     let made = bot(&server).post(register, quiet.clone()).await.ok();
-    assert_eq!((&made["user_id"], made.get("access_token")), (&json!("@irc_bob:example.org"), None));
+    assert_eq!(made, json!({"user_id": "@irc_bob:example.org"}), "nobody is logged in, on no device");
     bot(&server).post(register, quiet).await.fails(400, "M_USER_IN_USE");
 
     let room = alice.create_room(json!({"preset": "public_chat"})).await;
@@ -63,6 +63,42 @@ async fn names_of_a_service_are_its_own() {
         .await
         .ok();
     alice.get(alias).await.fails(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn what_its_aliases_stand_for_is_the_services_to_say() {
+    let server = with_services(vec![registration(None)]).await;
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({"preset": "private_chat"})).await;
+    let alias = |name: &str| format!("/_matrix/client/v3/directory/room/%23{name}:example.org");
+    let body = json!({"room_id": room});
+    // It need not be in the room, but there has to be one.
+    bot(&server).put(&alias("irc_tea"), body.clone()).await.ok();
+    assert_eq!(alice.get(&alias("irc_tea")).await.ok()["room_id"], room.as_str());
+    bot(&server).put(&alias("irc_tea"), body.clone()).await.fails(409, "M_UNKNOWN");
+    bot(&server).put(&alias("irc_x"), json!({"room_id": "!nosuch:example.org"})).await.fails(404, "M_NOT_FOUND");
+    // Others' aliases are none of its business.
+    bot(&server).put(&alias("tea"), body.clone()).await.fails(400, "M_EXCLUSIVE");
+    let create = json!({"room_alias_name": "tea"});
+    bot(&server).post("/_matrix/client/v3/createRoom", create).await.fails(400, "M_EXCLUSIVE");
+    let mallory = server.person("mallory").await;
+    mallory.put(&alias("irc_coffee"), body.clone()).await.fails(400, "M_EXCLUSIVE");
+    mallory.put(&alias("coffee"), body).await.fails(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_service_ends_accounts_of_its_users_without_passwords() {
+    let server = with_services(vec![registration(None)]).await;
+    let bob = ghost(&server, "irc_bob").await;
+    // Whoever has no more than the user's own token is asked for what nobody can give.
+    let asked = bob.post("/_matrix/client/v3/account/deactivate", json!({})).await;
+    assert_eq!(asked.status, 401, "{}", asked.body);
+    let deactivate = acting_as("account/deactivate", "@irc_bob:example.org");
+    bot(&server).post(&deactivate, json!({})).await.ok();
+    assert!(server.store.user(&"@irc_bob:example.org".parse().unwrap()).await.unwrap().unwrap().deactivated);
+    server.person("alice").await;
+    let others = acting_as("account/deactivate", "@alice:example.org");
+    bot(&server).post(&others, json!({})).await.fails(403, "M_FORBIDDEN");
 }
 
 #[tokio::test]

@@ -12,9 +12,10 @@ use ruma::api::{IncomingResponse as _, Metadata, OutgoingRequest};
 use serde_json::Value;
 
 /// Where paths begin that ruma has no types of: what they answer is checked where they are tested.
-const UNTYPED: [&str; 7] = [
+const UNTYPED: [&str; 8] = [
     "/_matrix/client/v3/events/",
     "/_matrix/client/v3/initialSync",
+    "/_matrix/client/v3/directory/list/appservice/",
     "/_synapse/",
     "/oauth2/",
     "/_matrix/client/unstable/",

@@ -83,6 +83,16 @@ pub(crate) async fn rooms_of_networks(store: Arc<dyn Store>) {
     assert_eq!(list("irc", "libera", Some("a"), 9).await, ["!b:hub.example"]);
     assert_eq!(list("irc", "oftc", None, 9).await, ["!a:hub.example"]);
     assert!(list("other", "libera", None, 9).await.is_empty());
+    // Of all networks, each once; but not what is on the server's own list.
+    let all = async |after: Option<&str>, limit| {
+        let after = after.map(room);
+        let rooms = store.rooms_on_networks_only(after.as_ref(), limit).await.unwrap();
+        rooms.iter().map(|room_id| room_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(all(None, 9).await, ["!a:hub.example", "!b:hub.example"]);
+    assert_eq!(all(None, 1).await, ["!a:hub.example"]);
+    assert_eq!(all(Some("a"), 9).await, ["!b:hub.example"]);
+    assert!(all(Some("b"), 9).await.is_empty() && all(None, 0).await.is_empty());
 }
 
 pub(crate) async fn what_encryption_needs(store: Arc<dyn Store>) {

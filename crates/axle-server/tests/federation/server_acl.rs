@@ -74,6 +74,12 @@ async fn a_server_that_is_kept_out_finds_every_door_shut() {
     is_denied("invite", &world.call("POST", "/_matrix/federation/v3/invite/1", invite_body(&invite)).await);
     let by_event = format!("/_matrix/federation/v2/invite/{room}/{}", invite.event_id());
     is_denied(&by_event, &world.call("PUT", &by_event, invite_body(&invite)).await);
+    let groups = |kind: &str| format!("/_matrix/federation/unstable/im.axle.mls.v1/{kind}/{room}");
+    is_denied("group", &world.get(&groups("group")).await);
+    let proposal = json!({"sender": BOB, "message": "AAAA"});
+    is_denied("proposals", &world.call("POST", &groups("proposals"), proposal.to_string()).await);
+    let pair = format!(r#"{{"member":{},"proposal":{proposal}}}"#, member(&room, BOB, "leave").json());
+    is_denied("pair", &world.call("POST", &groups("pair"), pair).await);
     assert_eq!(world.alice.log(&room).await, log);
     assert_eq!(world.alice.membership(&room, BOB).await.as_deref(), Some("join"));
 

@@ -139,10 +139,13 @@ impl Part {
         if !sync.news.state_after() {
             self.add_unshown(&mut state);
         }
+        let is_told_changes = !all && self.after.is_some();
         if lazy {
-            let people = self.people(sync);
-            state.retain(|event| member_of(event).is_none_or(|(user, _)| people.contains(&*user)));
-            if let (false, Some((position, _))) = (all, place) {
+            let people = self.people(sync, !is_told_changes);
+            // What changed, clients that have loaded all members take from here, whoever it is about.
+            if !is_told_changes {
+                state.retain(|event| member_of(event).is_none_or(|(user, _)| people.contains(&*user)));
+            } else if let Some((position, _)) = place {
                 self.add_members(sync, room_id, position, people, &mut state).await?;
             }
         }
@@ -221,9 +224,9 @@ impl Part {
     }
 
     /// Everyone whom a client that loads members lazily needs for these events: who sent them and, if it takes no state
-    /// from them, whom they are about.
-    fn people(&self, sync: &Sync<'_>) -> BTreeSet<String> {
-        let own = std::iter::once(sync.session.user_id.to_string());
+    /// from them, whom they are about; with all state also its own user.
+    fn people(&self, sync: &Sync<'_>, all: bool) -> BTreeSet<String> {
+        let own = all.then(|| sync.session.user_id.to_string());
         let about = self.events.iter().filter(|_| sync.news.state_after()).filter_map(member_of);
         let about = about.map(|(user, _)| user.into_owned());
         self.events.iter().filter_map(sender).chain(own).chain(about).collect()

@@ -123,6 +123,8 @@ async fn newest(
     page.events.reverse();
     let events = render(api, session, &page.events, View::timeline(Format::Full, end)).await?;
     let mut chunk = PaginationChunk::new(events, Token::Position(from).to_string());
-    chunk.start = page.end.map(|start| Token::Position(start).to_string());
+    // Clients of that time expect one also where the room begins.
+    let start = page.end.or_else(|| page.events.first()?.position).unwrap_or(from);
+    chunk.start = Some(Token::Position(start).to_string());
     Ok(chunk)
 }

@@ -346,6 +346,9 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Only the owner may read.
+const FILE_MODE: u32 = 0o600;
+
 /// Opens a file, and makes it if it is not there, for its owner alone: it holds passwords' hashes, tokens and messages.
 fn private(path: &Path) -> std::io::Result<File> {
     File::options().create(true).truncate(false).write(true).mode(FILE_MODE).open(path)

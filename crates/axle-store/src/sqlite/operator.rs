@@ -10,7 +10,7 @@ use axle_protocol::{RoomId, ServerName};
 use rusqlite::{Connection, Row};
 
 use super::rows::{self, all};
-use super::{Access, SqliteStore, append, check, connect};
+use super::{Access, FILE_MODE, SqliteStore, append, check, connect};
 use crate::{Operator, RoomSummary, StoreError};
 
 #[async_trait]
@@ -152,7 +152,7 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
             std::fs::remove_file(&partial).map_err(failed)?;
         }
         // Made here, so that nobody else may read it at any time: SQLite would ask the umask.
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(failed)?;
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&partial).map_err(failed)?;
         let mut copy = Connection::open(&partial)?;
         // In one step: what is written meanwhile would make it begin again.
         let backup = rusqlite::backup::Backup::new(from, &mut copy)?;

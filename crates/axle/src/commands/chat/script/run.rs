@@ -46,9 +46,7 @@ impl<W: Write> Script<W> {
         let mut script = Self { account, out, news, list, current: None, printed, connected };
         let barrier = script.news.hurry();
         script.reach(barrier, Instant::now() + DEFAULT_WAIT).await?;
-        let mut rooms = script.list.rooms();
-        // Among several, the script has to say which: what it says must not go into any one.
-        script.current = rooms.next().filter(|_| rooms.next().is_none()).map(|room| room.room_id().to_owned());
+        script.current = only_room(&script.list);
         Ok(script)
     }
 
@@ -279,4 +277,11 @@ impl<W: Write> Script<W> {
         self.out.gap(room_id)?;
         missed.iter().rev().try_for_each(|event| self.print_event(room_id, event))
     }
+}
+
+/// The room that one is in, if there is only one: among several, a script has to say which it means.
+fn only_room(list: &RoomList) -> Option<String> {
+    let mut rooms = list.rooms();
+    let room = rooms.next()?;
+    rooms.next().is_none().then(|| room.room_id().to_owned())
 }

@@ -23,11 +23,18 @@ const DIRECT: &str = "m.direct";
 /// The account data of a room that has its tags.
 const TAGS: &str = "m.tag";
 
-/// A user has come into a room, in whatever way. If it replaced one that they were in, what they kept of that is copied. They are in the room all
-/// the same if that fails.
+/// A user has come into a room, in whatever way. If it replaced one that they were in, what they kept of that is copied.
+/// They are in the room all the same if that fails.
 pub(crate) async fn follow(api: &Api, user_id: &UserId, room_id: &RoomId) {
     if let Err(error) = copy_from_predecessor(api, user_id, room_id).await {
         tracing::info!(%room_id, %user_id, ?error, "what was kept of a room was not copied to the one that replaced it");
+    }
+}
+
+/// The same for who has ended a room in favour of this one, which they made before.
+pub(crate) async fn follow_replacement(api: &Api, user_id: &UserId, replacement: &RoomId) {
+    if Access::of(api, user_id, replacement).await.is_ok_and(|access| access.joined()) {
+        follow(api, user_id, replacement).await;
     }
 }
 

@@ -17,6 +17,8 @@ use crate::render::sender;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
+use crate::succession;
+use crate::upgrade::TOMBSTONE;
 use crate::visibility::{self, Access, MEMBER};
 
 /// The same with an empty state key.
@@ -67,15 +69,26 @@ pub(crate) async fn state_put(
     if let Some(event_id) = same(&api, &session, &room_id, (&event_type, &request.state_key), &content).await? {
         return Ok(JsonResponse(SentOrWaiting::Sent { event_id }));
     }
+    let replacement = replacement(&event_type, &content);
     let event = SendEvent {
         room_id,
-        sender: session.user_id,
+        sender: session.user_id.clone(),
         event_type,
         state_key: Some(request.state_key),
         content,
         txn: None,
     };
-    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send_at(event, timestamp).await? }))
+    let event_id = api.rooms.send_at(event, timestamp).await?;
+    if let Some(replacement) = replacement {
+        succession::follow_replacement(&api, &session.user_id, &replacement).await;
+    }
+    Ok(JsonResponse(SentOrWaiting::Sent { event_id }))
+}
+
+/// The room in whose favour this event ends one.
+fn replacement(event_type: &str, content: &Map<String, Value>) -> Option<RoomId> {
+    let replacement = content.get("replacement_room").filter(|_| event_type == TOMBSTONE)?;
+    RoomId::parse(replacement.as_str()?).ok()
 }
 
 fn is_own_join(session: &Session, request: &Request, content: &Map<String, Value>) -> bool {

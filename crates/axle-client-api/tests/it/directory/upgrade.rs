@@ -149,6 +149,27 @@ async fn what_people_keep_of_a_room_goes_with_them() {
 }
 
 #[tokio::test]
+async fn who_replaces_a_room_by_hand_keeps_what_they_had_of_it() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let old = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&old).await.ok();
+    let tags = |person: &Person, room: &RoomId| format!("/_matrix/client/v3/user/{}/rooms/{room}/tags", person.user_id);
+    for person in [&alice, &bob] {
+        person.put(&format!("{}/m.favourite", tags(person, &old)), json!({"order": 0.5})).await.ok();
+    }
+    let predecessor = json!({"predecessor": {"room_id": old, "event_id": "$x"}});
+    let new = alice.create_room(json!({"preset": "public_chat", "creation_content": predecessor})).await;
+    assert_eq!(alice.get(&tags(&alice, &new)).await.ok(), json!({"tags": {}}));
+    alice.set_state(&old, "m.room.tombstone", json!({"body": "over there", "replacement_room": new})).await;
+    bob.join(&new).await.ok();
+    for person in [&alice, &bob] {
+        let kept = json!({"tags": {"m.favourite": {"order": 0.5}}});
+        assert_eq!(person.get(&tags(person, &new)).await.ok(), kept);
+    }
+}
+
+#[tokio::test]
 async fn a_room_that_only_claims_to_replace_another_gets_nothing() {
     let server = server().await;
     let (alice, mallory) = (server.person("alice").await, server.person("mallory").await);

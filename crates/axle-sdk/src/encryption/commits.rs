@@ -131,7 +131,11 @@ impl Engine {
         let error = match sent {
             Ok(event_id) => {
                 let event_id = EventId::parse(&event_id).map_err(|_| EncryptionError::Answer("an event id"))?;
-                self.core().confirm(id, &event_id)?;
+                {
+                    let mut core = self.core();
+                    core.confirm(id, &event_id)?;
+                    pending.member.iter().for_each(|member| core.room(id).fold_prepared(member));
+                }
                 self.send_welcomes().await;
                 return Ok(Outcome::Taken);
             }

@@ -188,6 +188,16 @@ impl Room {
         }
     }
 
+    /// Takes in a member event that is in the room, as it was prepared, before a sync tells of it: who is put out is not to
+    /// be let in again.
+    pub(super) fn fold_prepared(&mut self, member: &Value) {
+        let user = member.get("state_key").and_then(Value::as_str).and_then(|id| UserId::parse(id).ok());
+        let membership = member.pointer("/content/membership").and_then(Value::as_str);
+        if let (Some(user), Some("leave" | "ban")) = (user, membership) {
+            self.joined.remove(&user);
+        }
+    }
+
     /// Whether the power levels let a user send commits.
     pub(super) fn may_commit(&self, user: &UserId) -> bool {
         let level = |of: Option<&Value>| of.and_then(Value::as_i64);

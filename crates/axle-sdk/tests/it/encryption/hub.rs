@@ -331,7 +331,10 @@ impl Everything {
             if joins && self.room(id)?.joined.contains(&asker) {
                 return Err(api(403, "M_FORBIDDEN", "in the room already"));
             }
-            let lpdu = json!({ "sender": user, "member": member });
+            let lpdu = json!({
+                "type": "m.room.member", "sender": user, "state_key": member["user_id"],
+                "content": { "membership": member["membership"] },
+            });
             answer["member"] = json!({ "lpdu": lpdu, "lpdu_hash": base64::encode(sha256(lpdu.to_string())) });
         }
         Ok(object(answer))
@@ -376,7 +379,7 @@ impl Everything {
 
     fn append_pair(&mut self, id: &str, sender: &str, body: &Value) -> Result<Object, Error> {
         let user = UserId::parse(sender).unwrap();
-        let (target, membership) = (&body["member"]["member"]["user_id"], &body["member"]["member"]["membership"]);
+        let (target, membership) = (&body["member"]["state_key"], &body["member"]["content"]["membership"]);
         let (target, membership) = (target.as_str().unwrap(), membership.as_str().unwrap());
         let lpdu_hash = sha256(body["member"].to_string());
         let changing = UserId::parse(target).unwrap();

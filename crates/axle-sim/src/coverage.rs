@@ -42,7 +42,7 @@ impl Coverage {
     ];
 
     /// Everything that many seeds of encrypted rooms together must bring about.
-    pub const WANTED_OF_GROUPS: [&'static str; 27] = [
+    pub const WANTED_OF_GROUPS: [&'static str; 28] = [
         "a device joins by a Welcome",
         "a device joins by itself",
         "a Welcome is lost",
@@ -55,6 +55,7 @@ impl Coverage {
         "who has lost a race proposes",
         "a commit includes what waits",
         "a kick with its commit",
+        "who was to be added is put out",
         "somebody says falsely that a commit cannot be applied",
         "a leave with its proposal",
         "a kick",

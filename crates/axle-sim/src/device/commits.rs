@@ -2,6 +2,7 @@
 
 use axle_mls::Credential;
 use axle_mls::event::{CommitContent, EncryptedContent, WelcomeContent};
+use axle_mls::hub::added_users;
 use axle_mls::member::{CommitPlan, MemberError, PendingCommit};
 use axle_protocol::auth::Membership;
 use axle_protocol::{EventId, UserId};
@@ -162,7 +163,8 @@ impl Device {
     /// Puts a user out, with the devices of theirs that are in the group.
     pub(super) fn put_out(&mut self, node: &mut Node, ctx: &mut Ctx<'_>, state: &GroupState, want: PutOut) {
         let members = self.member.members(&self.room_id).unwrap_or_default();
-        if !members.iter().any(|device| device.user_id == want.user) {
+        let waits = state.proposals.iter().any(|message| added_users(message).contains(&want.user));
+        if !waits && !members.iter().any(|device| device.user_id == want.user) {
             return self.member_event(node, ctx, want.user.to_string(), want.membership);
         }
         let Some((mut plan, proposed)) = self.plan(ctx, state, Some(&want.user)) else {

@@ -17,7 +17,7 @@ const LOOK_MS: (u64, u64) = (1_000, 4_000);
 /// Of a thousand times that a device could add others in a bound room, how many it proposes one of them instead.
 const PROPOSES_ADD: u64 = 200;
 /// Of a thousand whom the creator has proposed to add, how many they put out before that is committed.
-const CHANGES_MIND: u64 = 300;
+const CHANGES_MIND: u64 = 500;
 /// How long a device that has no KeyPackage left is not asked for one again.
 const WITHOUT_PACKAGE_MS: u64 = 20_000;
 

@@ -4,6 +4,7 @@
 //! ([`Member::process`] of that one, or [`Member::discard`]). Each operation changes the store as a whole or not at all.
 
 mod commit;
+mod encoding;
 mod error;
 mod join;
 mod message;

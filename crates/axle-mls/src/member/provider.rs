@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::storage::{CURRENT_VERSION as V, StorageProvider, traits};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use super::encoding::{self, decode, encode};
 use super::store::{Change, KeyValue, StoreError};
 use crate::crypto::crypto;
 
@@ -64,19 +64,26 @@ impl Storage {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self, label: &str, key: &impl Serialize) -> Result<Option<T>, StoreError> {
-        let name = name(label, key)?;
-        let changed = self.changes.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        let value = match changed {
-            Some(changed) => changed,
-            None => self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name)?,
-        };
-        value.map(|bytes| serde_json::from_slice(&bytes).map_err(malformed)).transpose()
+        self.bytes(label, key)?.map(|bytes| decode(&bytes)).transpose()
     }
 
     pub(super) fn write(&self, label: &str, key: &impl Serialize, value: &impl Serialize) -> Result<(), StoreError> {
-        let value = serde_json::to_vec(value).map_err(malformed)?;
-        self.change(name(label, key)?, Some(value));
+        self.change(name(label, key)?, Some(encode(value)?));
         Ok(())
+    }
+
+    /// The values of a list, each encoded by itself.
+    fn items(&self, label: &str, key: &impl Serialize) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.bytes(label, key)?.map_or(Ok(Vec::new()), |bytes| encoding::items(&bytes))
+    }
+
+    fn bytes(&self, label: &str, key: &impl Serialize) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = name(label, key)?;
+        let changed = self.changes.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
+        match changed {
+            Some(changed) => Ok(changed),
+            None => self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&name),
+        }
     }
 
     pub(super) fn remove(&self, label: &str, key: &impl Serialize) -> Result<(), StoreError> {
@@ -89,34 +96,16 @@ impl Storage {
     }
 }
 
-/// Labels, too, so that no two kinds of values meet.
+/// Labels, too, so that no two kinds of values meet. Names are JSON, as they always were, so that what was kept is found.
 fn name(label: &str, key: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let mut name = label.as_bytes().to_vec();
     name.push(b' ');
-    serde_json::to_writer(&mut name, key).map_err(malformed)?;
+    serde_json::to_writer(&mut name, key).map_err(|error| StoreError(error.to_string()))?;
     Ok(name)
 }
 
-fn malformed(error: serde_json::Error) -> StoreError {
-    StoreError(error.to_string())
-}
-
-/// A proposal that waits, with its reference, both encoded.
-#[derive(Serialize, Deserialize)]
-struct Waiting {
-    reference: Box<RawValue>,
-    proposal: Box<RawValue>,
-}
-
-fn raw(value: &impl Serialize) -> Result<Box<RawValue>, StoreError> {
-    serde_json::value::to_raw_value(value).map_err(malformed)
-}
-
-fn cooked<T: DeserializeOwned>(value: &RawValue) -> Result<T, StoreError> {
-    serde_json::from_str(value.get()).map_err(malformed)
-}
-
 const OWN_LEAVES: &str = "own_leaf_nodes";
+/// References and proposals, in turn.
 const PROPOSALS: &str = "proposals";
 const EPOCH_KEYS: &str = "epoch_key_pairs";
 
@@ -181,13 +170,13 @@ impl StorageProvider<V> for Storage {
         group: &G,
         leaf: &L,
     ) -> Result<(), StoreError> {
-        let mut leaves: Vec<Box<RawValue>> = self.read(OWN_LEAVES, group)?.unwrap_or_default();
-        leaves.push(raw(leaf)?);
+        let mut leaves = self.items(OWN_LEAVES, group)?;
+        leaves.push(encode(leaf)?);
         self.write(OWN_LEAVES, group, &leaves)
     }
 
     fn own_leaf_nodes<G: traits::GroupId<V>, L: traits::LeafNode<V>>(&self, group: &G) -> Result<Vec<L>, StoreError> {
-        Ok(self.read(OWN_LEAVES, group)?.unwrap_or_default())
+        self.items(OWN_LEAVES, group)?.iter().map(|leaf| decode(leaf)).collect()
     }
 
     fn delete_own_leaf_nodes<G: traits::GroupId<V>>(&self, group: &G) -> Result<(), StoreError> {
@@ -200,8 +189,8 @@ impl StorageProvider<V> for Storage {
         reference: &R,
         proposal: &P,
     ) -> Result<(), StoreError> {
-        let mut waiting: Vec<Waiting> = self.read(PROPOSALS, group)?.unwrap_or_default();
-        waiting.push(Waiting { reference: raw(reference)?, proposal: raw(proposal)? });
+        let mut waiting = self.items(PROPOSALS, group)?;
+        waiting.extend([encode(reference)?, encode(proposal)?]);
         self.write(PROPOSALS, group, &waiting)
     }
 
@@ -209,16 +198,15 @@ impl StorageProvider<V> for Storage {
         &self,
         group: &G,
     ) -> Result<Vec<R>, StoreError> {
-        let waiting: Vec<Waiting> = self.read(PROPOSALS, group)?.unwrap_or_default();
-        waiting.iter().map(|waiting| cooked(&waiting.reference)).collect()
+        self.items(PROPOSALS, group)?.as_chunks().0.iter().map(|[reference, _]| decode(reference)).collect()
     }
 
     fn queued_proposals<G: traits::GroupId<V>, R: traits::ProposalRef<V>, P: traits::QueuedProposal<V>>(
         &self,
         group: &G,
     ) -> Result<Vec<(R, P)>, StoreError> {
-        let waiting: Vec<Waiting> = self.read(PROPOSALS, group)?.unwrap_or_default();
-        waiting.iter().map(|waiting| Ok((cooked(&waiting.reference)?, cooked(&waiting.proposal)?))).collect()
+        let waiting = self.items(PROPOSALS, group)?;
+        waiting.as_chunks().0.iter().map(|[reference, proposal]| Ok((decode(reference)?, decode(proposal)?))).collect()
     }
 
     fn remove_proposal<G: traits::GroupId<V>, R: traits::ProposalRef<V>>(
@@ -226,10 +214,15 @@ impl StorageProvider<V> for Storage {
         group: &G,
         reference: &R,
     ) -> Result<(), StoreError> {
-        let mut waiting: Vec<Waiting> = self.read(PROPOSALS, group)?.unwrap_or_default();
-        let reference = raw(reference)?;
-        waiting.retain(|waiting| waiting.reference.get() != reference.get());
-        self.write(PROPOSALS, group, &waiting)
+        let (reference, mut kept) = (encode(reference)?, Vec::new());
+        for waiting in self.items(PROPOSALS, group)?.as_chunks::<2>().0 {
+            let [other, _] = waiting;
+            // Read and written again: it may have been kept in another form.
+            if encode(&decode::<R>(other)?)? != reference {
+                kept.extend_from_slice(waiting);
+            }
+        }
+        self.write(PROPOSALS, group, &kept)
     }
 
     fn clear_proposal_queue<G: traits::GroupId<V>, R: traits::ProposalRef<V>>(

@@ -1,8 +1,11 @@
 //! A client's store: what it must not keep, what it must not show, and what it does when it fails.
 
 use axle_mls::Member;
+use axle_mls::event::{CommitContent, EncryptedContent};
 use axle_mls::limits::{MAX_PAST_EPOCHS, MAX_SKIPPED_MESSAGES};
 use axle_mls::member::{Change, KeyValue, MemberError, MemoryStore, Sealed, StoreError};
+use axle_protocol::{EventId, RoomId};
+use serde_json::Value;
 
 use crate::common::sim::{LAYERINGS, Sim};
 use crate::common::{ALICE, BOB, key, user};
@@ -228,4 +231,43 @@ fn an_operation_that_cannot_be_stored_has_not_happened() {
         sim.assert_agreement();
         sim.talk(bob, &[0]);
     }
+}
+
+/// What an earlier version has kept of two devices, in JSON: one has a commit on its way, the other a proposal in it, and
+/// messages that it has not read.
+#[test]
+fn a_store_in_the_old_form_is_opened_and_goes_on() {
+    let old: Value = serde_json::from_str(include_str!("stores/json.json")).unwrap();
+    let text = |field: &str| old[field].as_str().unwrap().to_owned();
+    let content = |field: &str| old[field].as_object().unwrap();
+    let store = |whose: &str| {
+        let kept = old[whose].as_object().unwrap().iter();
+        let changes: Vec<Change> =
+            kept.map(|(name, value)| (name.as_bytes().to_vec(), Some(serde_json::to_vec(value).unwrap()))).collect();
+        let mut store = MemoryStore::default();
+        store.apply(&changes).unwrap();
+        store
+    };
+    let (room, event_id) = (RoomId::parse(text("room")).unwrap(), EventId::parse(text("event_id")).unwrap());
+    let commit = CommitContent::parse(content("commit")).unwrap();
+    let stores = [store("alice"), store("bob")];
+    let open =
+        || [ALICE, BOB].into_iter().zip(&stores).map(|(name, store)| Member::open(key(name, "A"), store.clone()));
+    let [mut alice, mut bob] = <[Member; 2]>::try_from(open().collect::<Vec<_>>()).unwrap();
+    let epoch = old["epoch"].as_u64().unwrap();
+    assert_eq!((alice.epoch(&room), bob.epoch(&room)), (Ok(epoch), Ok(epoch)));
+    assert_eq!(alice.members(&room).unwrap().len(), 3);
+    for (field, said) in [("message", "of this epoch"), ("late", "of the last epoch")] {
+        let message = EncryptedContent::parse(content(field)).unwrap();
+        assert_eq!(bob.decrypt(&room, &message).unwrap().plaintext, said.as_bytes());
+    }
+    alice.confirm(&room, &event_id).unwrap();
+    assert_eq!(bob.process(&room, &commit, &event_id).unwrap().epoch, epoch + 1);
+    // Also from what it keeps itself.
+    let [mut alice, mut bob] = <[Member; 2]>::try_from(open().collect::<Vec<_>>()).unwrap();
+    assert_eq!(alice.epoch_authenticator(&room).unwrap(), bob.epoch_authenticator(&room).unwrap());
+    let message = alice.encrypt(&room, b"in the new form").unwrap();
+    assert_eq!(bob.decrypt(&room, &message).unwrap().plaintext, b"in the new form");
+    let (before, now) = (old["bob"].to_string().len(), stores[1].dump().values().map(Vec::len).sum::<usize>());
+    assert!(now < before * 2 / 3, "{now} bytes of {before}");
 }

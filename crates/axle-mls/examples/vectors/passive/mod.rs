@@ -3,6 +3,9 @@
 //! from which the group is loaded anew before each epoch. A hub without keys follows the same commits.
 
 #[allow(dead_code, unreachable_pub)]
+#[path = "../../../src/member/encoding.rs"]
+mod encoding;
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../../src/hub/storage.rs"]
 mod hub_storage;
 #[allow(dead_code, unreachable_pub)]

@@ -196,6 +196,11 @@ impl World {
         let Some(name) = self.somebody_to_kick() else { return };
         let by: Vec<usize> = able.into_iter().filter(|device| self.sim.user_of(*device) != user(name)).collect();
         let Some(by) = self.rng.pick(&by).filter(|_| self.sim.layering == Layering::Bound) else { return };
+        if self.rng.percent(60) {
+            // Another device of theirs waits to be added.
+            let another = self.new_device(name, &format!("D{}", self.states.len()));
+            self.propose(by, &[another]);
+        }
         self.steal(name);
         self.sim.room.pair(&user(name), false);
         let gone: Vec<Credential> =

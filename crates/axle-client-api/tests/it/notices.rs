@@ -1,6 +1,7 @@
 //! What the server tells its users.
 
 use axle_protocol::UserId;
+use axle_store::{Standing, User};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -110,7 +111,14 @@ async fn nobody_passes_for_the_server() {
         .await
         .fails(400, "M_USER_IN_USE");
     // Somebody has it from before.
-    let name = axle_protocol::ServerName::parse("example.org").unwrap();
-    axle_client_api::create_user(&*server.store, &name, "_server", Some("correct horse"), false).await.unwrap();
+    let person = User {
+        user_id: UserId::parse(SENDER).unwrap(),
+        password_hash: Some("of a password".into()),
+        admin: false,
+        deactivated: false,
+        standing: Standing::default(),
+        created_ts: 0,
+    };
+    assert!(server.store.create_user(person, None).await.unwrap());
     root.post(NOTICE, json!({"user_id": "@root:example.org", "content": {}})).await.fails(400, "M_UNKNOWN");
 }

@@ -233,7 +233,7 @@ pub const OPTIONS: &[OptionInfo] = &[
         Kind::Text,
         r#""token""#,
         "Who may register: `open` (anybody, also as a guest), `token` (who has a token, made with \
-         `axle admin registration-token`), `closed` (nobody; \
+         `axle admin create-token`), `closed` (nobody; \
          `axle admin create-user` makes accounts).",
     ),
     option(

@@ -186,8 +186,7 @@ mod tests {
 
     #[test]
     fn a_word_alone_is_a_level() {
-        for good in ["info", "WARN", "info,axle_federation=debug", "off, axle_store=trace", "info,[request]=debug", ""]
-        {
+        for good in ["info", "WARN", "info,axle_federation=debug", "off,axle_store=trace", "info,[request]=debug", ""] {
             assert!(filter(good).is_ok(), "{good}");
         }
         for bad in ["warning", "loud", "info,axle_federation", "axle_federation=loud", "info,,verbose"] {

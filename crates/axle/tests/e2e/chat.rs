@@ -165,7 +165,7 @@ fn a_server_that_was_killed_is_found_again() {
     // With one room there is no question which is meant.
     again.ok("here again");
     again.ok("/create Coffee");
-    again.ok("/room Tea");
+    again.ok("/room Square");
     assert!(again.end().0.success());
     let mut unsure = Chat::resume(&network.servers[0], "alice");
     assert!(unsure.fails("whither").1.contains("/room"));

@@ -39,6 +39,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
         lpdus_queued: true,
         edus_queued: true,
         edus_removed: 0,
+        failing: false,
     };
     let mut request: Option<Request> = None;
     let mut timer: Option<Instant> = None;
@@ -106,9 +107,24 @@ struct Queue {
     edus_queued: bool,
     /// The last EDU that was taken out of the store.
     edus_removed: i64,
+    /// The last attempt failed, and that was logged.
+    failing: bool,
 }
 
 impl Queue {
+    /// Logs that a server stops or begins to take what is sent to it. How it goes meanwhile, `axle admin list-destinations`
+    /// shows.
+    fn tell(&mut self, error: Option<&str>) {
+        match (error, self.failing) {
+            (Some(error), false) => {
+                tracing::warn!(destination = %self.name, %error, "the server does not take what is sent to it; it is tried again");
+            }
+            (None, true) => tracing::info!(destination = %self.name, "the server takes what is sent to it again"),
+            _ => {}
+        }
+        self.failing = error.is_some();
+    }
+
     async fn carry_out(
         &mut self,
         request: &mut Option<Request>,
@@ -131,6 +147,7 @@ impl Queue {
                 Output::Park { item, reason } => self.park(item, reason).await,
                 Output::SetTimer(at) => *timer = Some(self.start + Duration::from_millis(at)),
                 Output::Attempted(error) => {
+                    self.tell(error.as_deref());
                     let at = (self.sender.0.clock)();
                     self.sender.0.store.record_attempt(&self.name, at, error);
                 }

@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use axle_protocol::RoomId;
 
@@ -19,6 +20,8 @@ use super::report::{BySize, IdleRooms, Measured, Point, Report, Round, Spread};
 
 /// Events a transaction: the most that the draft allows.
 const FULL_TXN: usize = 50;
+/// A server answers before it has given back what only its start needed; after this long it has.
+const SETTLED: Duration = Duration::from_millis(500);
 /// What the sender prepares at a time, in its memory. More than a round has, so that a round is not interrupted.
 const EVENTS_PER_ORDER: usize = 10_000;
 
@@ -247,6 +250,7 @@ impl Bench {
         let mut sender = Peers::start(certificates, "s", 1)?;
         let mut receivers = Peers::start(certificates, "r", destinations.saturating_sub(1))?;
         let mut hub = Hub::start(certificates, &[&sender, &receivers])?;
+        std::thread::sleep(SETTLED);
         let resident_at_start = hub.resident_mib()?;
         hub.register()?;
         sender.run(&hub.introduction())?;

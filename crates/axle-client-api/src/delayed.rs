@@ -6,13 +6,14 @@ use std::time::Duration;
 use axle_protocol::{EventId, MatrixError, RoomId};
 use axle_store::{ClientTxnKey, DelayedEvent, DelayedOutcome, PutDelayedEvent};
 use futures_util::{StreamExt as _, stream};
-use ruma::api::{IncomingRequest, Metadata};
+use ruma::api::IncomingRequest;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::error::{ApiError, ApiResult};
+use crate::json_request::metadata_like;
 use crate::redaction;
 use crate::service::SendEvent;
 use crate::session::{self, Session, random_token};
@@ -181,13 +182,7 @@ impl<R> MayWait<R> {
     }
 }
 
-impl<R: Metadata> Metadata for MayWait<R> {
-    const METHOD: http::Method = R::METHOD;
-    const RATE_LIMITED: bool = R::RATE_LIMITED;
-    type Authentication = R::Authentication;
-    type PathBuilder = R::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
-}
+metadata_like!(around MayWait);
 
 impl<R: IncomingRequest> IncomingRequest for MayWait<R> {
     type EndpointError = R::EndpointError;

@@ -2,6 +2,16 @@
 
 /// Gives a type of request the method and paths of one of ruma's, and its authentication, if no other is named.
 macro_rules! metadata_like {
+    // A type of request with another inside.
+    (around $wrapper:ident) => {
+        impl<R: ruma::api::Metadata> ruma::api::Metadata for $wrapper<R> {
+            const METHOD: http::Method = R::METHOD;
+            const RATE_LIMITED: bool = R::RATE_LIMITED;
+            type Authentication = R::Authentication;
+            type PathBuilder = R::PathBuilder;
+            const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
+        }
+    };
     ($request:ty, $ruma:ty) => {
         $crate::json_request::metadata_like!($request, $ruma, <$ruma as ruma::api::Metadata>::Authentication);
     };

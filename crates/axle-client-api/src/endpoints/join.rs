@@ -1,9 +1,9 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/join`
 
 use axle_protocol::{RoomId, ServerName};
+use ruma::api::IncomingRequest;
 use ruma::api::client::membership::join_room_by_id::v3::{Request, Response};
 use ruma::api::error::DeserializationError;
-use ruma::api::{IncomingRequest, Metadata};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -11,6 +11,7 @@ use crate::error::ApiResult;
 use crate::event_content;
 use crate::guests;
 use crate::ids;
+use crate::json_request::metadata_like;
 use crate::profile;
 use crate::session::Session;
 use crate::state::Api;
@@ -70,13 +71,7 @@ pub(super) fn sayable(mut said: Map<String, Value>) -> Map<String, Value> {
     said
 }
 
-impl<R: Metadata> Metadata for Join<R> {
-    const METHOD: http::Method = R::METHOD;
-    const RATE_LIMITED: bool = R::RATE_LIMITED;
-    type Authentication = R::Authentication;
-    type PathBuilder = R::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
-}
+metadata_like!(around Join);
 
 impl<R: IncomingRequest> IncomingRequest for Join<R> {
     type EndpointError = R::EndpointError;

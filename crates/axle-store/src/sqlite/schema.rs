@@ -45,7 +45,12 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, version: usize) -> Res
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", number)?;
         tx.commit()?;
-        tracing::info!(path = %path.display(), schema = number, "database migrated");
+        if version > 0 {
+            tracing::info!(path = %path.display(), schema = number, "database migrated");
+        }
+    }
+    if version == 0 {
+        tracing::info!(path = %path.display(), schema = MIGRATIONS.len(), "database made");
     }
     Ok(())
 }

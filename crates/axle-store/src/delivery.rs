@@ -63,13 +63,23 @@ pub struct ParkedEvent {
 pub struct DestinationStatus {
     /// Who.
     pub destination: ServerName,
-    /// Events it has not acknowledged.
+    /// Events it has not acknowledged, and LPDUs that wait for it as their hub.
     pub pending: u64,
     /// When the first of a row of failures happened (milliseconds since the Unix epoch); `None` if the last attempt
     /// succeeded.
     pub failing_since: Option<i64>,
     /// What went wrong last.
     pub last_error: Option<String>,
+}
+
+impl DestinationStatus {
+    /// Counts LPDUs that wait for this hub.
+    pub(crate) fn add_lpdus(all: &mut Vec<Self>, hub: ServerName, lpdus: u64) {
+        match all.iter_mut().find(|status| status.destination == hub) {
+            Some(status) => status.pending += lpdus,
+            None => all.push(Self { destination: hub, pending: lpdus, failing_since: None, last_error: None }),
+        }
+    }
 }
 
 /// The answer that a transaction got, for a repeated request.

@@ -16,8 +16,7 @@ use crate::{
 #[async_trait]
 impl Delivery for MemoryStore {
     async fn pending_destinations(&self) -> Result<Vec<ServerName>, StoreError> {
-        let statuses = self.destinations().await?;
-        Ok(statuses.into_iter().filter(|status| status.pending > 0).map(|status| status.destination).collect())
+        Ok(self.statuses().into_iter().filter(|status| status.pending > 0).map(|status| status.destination).collect())
     }
 
     async fn pending_events(
@@ -63,14 +62,13 @@ impl Delivery for MemoryStore {
     }
 
     async fn destinations(&self) -> Result<Vec<DestinationStatus>, StoreError> {
-        let names: Vec<ServerName> = self.lock().data.destinations.keys().cloned().collect();
-        let status = |name: ServerName| {
-            let known = self.destination(&name)?;
-            let pending = pending(&self.lock().data, &name, known.cursor).count() as u64;
-            let Destination { failing_since, last_error, .. } = known;
-            Some(DestinationStatus { destination: name, pending, failing_since, last_error })
-        };
-        Ok(names.into_iter().filter_map(status).collect())
+        let mut statuses = self.statuses();
+        for lpdu in self.lock().data.lpdus.values() {
+            let lpdu: serde_json::Value = serde_json::from_str(&lpdu.json).unwrap_or_default();
+            let hub = lpdu["hub_server"].as_str().and_then(|name| ServerName::parse(name).ok());
+            hub.into_iter().for_each(|hub| DestinationStatus::add_lpdus(&mut statuses, hub, 1));
+        }
+        Ok(statuses)
     }
 
     async fn queue_lpdu(&self, lpdu: PendingLpdu) -> Result<i64, StoreError> {
@@ -136,6 +134,18 @@ impl Delivery for MemoryStore {
 }
 
 impl MemoryStore {
+    /// How each destination does that gets rooms' events.
+    fn statuses(&self) -> Vec<DestinationStatus> {
+        let names: Vec<ServerName> = self.lock().data.destinations.keys().cloned().collect();
+        let status = |name: ServerName| {
+            let known = self.destination(&name)?;
+            let pending = pending(&self.lock().data, &name, known.cursor).count() as u64;
+            let Destination { failing_since, last_error, .. } = known;
+            Some(DestinationStatus { destination: name, pending, failing_since, last_error })
+        };
+        names.into_iter().filter_map(status).collect()
+    }
+
     /// A destination as it stands, durable or not.
     fn destination(&self, name: &ServerName) -> Option<Destination> {
         let inner = self.lock();

@@ -115,6 +115,9 @@ impl Delivery for SqliteStore {
                 };
                 statuses.push(status);
             }
+            for (hub, lpdus) in lpdus_by_hub(conn)? {
+                DestinationStatus::add_lpdus(&mut statuses, hub, lpdus);
+            }
             Ok(statuses)
         })
         .await
@@ -349,6 +352,11 @@ fn pending_lpdu(row: &Row<'_>) -> Result<PendingLpdu, StoreError> {
 fn pending_event(row: &Row<'_>) -> Result<PendingEvent, StoreError> {
     let json: Arc<str> = row.get(3)?;
     Ok(PendingEvent { stream: row.get(0)?, event_id: rows::id(row, 1)?, room_id: rows::id(row, 2)?, json })
+}
+
+fn lpdus_by_hub(conn: &Connection) -> Result<Vec<(ServerName, u64)>, StoreError> {
+    let sql = "SELECT json ->> '$.hub_server', count(*) FROM pending_lpdu WHERE json ->> '$.hub_server' IS NOT NULL GROUP BY 1";
+    all(&mut conn.prepare_cached(sql)?, [], |row| Ok((rows::id(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs())))
 }
 
 fn count_beyond(conn: &Connection, id: i64, start: i64) -> Result<u64, StoreError> {

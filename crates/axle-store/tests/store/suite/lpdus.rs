@@ -34,6 +34,13 @@ pub(crate) async fn queue_in_order(store: Arc<dyn Store>) {
     assert_eq!(store.queue_lpdu(lpdu("one", [3; 32], None)).await.unwrap(), third, "queued once");
     let all = store.pending_lpdus(None).await.unwrap();
     assert_eq!(all.iter().map(|lpdu| lpdu.id).collect::<Vec<_>>(), [first, second, third]);
+    let waiting = async || store.destinations().await.unwrap().into_iter().map(|status| status.pending).sum::<u64>();
+    assert_eq!(waiting().await, 0, "they name no hub");
+    let with_hub = PendingLpdu { json: r#"{"hub_server":"hub.example"}"#.into(), ..lpdu("three", [5; 32], None) };
+    store.queue_lpdu(with_hub).await.unwrap();
+    assert_eq!(waiting().await, 1);
+    assert!(store.pending_destinations().await.unwrap().is_empty(), "that is about events in rooms");
+    store.refuse_lpdu(&[5; 32], "no").await.unwrap();
     let one = store.pending_lpdus(Some(&room("one"))).await.unwrap();
     assert_eq!(one.iter().map(|lpdu| lpdu.lpdu_hash).collect::<Vec<_>>(), [[1; 32], [3; 32]]);
     assert_eq!((one[0].client_txn.clone(), &*one[0].json), (Some(key("1")), "{}"));

@@ -97,7 +97,7 @@ impl Lie {
             Self::Tampered | Self::AlteredEcho => matches!(kind, FaultKind::ContentChanged),
             Self::Replayed => matches!(kind, FaultKind::ReplayedLpdu(_)),
             Self::Withheld | Self::MadeUpParent => matches!(kind, FaultKind::MissingParent(_)),
-            Self::TwoHistories => matches!(kind, FaultKind::Forked(_)),
+            Self::TwoHistories => matches!(kind, FaultKind::Forked { .. }),
             Self::Swallowed => matches!(kind, FaultKind::SkippedLpdu(_)),
             Self::WrongState => matches!(kind, FaultKind::UnauthorisedState(_)),
             Self::Reordered => return None,

@@ -183,10 +183,24 @@ pub enum FaultKind {
     /// The hub took an LPDU of ours (this is its id as such), and put a later one into the room without it.
     #[error("the hub took the LPDU {0} and left it out")]
     SkippedLpdu(EventId),
-    /// Its parent is not this event, the one before it in the hub's order: there are two histories, or the hub makes
-    /// no chain. It was taken.
-    #[error("the event does not follow {0}, the one before it")]
-    Forked(EventId),
+    /// Its parent is not the event before it in the hub's order: there are two histories, or the hub makes no chain. It was
+    /// taken.
+    #[error("the event does not follow {before}, the one before it")]
+    Forked {
+        /// The event before it.
+        before: EventId,
+        /// Position of the last of its parents that are in the room's order of this stay.
+        parent: Option<i64>,
+    },
+    /// So many events that the hub had put in a chain are not among its ancestors: the hub has forgotten them, or shows
+    /// others another history. It was taken.
+    #[error("the event comes after {after}, as if the {left_out} events after that were not there")]
+    BrokenChain {
+        /// The event before those that were left out.
+        after: EventId,
+        /// How many were.
+        left_out: i64,
+    },
     /// It is a commit that the room's group must not have got ("Updating Group State"), as far as that can be told without
     /// the group. It was taken.
     #[error("the group must not have got the commit: {0}")]
@@ -200,7 +214,7 @@ impl FaultKind {
     /// Whether it proves that the hub does wrong. The others are what the draft expects of a hub and does not demand:
     /// there are hubs that give several events the same parent, or authorise them by what was current a moment ago.
     pub fn is_proof(&self) -> bool {
-        !matches!(self, Self::Forked(_) | Self::OutdatedAuthEvents)
+        !matches!(self, Self::Forked { .. } | Self::OutdatedAuthEvents)
     }
 
     /// One word for what it is, for whoever counts or compares: it stays the same when the words for people change.
@@ -216,7 +230,8 @@ impl FaultKind {
             Self::UnauthorisedState(_) => "unauthorised_state",
             Self::SkippedLpdu(_) => "skipped_lpdu",
             Self::GroupCommit(_) => "group_commit",
-            Self::Forked(_) => "forked",
+            Self::Forked { .. } => "forked",
+            Self::BrokenChain { .. } => "broken_chain",
             Self::OutdatedAuthEvents => "outdated_auth_events",
         }
     }

@@ -241,6 +241,12 @@ impl Room {
         }
     }
 
+    /// The position of an event that was placed since we last came in.
+    fn position_here(&self, id: &EventId, known: &Known) -> Option<i64> {
+        let head = self.head.as_ref().filter(|_| self.whereabouts(id, known) == Whereabouts::Here)?;
+        if head.event_id == *id { Some(head.position) } else { self.brief(id, known)?.position }
+    }
+
     /// The event that an LPDU has become.
     fn known_lpdu(&self, hash: &Hash, known: &Known) -> Option<EventId> {
         self.recent.lpdu(hash).or_else(|| known.lpdus.get(hash)).cloned()

@@ -208,7 +208,8 @@ impl Room {
             let is_rejected = |id| self.brief(id, known).is_some_and(|brief| brief.status == Status::Rejected);
             let is_explained = |id| is_rejected(id) || self.whereabouts(id, known) == Whereabouts::Unknown;
             let is_fork = !event.prev_events().iter().any(is_explained);
-            return is_fork.then(|| FaultKind::Forked(before.clone()));
+            let parent = || event.prev_events().iter().filter_map(|id| self.position_here(id, known)).max();
+            return is_fork.then(|| FaultKind::Forked { before: before.clone(), parent: parent() });
         }
         names_other_auth_events(event, &self.state).then_some(FaultKind::OutdatedAuthEvents)
     }

@@ -231,7 +231,8 @@ fn an_event_beside_the_last_one_is_taken_and_noted() {
     let beside = forge(&hub, message(ALICE, "what you are told"));
     let event = hub.send(message(ALICE, "what the others are told")).unwrap();
     assert_eq!(faults(one.receive(&beside)), []);
-    let fork = FaultKind::Forked(beside.event_id().clone());
+    let at = one.room.head().unwrap().position - 1;
+    let fork = FaultKind::Forked { before: beside.event_id().clone(), parent: Some(at) };
     assert!(!fork.is_proof(), "there are hubs that make no chain");
     assert_eq!(faults(one.receive(&event)), [fork]);
     let next = hub.send(message(ALICE, "on we go")).unwrap();

@@ -13,7 +13,7 @@ use super::{Batch, Rooms, Shared, announce, faults, gaps, guests};
 /// Stores what a batch came to.
 pub(super) async fn store(shared: &Arc<Shared>, room: &Room, batch: Batch) -> Result<(), StoreError> {
     let Batch { change, lpdus, client_txns, announcements, lpdus_unasked, made_here } = batch;
-    faults::note(shared, room, &change.faults).await?;
+    faults::note(shared, room, &change).await?;
     if !change.is_empty() || !client_txns.is_empty() {
         let append = Append {
             room_id: room.id().clone(),

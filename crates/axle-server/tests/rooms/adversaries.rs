@@ -182,15 +182,44 @@ async fn a_hub_that_forks_its_room_is_not_complained_about() {
     b.join(&bob, &room, hub).await.unwrap();
     let first = hub.say(&alice, &room, "one").await.unwrap();
     b.until_has(&room, &first).await;
-    let timeline = b.timeline(&room).await;
-    let first = Event::parse(timeline.last().unwrap().json.as_bytes(), RoomVersion::I1).unwrap();
-    let beside = message(&room, &alice, "beside it");
-    let (auth_events, parents) = (first.auth_events(), first.prev_events());
-    let beside = beside.into_pdu(RoomVersion::I1, auth_events, parents, &hub.name, &key(&hub.name)).unwrap();
-    let outcome = b.rooms.transaction(&hub.name, vec![raw(beside.json())]).await.unwrap();
-    assert!(outcome.failed_pdus.is_empty());
-    assert_eq!(b.texts(&room).await, ["one", "beside it"]);
+    for body in ["beside it", "and another"] {
+        beside(hub, b, &room, 0, body).await;
+    }
+    assert_eq!(b.texts(&room).await, ["one", "beside it", "and another"]);
     assert_eq!(b.rooms.counters().hub_faults(), 0, "there are hubs that do so with every event");
+}
+
+/// Has a server get a message of the hub that comes after the event at this position of its log, as if nothing had come
+/// after that.
+async fn beside(hub: &Server, server: &Server, room: &RoomId, parent: usize, body: &str) {
+    let timeline = server.timeline(room).await;
+    let after = Event::parse(timeline[parent + 1].json.as_bytes(), RoomVersion::I1).unwrap();
+    let (auth_events, parents) = (after.auth_events(), after.prev_events());
+    let event = message(room, &hub.user("alice"), body);
+    let event = event.into_pdu(RoomVersion::I1, auth_events, parents, &hub.name, &key(&hub.name)).unwrap();
+    let outcome = server.rooms.transaction(&hub.name, vec![raw(event.json())]).await.unwrap();
+    assert!(outcome.failed_pdus.is_empty());
+}
+
+#[tokio::test]
+async fn a_hub_that_was_restored_from_a_backup_and_forgot_events_is_noticed() {
+    let Three { net, hub, b, folders, .. } = three().await;
+    let (alice, bob) = (hub.user("alice"), b.user("bob"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, &hub).await.unwrap();
+    b.say(&bob, &room, "in the backup").await.unwrap();
+    let backup = tempfile::tempdir().unwrap();
+    hub.store.backup(&backup.path().join("axle.db")).await.unwrap();
+    let forgotten = [b.say(&bob, &room, "forgotten").await.unwrap(), b.say(&bob, &room, "this, too").await.unwrap()];
+    until_agree(&hub, &b, &room).await;
+    hub.kill();
+    let hub = net.start("hub.test", backup.path().into(), &[]).await;
+    let other = hub.say(&alice, &room, "as if nothing had been said").await.unwrap();
+    b.until_has(&room, &other).await;
+    b.until_has(&room, &hub.say(&alice, &room, "and on").await.unwrap()).await;
+    assert_eq!(fault_kinds(&b).await, ["broken_chain"], "it is said once");
+    assert!(b.has(&room, &forgotten[1]).await && !hub.has(&room, &forgotten[1]).await);
+    drop(folders);
 }
 
 /// What a server has noted about hubs.

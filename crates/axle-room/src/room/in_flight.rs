@@ -50,6 +50,11 @@ impl InFlight {
         self.lpdus.iter().any(|entry| entry.hash == *hash)
     }
 
+    /// Whether this is the id of one that has neither come back nor been refused.
+    pub(super) fn has(&self, lpdu_id: &EventId) -> bool {
+        self.lpdus.iter().any(|entry| entry.event_id == *lpdu_id)
+    }
+
     /// Another one was made.
     pub(super) fn note(&mut self, lpdu: &Event) {
         let last = self.times.entry(lpdu.sender().clone()).or_insert(i64::MIN);

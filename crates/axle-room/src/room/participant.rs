@@ -66,24 +66,52 @@ impl Room {
     /// Nothing changes while other users of ours are in the room, since then the hub is to send it; unless the server ACL
     /// [keeps us out](Room::keeps_us_out), and the hub takes no leave of anybody here.
     pub fn end_stay(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
-        let user = lpdu.sender();
-        if !is_own_leave(lpdu) || lpdu.kind() != EventKind::Lpdu || user.server_str() != self.us.as_str() {
+        self.check_own_leave(lpdu)?;
+        let mut change = self.change();
+        let was_in = self.state.membership(lpdu.sender().as_str()) == Membership::Join;
+        if self.state.joined_users_of(self.us.as_str()) > u32::from(was_in) && !self.keeps_us_out() {
+            return Ok(change);
+        }
+        if was_in {
+            self.take_leave(lpdu, &mut change);
+        }
+        self.settle(lpdu, &mut change);
+        Ok(change)
+    }
+
+    /// Takes one of our users out of the room by a leave that is still on its way, because the hub does not answer: it may
+    /// be gone for good, and whoever leaves is to be out. The LPDU becomes current state, without a place in the hub's
+    /// order, and is still sent; what the user said before is [taken as it comes](Room::left_early). Nothing changes if the
+    /// leave has come back or was refused.
+    pub fn leave_early(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
+        self.check_own_leave(lpdu)?;
+        let mut change = self.change();
+        if self.is_awaited(lpdu) && self.state.membership(lpdu.sender().as_str()) != Membership::Leave {
+            self.take_leave(lpdu, &mut change);
+        }
+        Ok(change)
+    }
+
+    fn check_own_leave(&self, lpdu: &Event) -> Result<(), Refusal> {
+        if !is_own_leave(lpdu) || lpdu.kind() != EventKind::Lpdu || lpdu.sender().server_str() != self.us.as_str() {
             return Err(Refusal::Unfit("the event is not a leave of one of our users".into()));
         }
         if *lpdu.room_id() != self.id || self.is_hub() {
             return Err(Refusal::Unfit("this server is the hub, or the event is of another room".into()));
         }
-        let mut change = self.change();
-        let was_in = self.state.membership(user.as_str()) == Membership::Join;
-        if was_in && self.state.joined_users_of(self.us.as_str()) > 1 && !self.keeps_us_out() {
-            return Ok(change);
-        }
-        if was_in {
-            self.state.apply(lpdu);
-            change.events.push(without_position(lpdu, Status::Outlier, true));
-        }
-        self.settle(lpdu, &mut change);
-        Ok(change)
+        Ok(())
+    }
+
+    fn take_leave(&mut self, lpdu: &Event, change: &mut Change) {
+        self.state.apply(lpdu);
+        change.events.push(without_position(lpdu, Status::Outlier, true));
+    }
+
+    /// Whether an event is what became of an LPDU of a user whom we [took out](Room::leave_early) before the hub answered
+    /// to the leave: that leave, or something from before it. The user was in the room when it was made.
+    fn left_early(&self, event: &Event) -> bool {
+        let member = self.state.get("m.room.member", event.sender().as_str());
+        self.is_awaited(event) && member.is_some_and(|id| self.lpdus.has(id))
     }
 
     /// Takes an event that `origin` sent. It must be the hub.
@@ -190,6 +218,9 @@ impl Room {
 
     /// What a participant checks of its hub.
     fn judge(&self, event: &Event, known: &Known) -> Result<(), FaultKind> {
+        if self.left_early(event) {
+            return Ok(());
+        }
         // What waits for its parents is in the store already, and so is its LPDU; but not in the room.
         let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
         let first = first.filter(|first| !self.waiting.contains(first));

@@ -59,8 +59,11 @@ impl Engine {
         let is_bound = is_known && self.core().room(&id).layering() == Some(Layering::Bound);
         if is_bound && self.core().is_in(&id)? {
             let _lock = self.lock(&id).await;
-            if self.leave_with_proposal(&id).await? {
-                return self.core().forget(&id);
+            match self.leave_with_proposal(&id).await {
+                Ok(true) => return self.core().forget(&id),
+                Ok(false) => {}
+                Err(error) if is_without_hub(&error) => tracing::debug!(%error, room = %id, "a leave has no proposal"),
+                Err(error) => return Err(error),
             }
         }
         self.server.leave(room_id).await?;
@@ -150,4 +153,9 @@ impl Engine {
     fn propose_leave(&self, id: &RoomId, binding: &RoomBinding) -> Result<Vec<u8>, EncryptionError> {
         self.core().unit(|core| Ok(core.member.leave(id, binding)?.message))
     }
+}
+
+/// Whether the room's hub, which only its server can ask, does not answer.
+fn is_without_hub(error: &Error) -> bool {
+    matches!(error, Error::Api(answer) if matches!(answer.status, 502..=504))
 }

@@ -9,7 +9,7 @@ use axle_store::OutOfRoom;
 use serde_json::{Map, Value};
 
 use super::joining::Joiner;
-use super::{Needs, PeerError, Rooms, SentJoin, errors, received, send, transaction};
+use super::{Needs, PeerError, Rooms, SentJoin, errors, leaving, received, send, transaction};
 
 /// Servers that are tried for one handshake.
 const MAX_CANDIDATES: usize = 8;
@@ -32,6 +32,7 @@ pub(crate) async fn join(
         drop(joiner);
         return send_member(rooms, user, room_id, content).await;
     }
+    leaving::delivered(rooms, user, room_id).await?;
     let told = rooms.0.store.out_of_room_in(user, room_id).await.map_err(errors::broken)?;
     let mut failure = Failure::default();
     for server in candidates(rooms, via, told.as_ref(), room_id) {

@@ -1,19 +1,23 @@
-//! Leaves that a hub takes and does not send back: some hubs send nothing more to a server whose last user has left, not
-//! even that leave. The user is out of the room all the same. So they are where the hub takes no leave at all, because the
-//! room's server ACL keeps this server out.
+//! Leaves that a hub does not send back: some hubs send nothing more to a server whose last user has left, not even that
+//! leave; a hub that is down, perhaps for good, sends nothing at all; and one whose room keeps this server out by its
+//! server ACL takes no leave. The user is out of the room all the same.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axle_protocol::event::Hash;
-use axle_protocol::{Event, MatrixError, RoomVersion};
+use axle_protocol::{Event, MatrixError, RoomId, RoomVersion, UserId};
 use axle_room::{Room, is_own_leave};
 use axle_store::{PendingLpdu, StoreError};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
 
-use super::Rooms;
+use super::enter::send_member;
+use super::{Rooms, send};
 
-/// How long a hub that has taken a leave may take to send it back.
+/// How long a hub may take to send a leave back, or to take it.
 const ECHO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Leaves of local users on their way to a hub. What is here is in the queue of LPDUs, too.
@@ -46,6 +50,14 @@ impl Leaving {
         self.lock().extend(leaves.map(|(hash, lpdu)| (hash, Leave { lpdu, resumed: true })));
     }
 
+    /// What is on its way of this user in this room.
+    fn of(&self, user: &UserId, room_id: &RoomId) -> Option<(Hash, Event)> {
+        let leaves = self.lock();
+        let mut leaves = leaves.iter().map(|(hash, leave)| (hash, &leave.lpdu));
+        let (hash, lpdu) = leaves.find(|(_, lpdu)| lpdu.sender() == user && lpdu.room_id() == room_id)?;
+        Some((*hash, lpdu.clone()))
+    }
+
     fn take(&self, hash: &Hash) -> Option<Leave> {
         self.lock().remove(hash)
     }
@@ -54,6 +66,43 @@ impl Leaving {
         // Nothing panics while it is held; were it to, the map is still whole.
         self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes a local user out of a room that this server is in. If its hub does not answer, the user is out of it here, and the
+/// leave stays queued: the hub and the others learn of it when the hub is back.
+pub(crate) async fn leave(
+    rooms: &Rooms,
+    user: &UserId,
+    room_id: &RoomId,
+    content: Map<String, Value>,
+) -> Result<(), MatrixError> {
+    let mut sent = pin!(send_member(rooms, user, room_id, content));
+    if let Ok(answer) = timeout(ECHO_PATIENCE, &mut sent).await {
+        return answer;
+    }
+    // One that the hub has taken is seen to when it does not come back.
+    let Some((_, lpdu)) = rooms.0.leaving.of(user, room_id) else { return sent.await };
+    rooms
+        .with(room_id, move |turn| {
+            let (room, batch) = turn.room()?;
+            batch.change.merge(room.leave_early(&lpdu).map_err(super::refused)?);
+            Ok(())
+        })
+        .await?
+        .inspect(|()| tracing::info!(%room_id, %user, "a user left while the room's hub does not answer"))
+}
+
+/// Waits until the hub has a leave of this user that was queued: what follows it must not come there first.
+pub(crate) async fn delivered(rooms: &Rooms, user: &UserId, room_id: &RoomId) -> Result<(), MatrixError> {
+    let Some((hash, lpdu)) = rooms.0.leaving.of(user, room_id) else { return Ok(()) };
+    let echo = rooms.0.echoes.wait(hash);
+    if !is_queued(rooms, &hash, &lpdu).await.map_err(super::errors::broken)? {
+        return Ok(());
+    }
+    if let Some(hub) = lpdu.hub_server() {
+        rooms.0.outbound.wake_lpdus(hub, room_id);
+    }
+    send::wait(echo).await.map(|_| ())
 }
 
 /// The hub has taken this LPDU. A leave that does not come back is seen to in the background.
@@ -86,7 +135,7 @@ async fn end_unless_echoed(rooms: &Rooms, hash: &Hash, lpdu: &Event) -> Result<(
     if !is_queued(rooms, hash, lpdu).await.map_err(super::errors::broken)? {
         return Ok(());
     }
-    if tokio::time::timeout(ECHO_PATIENCE, echo.outcome()).await.is_err() {
+    if timeout(ECHO_PATIENCE, echo.outcome()).await.is_err() {
         end(rooms, hash, lpdu).await?;
     }
     Ok(())

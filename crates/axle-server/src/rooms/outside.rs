@@ -9,7 +9,7 @@ use axle_store::OutOfRoom;
 use serde_json::{Map, Value};
 
 use super::enter::{Failure, candidates, handshake_lpdu, is_inside, send_member};
-use super::{Rooms, errors, stripped};
+use super::{Rooms, errors, leaving, stripped};
 
 /// Takes a local user out of a room, declines an invite, or retracts a knock.
 pub(crate) async fn leave(
@@ -20,7 +20,7 @@ pub(crate) async fn leave(
 ) -> Result<(), MatrixError> {
     content.insert("membership".into(), "leave".into());
     if is_inside(rooms, room_id).await? {
-        return send_member(rooms, user, room_id, content).await;
+        return leaving::leave(rooms, user, room_id, content).await;
     }
     let told = rooms.0.store.out_of_room_in(user, room_id).await.map_err(errors::broken)?;
     let waits = |entry: &OutOfRoom| matches!(entry.membership, Membership::Invite | Membership::Knock);

@@ -1,4 +1,4 @@
-//! A hub that takes the leave of a server's last user and does not send it back.
+//! Leaves that the hub does not send back.
 
 use axle_client_api::RoomService as _;
 use axle_protocol::auth::Membership;
@@ -96,4 +96,62 @@ async fn a_hub_that_refuses_the_leave_after_a_crash_had_taken_it_before() {
     b.rooms.refuse_lpdu(&room, &queued[0].lpdu_hash, "not in the room").await.unwrap();
     assert_left(&b, &room, &bob).await;
     drop((c, folders));
+}
+
+/// Bob and beth of a server in a room whose hub is down; bob has said something that is queued, and leaves.
+async fn left_while_the_hub_is_down(three: &Three) -> (RoomId, UserId) {
+    let Three { net, hub, b, .. } = three;
+    let (alice, bob, beth) = (hub.user("alice"), b.user("bob"), b.user("beth"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, hub).await.unwrap();
+    b.join(&beth, &room, hub).await.unwrap();
+    until_agree(hub, b, &room).await;
+    net.set_down(&hub.name, true);
+    let saying = {
+        let (rooms, bob, room) = (b.rooms.clone(), bob.clone(), room.clone());
+        tokio::spawn(async move { rooms.send(crate::talk::text(&bob, &room, "is anybody there?")).await })
+    };
+    until("it is queued", async || b.store.pending_lpdus(None).await.unwrap().len() == 1).await;
+    saying.abort();
+    b.rooms.leave(&bob, &room, Map::new()).await.unwrap();
+    assert_eq!(b.membership(&room, &bob).await, Some(Membership::Leave));
+    assert_eq!(b.store.pending_lpdus(None).await.unwrap().len(), 2, "the hub is still to hear of it");
+    assert_eq!(b.say(&bob, &room, "still here?").await.unwrap_err().status, 403);
+    (room, bob)
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_hub_is_down_is_out_and_the_hub_learns_of_it_later() {
+    let three = three().await;
+    let (room, bob) = left_while_the_hub_is_down(&three).await;
+    let Three { net, hub, b, c, folders } = three;
+    let left = b.kill();
+    let b = net.start("b.test", left, &[]).await;
+    assert_eq!(b.membership(&room, &bob).await, Some(Membership::Leave));
+    net.set_down(&hub.name, false);
+    hub.until_membership(&room, &bob, Membership::Leave).await;
+    until_agree(&hub, &b, &room).await;
+    assert_left(&b, &room, &bob).await;
+    assert!(hub.texts(&room).await.contains(&"is anybody there?".to_owned()), "what was queued is not lost");
+    assert_eq!(b.rooms.counters().hub_faults(), 0);
+    let after = hub.say(&hub.user("alice"), &room, "on we go").await.unwrap();
+    b.until_has(&room, &after).await;
+    drop((c, folders));
+}
+
+#[tokio::test]
+async fn the_last_user_leaves_while_the_hub_is_down_and_comes_back_later() {
+    let three = three().await;
+    let (room, bob) = left_while_the_hub_is_down(&three).await;
+    let Three { net, hub, b, .. } = &three;
+    let beth = b.user("beth");
+    b.rooms.leave(&beth, &room, Map::new()).await.unwrap();
+    assert_eq!(b.membership(&room, &beth).await, Some(Membership::Leave));
+    net.set_down(&hub.name, false);
+    b.join(&bob, &room, hub).await.unwrap();
+    assert_eq!(hub.membership(&room, &bob).await, Some(Membership::Join), "the leave did not come after the join");
+    let back = b.say(&bob, &room, "back").await.unwrap();
+    hub.until_membership(&room, &beth, Membership::Leave).await;
+    assert!(hub.has(&room, &back).await);
+    assert_eq!(b.rooms.counters().hub_faults(), 0);
 }

@@ -29,6 +29,18 @@ pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     }
 }
 
+/// A message.
+pub(crate) fn text(user: &UserId, room: &RoomId, body: &str) -> SendEvent {
+    SendEvent {
+        room_id: room.clone(),
+        sender: user.clone(),
+        event_type: "m.room.message".into(),
+        state_key: None,
+        content: map(json!({"msgtype": "m.text", "body": body})),
+        txn: None,
+    }
+}
+
 impl Server {
     pub(crate) async fn create(&self, creator: &UserId, join_rule: &str) -> RoomId {
         let levels = json!({"users": {creator.as_str(): 100}});
@@ -66,15 +78,7 @@ impl Server {
             scope: room.to_string(),
             txn_id: txn_id.into(),
         });
-        let event = SendEvent {
-            room_id: room.clone(),
-            sender: user.clone(),
-            event_type: "m.room.message".into(),
-            state_key: None,
-            content: map(json!({"msgtype": "m.text", "body": body})),
-            txn,
-        };
-        self.rooms.send(event).await
+        self.rooms.send(SendEvent { txn, ..text(user, room, body) }).await
     }
 
     pub(crate) async fn set(

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::Network;
+use crate::support::chat::Chat;
+use crate::support::{Network, until};
 
 #[test]
 fn a_knock_is_answered_by_an_invite() {
@@ -74,4 +75,44 @@ fn kick_and_ban_hold() {
     carol.join(&room, "hub.test").ok();
     carol.say(&room, "thanks");
     alice.hear(&room, "thanks");
+}
+
+#[test]
+fn who_leaves_while_the_hub_is_down_is_out_of_its_rooms() {
+    let mut network = Network::start(["hub.test", "one.test"]);
+    let [hub, one] = &network.servers[..] else { panic!("two servers") };
+    let (alice, bob, ben) = (hub.register("alice"), one.register("bob"), one.register("ben"));
+    let room = alice.create_room(&json!({ "preset": "public_chat" }));
+    bob.join(&room, "hub.test").ok();
+    ben.join(&room, "hub.test").ok();
+    let (mut dora, mut cleo) = (Chat::register(hub, "dora"), Chat::register(one, "cleo"));
+    let secret = dora.ok("/create Secret public")["room_id"].as_str().unwrap().to_owned();
+    cleo.ok(&format!("/join {secret} hub.test"));
+    cleo.ok("/wait devices 2");
+
+    network.servers[0].kill();
+    std::thread::scope(|scope| {
+        let said = scope.spawn(|| bob.send(&room, "is anybody there?"));
+        let one = &network.servers[1];
+        until("it is queued", || (one.metric("axle_outbound_pending_events") > 0.0).then_some(()));
+        bob.leave(&room).ok();
+        cleo.ok("/leave");
+        assert_eq!(bob.get("joined_rooms").ok()["joined_rooms"], json!([]));
+        cleo.ok("/sync");
+        assert_eq!(cleo.ok("/rooms")["rooms"][0]["membership"], "leave");
+        network.servers[0].start();
+        said.join().unwrap().ok();
+    });
+
+    alice.await_membership(&room, &bob.id, "leave");
+    alice.hear(&room, "is anybody there?");
+    dora.until(|line| line["type"] == "connection" && line["state"] == "restored");
+    dora.ok("/wait membership @cleo:one.test leave");
+    dora.ok("/wait devices 1");
+    alice.say(&room, "who is left?");
+    ben.hear(&room, "who is left?");
+    for server in &network.servers {
+        assert_eq!(server.admin_ok(&["verify"], "")["problems"], json!([]), "{}", server.name());
+        assert!(server.admin_ok(&["list-faults"], "").as_array().unwrap().is_empty());
+    }
 }

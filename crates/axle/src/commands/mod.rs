@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod bench;
 pub(crate) mod chat;
+mod clock;
 pub(crate) mod demo;
 pub(crate) mod event;
 pub(crate) mod serve;

@@ -5,6 +5,11 @@ use std::io::Write as _;
 use axle_server::admin::{Request, VerifyReport};
 use serde_json::Value;
 
+use crate::commands::clock::moment;
+
+/// A list with nothing in it.
+const NONE: &str = "none\n";
+
 /// Prints an answer.
 pub(super) fn answer(request: &Request, answer: &Value, json: bool) -> Result<(), Box<dyn std::error::Error>> {
     let text = if json { format!("{}\n", serde_json::to_string_pretty(answer)?) } else { words(request, answer)? };
@@ -23,11 +28,14 @@ fn words(request: &Request, answer: &Value) -> Result<String, Box<dyn std::error
         Request::RotateKey | Request::ListKeys => table(answer, &["key_id", "key", "expired_ts"]),
         Request::BlockServer { server, blocked } => format!("{server} is {}\n", block_word(*blocked)),
         Request::BlockRoom { room_id, blocked } => format!("{room_id} is {}\n", block_word(*blocked)),
-        Request::ListBlocks => lines(&answer["servers"]) + &lines(&answer["rooms"]),
+        Request::ListBlocks => match lines(&answer["servers"]) + &lines(&answer["rooms"]) {
+            blocks if blocks.is_empty() => NONE.into(),
+            blocks => blocks,
+        },
         Request::ListDestinations => {
             let parked = table(&answer["parked"], &["destination", "event_id", "reason", "at"]);
             let queues = table(&answer["destinations"], &["destination", "pending", "failing_since", "last_error"]);
-            if parked.is_empty() { queues } else { format!("{queues}\nrefused for good and set aside:\n{parked}") }
+            if parked == NONE { queues } else { format!("{queues}\nrefused for good and set aside:\n{parked}") }
         }
         Request::ListFaults => table(answer, &["at", "room_id", "hub", "kind", "event_id", "detail"]),
         Request::ListReports => table(answer, &["at", "reporter", "room_id", "event_id", "user_id", "reason"]),
@@ -44,16 +52,16 @@ fn lines(items: &Value) -> String {
     items.as_array().into_iter().flatten().map(|item| format!("{}\n", cell(item))).collect()
 }
 
-/// Rows under a head, in columns; nothing if there are no rows.
+/// Rows under a head, in columns.
 fn table(rows: &Value, columns: &[&str]) -> String {
     let rows: Vec<Vec<String>> = rows
         .as_array()
         .into_iter()
         .flatten()
-        .map(|row| columns.iter().map(|column| cell(&row[column])).collect())
+        .map(|row| columns.iter().map(|column| named_cell(column, &row[column])).collect())
         .collect();
     if rows.is_empty() {
-        return String::new();
+        return NONE.into();
     }
     let head = columns.iter().map(|column| column.replace('_', " ")).collect();
     let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
@@ -64,6 +72,16 @@ fn table(rows: &Value, columns: &[&str]) -> String {
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     all.iter().map(line).collect()
+}
+
+/// Columns that are times, in milliseconds since the Unix epoch.
+const TIMES: [&str; 3] = ["at", "expired_ts", "failing_since"];
+
+fn named_cell(column: &str, value: &Value) -> String {
+    match value.as_i64().filter(|_| TIMES.contains(&column)) {
+        Some(time) => format!("{} UTC", moment(time)),
+        None => cell(value),
+    }
 }
 
 fn cell(value: &Value) -> String {
@@ -94,4 +112,20 @@ fn report(report: &VerifyReport) -> String {
         count => format!("{count} problems"),
     };
     text + &format!("{} events in {} rooms: {verdict}{gaps}\n", report.events, report.rooms)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_are_for_people() {
+        assert_eq!(table(&json!([]), &["at"]), "none\n");
+        let rows =
+            json!([{ "at": 1_700_000_000_000_i64, "pending": 3 }, { "at": null, "pending": 1_700_000_000_000_i64 }]);
+        let expected = "at                    pending\n2023-11-14 22:13 UTC  3\n-                     1700000000000\n";
+        assert_eq!(table(&rows, &["at", "pending"]), expected);
+    }
 }

@@ -10,7 +10,8 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 
 use crate::commands::chat::app::{App, Page};
 use crate::commands::chat::command::HELP;
-use crate::commands::chat::lines::{clean, moment, wrap};
+use crate::commands::chat::lines::{clean, wrap};
+use crate::commands::clock::moment;
 
 /// How many commands of [`HELP`], at its end, are for scripts only.
 const SCRIPT_COMMANDS: usize = 3;

@@ -168,6 +168,33 @@ async fn a_connection_whose_body_is_not_read_is_announced_to_close() {
     server.stop().await;
 }
 
+/// There are clients that take a stream which ends while they are sending for an error, whatever the answer says.
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_taken_all_the_same() {
+    const CHUNK: usize = 64 * 1024;
+    let server = Server::start(LimitsConfig::default()).await;
+    for (path, status) in [("body", 413), ("fast", 405)] {
+        let stream = TcpStream::connect(server.running.address()).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let request = http::Request::post(format!("http://a.test/{path}")).body(()).unwrap();
+        let (answer, mut body) = client.ready().await.unwrap().send_request(request, false).unwrap();
+        for _ in 0..4 * 1024 * 1024 / CHUNK {
+            body.reserve_capacity(CHUNK);
+            while body.capacity() < CHUNK {
+                let more = tokio::time::timeout(PATIENCE, std::future::poll_fn(|cx| body.poll_capacity(cx))).await;
+                more.expect("the server reads").expect("the stream is open").expect("no reset");
+            }
+            body.send_data(vec![b'x'; CHUNK].into(), false).unwrap();
+        }
+        body.send_data(Bytes::new(), true).unwrap();
+        let answer = tokio::time::timeout(PATIENCE, answer).await.expect("an answer").unwrap();
+        assert_eq!(answer.status(), status);
+        driver.abort();
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn an_address_has_its_share_of_connections() {
     let server = Server::start(LimitsConfig { max_connections_per_address: 1, ..Default::default() }).await;

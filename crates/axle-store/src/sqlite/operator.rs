@@ -13,6 +13,9 @@ use super::rows::{self, all};
 use super::{Access, FILE_MODE, SqliteStore, append, check, connect};
 use crate::{Operator, RoomSummary, StoreError};
 
+/// With less free space than this, in bytes, a write may fail any moment.
+const MIN_FREE_BYTES: u64 = 16 * 1024 * 1024;
+
 #[async_trait]
 impl Operator for SqliteStore {
     async fn rooms(&self) -> Result<Vec<RoomSummary>, StoreError> {
@@ -56,6 +59,7 @@ impl Operator for SqliteStore {
 
     async fn probe(&self) -> Result<(), StoreError> {
         self.read(append::last_stream).await?;
+        check_free(free_bytes(&self.inner.path)?)?;
         // Writing costs an fsync, so only a doubt is worth it.
         if self.inner.shared.write_failed.load(Ordering::Relaxed) {
             self.write(|tx| {
@@ -140,6 +144,19 @@ fn summary(row: &Row<'_>) -> Result<RoomSummary, StoreError> {
     })
 }
 
+/// Free space for this file, in bytes, on the file system that it is on.
+fn free_bytes(path: &Path) -> Result<u64, StoreError> {
+    let system = rustix::fs::statvfs(path).map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+fn check_free(bytes: u64) -> Result<(), StoreError> {
+    if bytes >= MIN_FREE_BYTES {
+        return Ok(());
+    }
+    Err(StoreError::Io(format!("the disk is full: {} KiB are free", bytes / 1024)))
+}
+
 /// Copies the database as it is at this moment, under another name until all of it is durable.
 fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
     let failed = |error: std::io::Error| StoreError::Io(format!("backup to {}: {error}", to.display()));
@@ -180,4 +197,18 @@ fn partial_name(to: &Path) -> PathBuf {
 fn sync_folder(file: &Path) -> std::io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_nearly_full_is_told_of() {
+        assert!(check_free(MIN_FREE_BYTES).is_ok());
+        let error = check_free(MIN_FREE_BYTES - 1).unwrap_err().to_string();
+        assert!(error.contains("the disk is full: 16383 KiB are free"), "{error}");
+        assert!(free_bytes(Path::new("/nowhere")).is_err());
+        assert!(free_bytes(Path::new("/")).unwrap() > 0);
+    }
 }

@@ -1,7 +1,7 @@
 //! A whole server: started from a configuration, stopped without losing anything.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +98,17 @@ pub enum StartError {
     /// A thread that was to do part of it.
     #[error("a part of the start failed: {0}")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl StartError {
+    /// The file or folder that the configuration names and that cannot be used.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Tls(error) | Self::Network(NetworkError::Tls(error)) => error.file(),
+            Self::Folder(FolderError::Io { path, .. }) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 fn bind_hint(error: &std::io::Error) -> &'static str {

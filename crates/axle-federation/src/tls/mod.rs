@@ -38,6 +38,16 @@ pub enum TlsError {
     Rustls(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// The file that it is about.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Read { path, .. } | Self::Content { path, .. } => Some(path),
+            Self::NoRoots | Self::Rustls(_) => None,
+        }
+    }
+}
+
 fn read(path: &std::path::Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| TlsError::Read { path: path.to_owned(), error })
 }

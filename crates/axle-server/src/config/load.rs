@@ -47,6 +47,24 @@ impl Sources {
     }
 }
 
+impl Loaded {
+    /// The option that names this file or folder, with where it was set.
+    pub fn option_of(&self, file: &Path) -> Option<String> {
+        let Config { data, client, federation, .. } = &self.config;
+        let files = [
+            ("data", Some(data)),
+            ("client.tls_certificate", client.tls_certificate.as_ref()),
+            ("client.tls_key", client.tls_key.as_ref()),
+            ("federation.tls_certificate", federation.tls_certificate.as_ref()),
+            ("federation.tls_key", federation.tls_key.as_ref()),
+            ("federation.ca_file", federation.ca_file.as_ref()),
+        ];
+        let (key, _) = files.into_iter().find(|(_, named)| named.is_some_and(|named| named == file))?;
+        let place = self.sources.place(key).map(|place| format!("{place}: "));
+        Some(format!("{}{key}", place.unwrap_or_default()))
+    }
+}
+
 /// Reads and checks a configuration.
 pub fn load(inputs: &Inputs) -> Result<Loaded, ConfigError> {
     let mut sources = Sources::default();

@@ -44,7 +44,7 @@ pub(crate) fn run(args: Args) -> Outcome {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
-    runtime.block_on(serve(loaded.config, make_key))
+    runtime.block_on(serve(loaded, make_key))
 }
 
 /// Threads for requests: half of the cores. Signatures are checked on threads of their own, and so is the database
@@ -99,11 +99,15 @@ fn filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text).map_err(|error| error.to_string())
 }
 
-async fn serve(config: Config, make_key: MakeKey) -> Outcome {
+async fn serve(loaded: Loaded, make_key: MakeKey) -> Outcome {
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
-    let server = Server::start_with(config.clone(), make_key).await?;
-    introduce(&config, &server)?;
+    let started = Server::start_with(loaded.config.clone(), make_key).await;
+    let server = started.map_err(|error| match error.file().and_then(|file| loaded.option_of(file)) {
+        Some(option) => format!("{option}: {error}").into(),
+        None => Box::<dyn std::error::Error>::from(error),
+    })?;
+    introduce(&loaded.config, &server)?;
     match crate::start_code::give_back() {
         Ok(bytes) => tracing::debug!(bytes, "code that was needed for the start is given back"),
         Err(error) => tracing::debug!(%error, "code that was needed for the start stays in memory"),

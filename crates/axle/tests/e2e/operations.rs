@@ -214,7 +214,11 @@ fn mistakes_are_named_with_their_place_and_remedy() {
         ("[federation]\nlisten = [\"127.0.0.1:1\"]\n", vec!["axle.toml, line 2", "tls_certificate"]),
         (
             "[client]\nlisten = [\"127.0.0.1:0\"]\ntls_certificate = \"/nowhere.pem\"\ntls_key = \"/nowhere.key\"\n",
-            vec!["/nowhere.pem", "No such file"],
+            vec!["axle.toml, line 3: client.tls_certificate", "/nowhere.pem", "No such file"],
+        ),
+        (
+            "[federation]\nlisten = [\"127.0.0.1:0\"]\nplain_http = true\nca_file = \"/nowhere.crt\"\n",
+            vec!["axle.toml, line 4: federation.ca_file", "/nowhere.crt", "No such file"],
         ),
     ];
     for (text, expected) in cases {
@@ -230,6 +234,8 @@ fn mistakes_are_named_with_their_place_and_remedy() {
     let said = serve_fails(&["--data", data, "--listen", "here"], &[]);
     assert!(said.contains("Write for example --listen 127.0.0.1:8008"), "{said}");
     assert!(serve_fails(&["--config", "/nowhere/axle.toml"], &[]).contains("/nowhere/axle.toml"));
+    let said = serve_fails(&["--data", "/proc/nowhere"], &[]);
+    assert!(said.contains("--data: data: /proc/nowhere: No such file"), "{said}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
@@ -25,7 +26,7 @@ pub(crate) struct Dns {
 impl Dns {
     /// Uses the system's name servers, or `server` instead.
     pub(crate) fn new(server: Option<SocketAddr>, policy: AddressPolicy) -> Result<Self, ResolveError> {
-        let failed = |error: hickory_resolver::net::NetError| ResolveError::Setup(error.to_string());
+        let failed = |error: NetError| ResolveError::Setup(error.to_string());
         let (config, options) = match server {
             Some(server) => (single_server(server), None),
             None => {
@@ -94,8 +95,7 @@ impl Dns {
             Err(_) if is_localhost(host) => LOOPBACK.to_vec(),
             Err(_) => {
                 let lookup = self.resolver.lookup_ip(host).await;
-                let failed = |error| ResolveError::Dns { name: host.to_owned(), error };
-                lookup.map_err(|error| failed(error.to_string()))?.iter().collect()
+                lookup.map_err(|error| failure(host, &error))?.iter().collect()
             }
         };
         let total = found.len();
@@ -104,6 +104,16 @@ impl Dns {
             return Err(ResolveError::Refused(host.to_owned()));
         }
         Ok(permitted)
+    }
+}
+
+/// In the words of an operator: the library shows the query as it has it in memory.
+fn failure(host: &str, error: &NetError) -> ResolveError {
+    let name = host.to_owned();
+    match (error.is_nx_domain(), error.is_no_records_found()) {
+        (true, _) => ResolveError::Dns { name, error: "there is no such name".into() },
+        (false, true) => ResolveError::NoAddress(name),
+        (false, false) => ResolveError::Dns { name, error: error.to_string() },
     }
 }
 

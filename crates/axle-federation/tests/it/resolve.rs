@@ -284,7 +284,15 @@ async fn overrides_and_plain_peers() {
 async fn a_name_that_does_not_exist() {
     let world = World::new(Records::default(), Router::new()).await;
     let outcome = world.resolver().resolve_named("nowhere.example").await;
-    assert!(matches!(outcome, Err(ResolveError::Dns { .. })), "{outcome:?}");
+    assert_eq!(outcome.unwrap_err().to_string(), "looking up nowhere.example: there is no such name");
+}
+
+#[tokio::test]
+async fn a_name_without_an_address() {
+    let records = Records::default().srv("nowhere.example", 1, 1, "elsewhere.example");
+    let world = World::new(records, Router::new()).await;
+    let outcome = world.resolver().resolve_named("nowhere.example").await;
+    assert_eq!(outcome, Err(ResolveError::NoAddress("nowhere.example".into())));
 }
 
 #[test]

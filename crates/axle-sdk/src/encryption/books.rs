@@ -111,6 +111,15 @@ pub(super) struct WaitingWelcome {
     pub(super) content: Map<String, Value>,
 }
 
+/// What the hub is to be told of a commit.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct WaitingReport {
+    /// Whether it says that the commit could be applied.
+    pub(super) applied: bool,
+    /// The signed report.
+    pub(super) report: Map<String, Value>,
+}
+
 /// What is known of another device.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct KnownDevice {
@@ -183,6 +192,20 @@ impl Books {
 
     pub(super) fn drop_pending(&self, room: &RoomId) -> Result<()> {
         Ok(self.0.erase(&format!("sdk pending {room}"))?)
+    }
+
+    /// What this device has to tell the hub of commits, the oldest first.
+    pub(super) fn reports(&self, room: &RoomId) -> Result<Vec<WaitingReport>> {
+        Ok(self.0.read(&format!("sdk reports {room}"))?.unwrap_or_default())
+    }
+
+    pub(super) fn keep_reports(&self, room: &RoomId, reports: &[WaitingReport]) -> Result<()> {
+        let name = format!("sdk reports {room}");
+        if reports.is_empty() { Ok(self.0.erase(&name)?) } else { Ok(self.0.write(&name, &reports)?) }
+    }
+
+    pub(super) fn drop_reports(&self, room: &RoomId) -> Result<()> {
+        if self.reports(room)?.is_empty() { Ok(()) } else { self.keep_reports(room, &[]) }
     }
 
     pub(super) fn outbox(&self) -> Result<Vec<OutgoingWelcome>> {

@@ -242,10 +242,9 @@ impl Core {
         let room = self.room(id);
         (room.behind, room.lost, room.outside_since, room.takes_over_at) = (false, false, None, None);
         room.asked = 0;
-        room.reports.clear();
-        // Of no use any more; later it would lead back to where the group was.
-        if let Err(error) = self.books.drop_from_inbox_of(id) {
-            tracing::debug!(%error, "Welcomes that were not forgotten");
+        // Of no use any more; a Welcome would lead back later to where the group was.
+        if let Err(error) = self.books.drop_from_inbox_of(id).and_then(|()| self.books.drop_reports(id)) {
+            tracing::debug!(%error, "Welcomes or reports that were not forgotten");
         }
         let room = self.room(id);
         // Who else is missing, and who waits for it.

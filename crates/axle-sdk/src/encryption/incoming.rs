@@ -127,7 +127,7 @@ impl Core {
             }
             Err(EncryptionError::Group(error)) => {
                 tracing::debug!(%error, room = %id, "a commit that cannot be applied");
-                self.note_not_applied(id, event_id, epoch + 1, content);
+                self.note_not_applied(id, event_id, epoch + 1, content)?;
             }
             Err(error) => return Err(error),
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axle_mls::event::CommitContent;
-use axle_mls::hub::Verdict;
 use axle_mls::{CheckedKeyPackage, Credential, Layering, RoomEncryption};
 use axle_protocol::{EventId, RoomVersion, UserId};
 use serde_json::{Map, Value};
@@ -58,9 +57,7 @@ pub(super) struct Room {
     pub(super) behind: bool,
     /// This device has lost track and joins again by itself.
     pub(super) lost: bool,
-    /// Commits that are to be reported.
-    pub(super) reports: Vec<Verdicted>,
-    /// Those that could not be applied and were reported.
+    /// Commits that could not be applied and were reported.
     pub(super) reported: Vec<EventId>,
     /// How often the hub was asked for what is missing.
     pub(super) asked: u32,
@@ -86,15 +83,6 @@ pub(super) struct Room {
     pub(super) update_at: Option<u64>,
     /// Devices that nobody publishes, since when, and whether that was told.
     pub(super) strangers: BTreeMap<(UserId, String), (Instant, bool)>,
-}
-
-/// A commit of which it is to be said whether it could be applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Verdicted {
-    /// The epoch that it leads to.
-    pub(super) epoch: u64,
-    pub(super) message: Vec<u8>,
-    pub(super) verdict: Verdict,
 }
 
 /// A device that is not added for a while.

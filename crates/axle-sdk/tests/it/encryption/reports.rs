@@ -150,6 +150,40 @@ async fn who_can_apply_a_commit_says_so_where_others_could_say_the_contrary() {
     until("all others have said so", all, |_| applied() == expected).await;
 }
 
+/// What a device has to say of a commit it says also if the program has begun again meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_that_wait_survive_a_restart() {
+    let world = World::default();
+    let (mut alice, room) = alone(&world).await;
+    let users: Vec<String> = (0..8).map(|number| format!("@user{number}:s{number}.test")).collect();
+    let mut others = Vec::new();
+    for user in &users {
+        others.push(Device::new(&world, user, "X").await);
+        join(&world, &room, user);
+    }
+    let [a, b, c, d, e, f, g, h] = others.as_mut_slice() else { panic!("eight") };
+    let mut all = [&mut alice, a, b, c, d, e, f, g, h];
+    until("all are in", all.each_mut().map(|device| &mut **device), |devices| {
+        devices.iter().all(|device| device.has_devices(&room, 9))
+    })
+    .await;
+    world.lock().unheard.insert(users[0].clone());
+    let _second = Device::new(&world, ALICE, "A2").await;
+    until_commit(&world, &room, &mut alice).await;
+    let mut first = others.remove(0);
+    until("the hub does not hear it", [&mut first], |_| !world.lock().tried.is_empty()).await;
+    let tried = world.lock().tried[0].clone();
+    world.lock().unheard.clear();
+    assert_eq!((&tried["verdict"], &tried["user_id"]), (&"applied".into(), &users[0].as_str().into()));
+    let mut first = first.restart().await;
+    until("it hears it", [&mut first], |_| world.lock().heard.contains(&tried)).await;
+    // Once is enough.
+    let mut first = first.restart().await;
+    first.sync().await;
+    first.say(&room, "done").await;
+    assert_eq!(world.lock().heard.iter().filter(|heard| **heard == tried).count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_it_takes_most_of_them_to_say_the_contrary_nobody_says_so() {
     let world = World::default();

@@ -29,6 +29,13 @@ pub const MAX_BINDING_BYTES: usize = 16 * 1024;
 /// Epochs whose public state the caller keeps: to hand out the ratchet tree to who joined in them, and to go back to
 /// after a commit that members cannot apply.
 pub const KEPT_EPOCHS: u64 = 16;
+/// Older epochs of one room whose public state the caller keeps as well, because a device that a Welcome let into them has
+/// not committed since ([`crate::HubGroup::awaited_epochs`]); the newest.
+pub const MAX_WELCOME_EPOCHS: usize = 64;
+/// The same, the ratchet trees of these epochs all together, in bytes.
+pub const MAX_WELCOME_TREES_BYTES: u64 = 16 * 1024 * 1024;
+/// How long such a device is waited for, in seconds: 90 days. A KeyPackage lasts no longer than 84.
+pub const MAX_WELCOME_AGE_SECONDS: u64 = 90 * 24 * 60 * 60;
 /// Devices that a hub has put in quarantine in one room; the oldest is forgotten.
 pub const MAX_QUARANTINED: usize = 64;
 /// Reports that a hub keeps.

@@ -377,7 +377,8 @@ impl RoomLog {
     fn put_groups(&mut self, groups: Vec<GroupChange>) {
         for group in groups {
             let oldest = (group.epoch + 1).saturating_sub(KEPT_EPOCHS);
-            self.groups.retain(|epoch, _| *epoch >= oldest && !(group.is_back && *epoch > group.epoch));
+            let is_kept = |epoch: &u64| *epoch >= oldest || group.awaited.contains(epoch);
+            self.groups.retain(|epoch, _| is_kept(epoch) && !(group.is_back && *epoch > group.epoch));
             self.groups.insert(group.epoch, group);
         }
     }

@@ -5,7 +5,7 @@ use axle_protocol::{EventId, RoomId};
 
 use crate::StoreError;
 
-/// Epochs of one room that are kept, the newest.
+/// Epochs of one room that are kept, the newest; besides those of [`GroupEpoch::awaited`].
 pub const MAX_GROUP_EPOCHS: u64 = 16;
 
 /// The state of a group in one epoch; stored with what led to it ([`Append::groups`](crate::Append::groups)).
@@ -19,6 +19,8 @@ pub struct GroupEpoch {
     pub state: Vec<u8>,
     /// The group has gone back: the epochs after this are forgotten.
     pub is_back: bool,
+    /// Older epochs that stay as well, as far as they are kept; others are forgotten.
+    pub awaited: Vec<u64>,
 }
 
 /// States of groups. That of the newest epoch comes with the room: [`RoomSnapshot::group`](crate::RoomSnapshot::group).

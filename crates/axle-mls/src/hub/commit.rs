@@ -14,6 +14,7 @@ use super::report::CommitRecord;
 use super::rules::{check_replaced, credential_of, has_to_leave, is_allowed};
 use super::{HubGroup, Refusal, RoomView};
 use crate::credential::Credential;
+use crate::crypto::now;
 use crate::event::CommitContent;
 use crate::key_package::is_capable;
 use crate::layering::Layering;
@@ -53,6 +54,8 @@ pub struct Merged {
     pub changes: Changes,
     /// The public state of the new epoch, to be stored with the event; see [`HubGroup::from_bytes`].
     pub snapshot: Vec<u8>,
+    /// [`HubGroup::awaited_epochs`].
+    pub awaited: Vec<u64>,
 }
 
 /// The device behind a commit, in the state before it.
@@ -107,6 +110,7 @@ impl HubGroup {
         self.generation += 1;
         self.group.merge_commit(&self.storage, staged.commit).map_err(|e| error(&e))?;
         self.read_members()?;
+        self.await_who_came(&staged.changes);
         self.queue.clear();
         self.group_info = staged.group_info;
         if staged.abandoned {
@@ -118,7 +122,14 @@ impl HubGroup {
         self.record(CommitRecord::new(self.epoch(), &staged.changes.committer, staged.message_hash, &event_id));
         self.last_commit = Some(event_id);
         let snapshot = self.to_bytes().map_err(|e| error(&e))?;
-        Ok(Merged { epoch: self.epoch(), changes: staged.changes, snapshot })
+        Ok(Merged { epoch: self.epoch(), changes: staged.changes, snapshot, awaited: self.awaited_epochs() })
+    }
+
+    fn await_who_came(&mut self, changes: &Changes) {
+        let came = self.members.iter().filter(|(_, device)| changes.added.contains(device));
+        let leaves = came.map(|(leaf, _)| *leaf).collect();
+        let tree_bytes = self.storage.parts().tree_bytes();
+        self.awaited.follow(&self.group, leaves, tree_bytes, now());
     }
 
     fn check_parent(&self, content: &CommitContent) -> Result<(), Refusal> {

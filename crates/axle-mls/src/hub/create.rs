@@ -9,6 +9,7 @@ use openmls::prelude::{
 };
 use tls_codec::{DeserializeBytes, Serialize as _, VLByteSlice, VLByteVec};
 
+use super::awaited::Awaited;
 use super::incoming::check_binding;
 use super::report::CommitRecord;
 use super::storage::Storage;
@@ -106,6 +107,7 @@ impl HubGroup {
             commits: Vec::new(),
             quarantine: Vec::new(),
             reports: Vec::new(),
+            awaited: Awaited::default(),
             generation: 0,
         };
         Ok(Created { group: created, creator, message_hash: sha256(&content.message) })

@@ -4,6 +4,7 @@
 //! Everything here is checked on a [`HubGroup`] that does not change; [`HubGroup::merge`] and [`HubGroup::queue`] then
 //! apply what was checked. A room has one worker, so nothing comes between.
 
+mod awaited;
 mod commit;
 mod create;
 mod due;
@@ -40,6 +41,7 @@ pub use view::{DeviceState, PairedMember, RoomView};
 
 use crate::credential::Credential;
 use crate::layering::Layering;
+use awaited::Awaited;
 use queue::Queued;
 use report::CommitRecord;
 use storage::Storage;
@@ -63,6 +65,7 @@ pub struct HubGroup {
     commits: Vec<CommitRecord>,
     quarantine: Vec<Credential>,
     reports: Vec<Report>,
+    awaited: Awaited,
     /// Counts changes: what was checked before one is not applied after it.
     generation: u64,
 }
@@ -102,6 +105,12 @@ impl HubGroup {
     pub fn ratchet_tree(&self) -> Vec<u8> {
         // Fails above 2^30 bytes only.
         self.group.export_ratchet_tree().tls_serialize_detached().unwrap_or_default()
+    }
+
+    /// Epochs whose states the caller keeps beside the newest [`KEPT_EPOCHS`](crate::limits::KEPT_EPOCHS), in order: a
+    /// Welcome that nobody has used may still lead to them.
+    pub fn awaited_epochs(&self) -> Vec<u64> {
+        self.awaited.epochs().collect()
     }
 
     /// Devices whose commits and proposals are refused.

@@ -1,10 +1,11 @@
 //! A group as bytes: what the caller stores beside the room's log, one row for each of the last
-//! [`KEPT_EPOCHS`](crate::limits::KEPT_EPOCHS) epochs.
+//! [`KEPT_EPOCHS`](crate::limits::KEPT_EPOCHS) epochs and of those that are [awaited](HubGroup::awaited_epochs).
 
 use axle_protocol::EventId;
 use openmls::group::{GroupId, PublicGroup};
 use serde::{Deserialize, Serialize};
 
+use super::awaited::Awaited;
 use super::queue::Queued;
 use super::report::CommitRecord;
 use super::storage::{Parts, Storage, StorageError, decode, encode};
@@ -30,7 +31,11 @@ pub enum StateError {
 }
 
 /// The first byte. A change of any structure below, in openmls too, makes another version.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The one before it, which ends before `awaited`.
+const WITHOUT_AWAITED: u8 = 1;
+/// No epochs, encoded.
+const NONE_AWAITED: u8 = 0;
 
 #[derive(Serialize, Deserialize)]
 struct State {
@@ -45,6 +50,8 @@ struct State {
     /// Encoded credentials.
     quarantine: Vec<Vec<u8>>,
     reports: Vec<String>,
+    /// The last, so that it can be added to what was stored without it.
+    awaited: Awaited,
 }
 
 impl HubGroup {
@@ -61,6 +68,7 @@ impl HubGroup {
             commits: self.commits.clone(),
             quarantine: self.quarantine.iter().map(Credential::encode).collect(),
             reports: self.reports.iter().map(Report::to_json).collect(),
+            awaited: self.awaited.clone(),
         };
         let mut bytes = encode(&state)?;
         bytes.insert(0, VERSION);
@@ -71,6 +79,7 @@ impl HubGroup {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
         let state: State = match bytes.split_first() {
             Some((&VERSION, rest)) => decode(rest)?,
+            Some((&WITHOUT_AWAITED, rest)) => decode(&[rest, &[NONE_AWAITED]].concat())?,
             other => return Err(StateError::Version(other.map(|(version, _)| *version))),
         };
         let storage = Storage::new(state.parts);
@@ -90,6 +99,7 @@ impl HubGroup {
             commits: state.commits,
             quarantine: state.quarantine.iter().map(credential).collect::<Result<_, _>>()?,
             reports: state.reports.iter().map(report).collect::<Result<_, _>>()?,
+            awaited: state.awaited,
             generation: 0,
         };
         group.read_members().map_err(|_| StateError::Incomplete)?;

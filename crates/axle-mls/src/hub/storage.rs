@@ -17,6 +17,13 @@ pub(super) struct Parts {
     proposals: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
+impl Parts {
+    /// How long the encoded tree is.
+    pub(super) fn tree_bytes(&self) -> usize {
+        self.tree.len()
+    }
+}
+
 /// The storage of one group: openmls names the group in every call, and it is always the same.
 #[derive(Debug, Default)]
 pub(super) struct Storage(Mutex<Parts>);

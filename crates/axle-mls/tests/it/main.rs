@@ -1,6 +1,7 @@
 //! MLS as its users meet it: through the public interface.
 #![allow(clippy::unwrap_used)]
 
+mod awaited;
 mod bound;
 mod common;
 mod credentials;

@@ -80,7 +80,8 @@ fn new_event(placed: &Placed) -> NewEvent {
 }
 
 fn group_epoch(group: &GroupChange) -> GroupEpoch {
-    GroupEpoch { epoch: group.epoch, commit: group.commit.clone(), state: group.state.clone(), is_back: group.is_back }
+    let GroupChange { epoch, commit, state, is_back, awaited } = group.clone();
+    GroupEpoch { epoch, commit, state, is_back, awaited }
 }
 
 fn delivery_change(delivery: &Delivery) -> DeliveryChange {

@@ -11,7 +11,8 @@ use crate::{GroupEpoch, GroupStates, MAX_GROUP_EPOCHS, StoreError};
 /// Stores a state, and lets go of what is void or too old by it.
 pub(super) fn put(groups: &mut BTreeMap<u64, GroupEpoch>, group: &GroupEpoch) {
     let oldest = (group.epoch + 1).saturating_sub(MAX_GROUP_EPOCHS);
-    groups.retain(|epoch, _| *epoch >= oldest && !(group.is_back && *epoch > group.epoch));
+    let is_kept = |epoch: &u64| *epoch >= oldest || group.awaited.contains(epoch);
+    groups.retain(|epoch, _| is_kept(epoch) && !(group.is_back && *epoch > group.epoch));
     groups.insert(group.epoch, group.clone());
 }
 

@@ -22,7 +22,13 @@ pub(super) fn put(tx: &Tx<'_>, room: i64, group: &GroupEpoch) -> Result<(), Stor
         )?
         .execute(params![room, epoch, group.commit.as_str(), group.state])?;
     let oldest = epoch.saturating_sub(stored(MAX_GROUP_EPOCHS)?);
-    tx.conn.prepare_cached("DELETE FROM group_epoch WHERE room = ?1 AND epoch <= ?2")?.execute([room, oldest])?;
+    let awaited = serde_json::to_string(&group.awaited).map_err(|error| StoreError::Invalid(error.to_string()))?;
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM group_epoch
+             WHERE room = ?1 AND epoch <= ?2 AND epoch NOT IN (SELECT value FROM json_each(?3))",
+        )?
+        .execute(params![room, oldest, awaited])?;
     Ok(())
 }
 

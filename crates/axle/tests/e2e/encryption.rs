@@ -18,7 +18,8 @@ fn heard(chat: &mut Chat, text: &str) -> Value {
     line
 }
 
-fn bodies(chat: &mut Chat) -> Vec<String> {
+/// What the history of the current room says that can be read.
+pub(crate) fn bodies(chat: &mut Chat) -> Vec<String> {
     let mut bodies = Vec::new();
     loop {
         let page = chat.run("/history");

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod encryption;
 mod encryption_faults;
+mod encryption_late;
 mod faults;
 mod garbage;
 mod kill;

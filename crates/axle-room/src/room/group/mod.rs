@@ -39,6 +39,8 @@ pub struct GroupChange {
     pub state: Vec<u8>,
     /// Epochs after this one are void: the group has gone back.
     pub is_back: bool,
+    /// [`HubGroup::awaited_epochs`].
+    pub awaited: Vec<u64>,
 }
 
 /// What an event does to the group; checked, not done.
@@ -202,7 +204,8 @@ impl Room {
             (Step::Commit(staged), Some(group)) => {
                 let commit = event.event_id().clone();
                 let merged = group.merge(*staged, commit.clone())?;
-                change.put_group(GroupChange { epoch: merged.epoch, commit, state: merged.snapshot, is_back: false });
+                let (epoch, state, awaited) = (merged.epoch, merged.snapshot, merged.awaited);
+                change.put_group(GroupChange { epoch, commit, state, is_back: false, awaited });
                 return Ok(());
             }
             (Step::Create(_), Some(_)) | (Step::Commit(_), None) => return Err(hub::Refusal::Outdated.into()),
@@ -228,7 +231,8 @@ impl Room {
         let Some(group) = self.group() else { return Ok(()) };
         let state = group.to_bytes().map_err(|error| hub::Refusal::Invalid(error.to_string()))?;
         let commit = group.last_commit().ok_or(hub::Refusal::NoGroup)?.clone();
-        change.put_group(GroupChange { epoch: group.epoch(), commit, state, is_back });
+        let (epoch, awaited) = (group.epoch(), group.awaited_epochs());
+        change.put_group(GroupChange { epoch, commit, state, is_back, awaited });
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axle_mls::event::{CommitContent, EncryptedContent, ProposalContent};
 use axle_mls::hub::{DeviceState, HubSender, PairedMember, Refusal, Report, RollBack, RoomView, Verdict};
+use axle_mls::limits::KEPT_EPOCHS;
 use axle_mls::{Credential, HubGroup, RoomEncryption};
 use axle_protocol::event::sha256;
 use axle_protocol::{EventId, KeyId, RoomId, ServerName, SigningKey, UserId, base64};
@@ -75,11 +76,10 @@ pub(crate) struct Room {
     pub(crate) joined: BTreeSet<UserId>,
     pub(crate) member_events: BTreeMap<UserId, EventId>,
     pub(crate) group: Option<HubGroup>,
-    /// The group's state after each epoch.
+    /// The group's state after each epoch that is kept.
     snapshots: BTreeMap<u64, Vec<u8>>,
     /// What was reported: by whom, of which epoch, and whether it could be applied.
     pub(crate) reports: Vec<(String, u64, Verdict)>,
-    trees: BTreeMap<String, Vec<u8>>,
     transactions: HashMap<String, String>,
     fixed: BTreeSet<EventId>,
 }
@@ -172,9 +172,9 @@ impl Everything {
         let id = format!("!room{}:hub.test", self.counter);
         content.entry("room_version").or_insert(json!("I.1"));
         let (events, joined, member_events) = (vec![], BTreeSet::new(), BTreeMap::new());
-        let (trees, transactions, fixed) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
+        let (transactions, fixed) = (HashMap::new(), BTreeSet::new());
         let (group, snapshots, reports) = (None, BTreeMap::new(), vec![]);
-        let room = Room { events, joined, member_events, group, snapshots, reports, trees, transactions, fixed };
+        let room = Room { events, joined, member_events, group, snapshots, reports, transactions, fixed };
         self.rooms.insert(id.clone(), room);
         let create = self.append(&id, creator, "m.room.create", Some(""), &Value::Object(content));
         self.rooms.get_mut(&id).unwrap().fixed.insert(create);
@@ -289,16 +289,18 @@ impl Everything {
             }
         };
         let room = self.room(id)?;
-        room.trees.insert(event_id.to_string(), group.ratchet_tree());
-        room.snapshots.insert(group.epoch(), group.to_bytes().unwrap());
+        let (epoch, awaited) = (group.epoch(), group.awaited_epochs());
+        room.snapshots.insert(epoch, group.to_bytes().unwrap());
+        room.snapshots.retain(|other, _| other + KEPT_EPOCHS > epoch || awaited.contains(other));
         room.group = Some(group);
         Ok(event_id)
     }
 
     pub(crate) fn group(&mut self, id: &str, commit: Option<&str>) -> Result<Object, Error> {
         if let Some(commit) = commit {
-            let tree = self.room(id)?.trees.get(commit).cloned();
-            let tree = tree.ok_or_else(|| api(404, "M_NOT_FOUND", "not kept"))?;
+            let kept = self.room(id)?.snapshots.values().map(|state| HubGroup::from_bytes(state).unwrap());
+            let group = kept.into_iter().find(|group| group.last_commit().is_some_and(|id| id.as_str() == commit));
+            let tree = group.ok_or_else(|| api(404, "M_NOT_FOUND", "not kept"))?.ratchet_tree();
             return Ok(object(json!({ "commit_event_id": commit, "ratchet_tree": base64::encode(tree) })));
         }
         let (group, view) = self.group_of(id)?;

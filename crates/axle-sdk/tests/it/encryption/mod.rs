@@ -4,6 +4,7 @@ mod entering;
 mod faults;
 mod files;
 mod hub;
+mod late;
 mod on_top;
 mod reports;
 mod server;

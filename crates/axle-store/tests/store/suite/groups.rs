@@ -5,7 +5,7 @@ use axle_store::{Append, GroupEpoch, MAX_GROUP_EPOCHS, Store};
 use super::fixtures::{append, id, make_room, message, room};
 
 fn epoch(epoch: u64, commit: &str, state: &str) -> GroupEpoch {
-    GroupEpoch { epoch, commit: id(commit), state: state.into(), is_back: false }
+    GroupEpoch { epoch, commit: id(commit), state: state.into(), is_back: false, awaited: vec![] }
 }
 
 fn with(room: &str, head: i64, groups: Vec<GroupEpoch>) -> Append {
@@ -45,6 +45,28 @@ pub(crate) async fn the_newest_are_kept(store: Arc<dyn Store>) {
     }
     assert_eq!(store.group_in(&room_id, 2).await.unwrap(), None);
     assert_eq!(store.group_in(&room_id, 3).await.unwrap().as_deref(), Some(&b"3"[..]));
+}
+
+/// What a device may still come for stays, and no longer than it is awaited.
+pub(crate) async fn awaited_ones_are_kept(store: Arc<dyn Store>) {
+    let (room_id, other) = (make_room(&store, "one").await, make_room(&store, "two").await);
+    store.append(with("two", 1, vec![epoch(1, "other", "other")])).await.unwrap();
+    let put = async |number: u64, awaited: &[u64]| {
+        let group = epoch(number, &format!("commit{number}"), &number.to_string());
+        let group = GroupEpoch { awaited: awaited.to_vec(), ..group };
+        store.append(Append { groups: vec![group], ..append(&room_id, Some(1), vec![]) }).await.unwrap();
+    };
+    for number in 1..=MAX_GROUP_EPOCHS + 5 {
+        put(number, &[2, 4]).await;
+    }
+    for (number, is_kept) in [(1, false), (2, true), (3, false), (4, true), (5, false), (6, true)] {
+        assert_eq!(store.group_in(&room_id, number).await.unwrap().is_some(), is_kept, "{number}");
+    }
+    assert_eq!(store.group_after(&room_id, &id("commit2")).await.unwrap().as_deref(), Some(&b"2"[..]));
+    put(MAX_GROUP_EPOCHS + 6, &[4, 7]).await;
+    assert_eq!(store.group_in(&room_id, 2).await.unwrap(), None);
+    assert!(store.group_in(&room_id, 4).await.unwrap().is_some());
+    assert!(store.group_in(&other, 1).await.unwrap().is_some(), "of another room");
 }
 
 pub(crate) async fn goes_back(store: Arc<dyn Store>) {

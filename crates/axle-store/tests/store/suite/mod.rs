@@ -121,7 +121,7 @@ macro_rules! full_suite {
             application_services: progress_is_kept, what_happened_in_order, what_encryption_needs, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do, locked_and_suspended;
             guests: some_stay, where_they_are;
-            groups: stored_with_events, the_newest_are_kept, goes_back;
+            groups: stored_with_events, the_newest_are_kept, awaited_ones_are_kept, goes_back;
             url_previews: the_newest_are_kept;
             remote_media: fetched, content_that_others_have;
             operator: rooms, blocks;

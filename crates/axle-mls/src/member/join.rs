@@ -1,7 +1,7 @@
 //! Joining a group: by a Welcome, or by itself.
 
 use axle_protocol::{EventId, RoomId};
-use openmls::group::{MlsGroup, StagedWelcome};
+use openmls::group::{MlsGroup, ProcessedWelcome, StagedWelcome};
 use openmls::messages::Welcome;
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::{LeafNodeParameters, RatchetTreeIn};
@@ -42,6 +42,18 @@ impl Member {
         self.finish(Some(room), result)
     }
 
+    /// The epoch of a room's group that a Welcome leads to; nothing changes. `None` if it is not for this device, or of
+    /// another group. That the group is what the Welcome says is not checked: it takes the tree to do so.
+    pub fn welcome_epoch(&mut self, room: &RoomId, content: &WelcomeContent) -> Option<u64> {
+        let opened = read_welcome(content)
+            .and_then(|it| ProcessedWelcome::new_from_welcome(&self.provider, &config(), it).map_err(invalid));
+        // The KeyPackage is not used up.
+        self.provider.0.discard();
+        let opened = opened.ok()?;
+        let group_info = opened.unverified_group_info();
+        (*group_info.group_id() == group_id(room)).then(|| group_info.epoch().as_u64())
+    }
+
     /// Joins the group of a room by itself: a new device, or one that has lost its state or cannot apply a commit. In the
     /// latter case it takes its own place.
     pub fn join_external(
@@ -62,8 +74,7 @@ impl Member {
         content: &WelcomeContent,
         ratchet_tree: &[u8],
     ) -> Result<(), MemberError> {
-        let welcome = Some(bare(&content.welcome, WireFormat::Welcome)).filter(|it| it.len() <= MAX_MESSAGE_BYTES);
-        let welcome: Welcome = welcome.and_then(decode).ok_or(MemberError::Malformed("the Welcome"))?;
+        let welcome = read_welcome(content)?;
         let tree = read_tree(ratchet_tree)?;
         let staged = StagedWelcome::build_from_welcome(&self.provider, &config(), welcome)
             .map_err(invalid)?
@@ -133,6 +144,11 @@ impl Member {
         self.keep_room(room, &kept)?;
         Ok(pending)
     }
+}
+
+fn read_welcome(content: &WelcomeContent) -> Result<Welcome, MemberError> {
+    let welcome = Some(bare(&content.welcome, WireFormat::Welcome)).filter(|it| it.len() <= MAX_MESSAGE_BYTES);
+    welcome.and_then(decode).ok_or(MemberError::Malformed("the Welcome"))
 }
 
 fn read_tree(bytes: &[u8]) -> Result<RatchetTreeIn, MemberError> {

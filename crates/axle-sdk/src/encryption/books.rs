@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::EncryptionError;
+use super::missed::Missed;
 use super::store::Vault;
 
 /// Events of one room whose content is kept after it was decrypted: each can be decrypted once only.
@@ -55,6 +56,11 @@ pub(super) struct RoomBook {
     /// Why a commit did not fit the room as it is known here, until the user has said that it is well.
     #[serde(default)]
     pub(super) misled: Option<String>,
+    /// Whether this device is in the group, as far as it knows: it was not removed since it came in.
+    #[serde(default)]
+    pub(super) is_inside: bool,
+    #[serde(default)]
+    pub(super) missed: Option<Missed>,
 }
 
 /// What became of an event.

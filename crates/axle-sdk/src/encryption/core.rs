@@ -216,7 +216,7 @@ impl Core {
     /// This device is in the group from this epoch on.
     pub(super) fn begin_book(&self, id: &RoomId, epoch: u64) -> Result<()> {
         let book = self.books.room(id)?.unwrap_or_default();
-        self.books.keep_room(id, &RoomBook { joined_epoch: epoch, updated_at: self.now(), renew_at: None, ..book })
+        self.books.keep_room(id, &book.come_in(epoch, self.now()))
     }
 
     fn note_update(&self, id: &RoomId) -> Result<()> {

@@ -157,6 +157,7 @@ impl Core {
     pub(super) fn forget(&mut self, id: &RoomId) -> Result<(), Error> {
         self.unit(|core| {
             core.books.drop_pending(id)?;
+            core.note_gone(id)?;
             Ok(core.member.forget(id)?)
         })?;
         Ok(())

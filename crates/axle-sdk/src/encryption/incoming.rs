@@ -113,6 +113,9 @@ impl Core {
             core.books.note_event(id, event_id.as_str(), &EventBook::Commit)?;
             // Another's has taken the place of one that waited.
             core.books.drop_pending(id)?;
+            if processed.removed {
+                core.note_gone(id)?;
+            }
             Ok(processed)
         });
         match applied {
@@ -171,8 +174,10 @@ impl Core {
             let reason = "this device is not in the room's group yet".to_owned();
             return Ok(Err(Unreadable { reason, waits: true }));
         }
-        if epoch.is_some_and(|epoch| self.is_before_us(id, epoch)) {
-            return Ok(Err(never("it was sent before this device joined")));
+        if let Some(epoch) = epoch
+            && let Some(reason) = self.why_before_us(id, epoch)?
+        {
+            return Ok(Err(never(reason)));
         }
         self.decrypt(id, event, &content)
     }
@@ -225,10 +230,6 @@ impl Core {
             }
             Err(error) => Err(error),
         }
-    }
-
-    fn is_before_us(&self, id: &RoomId, epoch: u64) -> bool {
-        self.books.room(id).is_ok_and(|book| book.is_some_and(|book| epoch < book.joined_epoch))
     }
 
     /// What was taken back is not kept here either.

@@ -179,7 +179,10 @@ impl Engine {
         let commit = welcome.commit_event_id.clone();
         let answer = match self.server.group(id.as_str(), Some(commit.as_str())).await {
             Ok(answer) => answer,
-            Err(error) if is_not_found(&error) => return Ok(false),
+            Err(error) if is_not_found(&error) => {
+                self.core().note_late_welcome(id, &welcome)?;
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         };
         let tree = answer.get("ratchet_tree").and_then(|tree| tree.as_str()).and_then(axle_protocol::base64::decode);

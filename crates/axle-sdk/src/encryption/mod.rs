@@ -18,6 +18,7 @@ mod incoming;
 mod joining;
 mod keys;
 mod membership;
+mod missed;
 mod notice;
 mod renewal;
 mod reports;

@@ -25,6 +25,9 @@ pub(crate) const PACE: Pace = Pace {
     renew: Duration::from_secs(600),
 };
 
+/// One that does not wait for them.
+pub(crate) const IMPATIENT: Pace = Pace { welcome: Duration::ZERO, ..PACE };
+
 pub(crate) struct Device {
     pub(crate) server: Server,
     pub(crate) encryption: Encryption,
@@ -55,10 +58,16 @@ impl Device {
 
     /// The program ends, and begins again with what its store has.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, store, limit, is_misled, encryption, .. } = self;
-        drop(encryption);
         // What still ran in the background does not reach the store of the next.
-        let again = Self::with(&server.world, &server.user, &server.device, store.copy(), PACE).await;
+        let store = self.store.copy();
+        self.restart_with(store, PACE).await
+    }
+
+    /// The same with another store, at another pace.
+    pub(crate) async fn restart_with(self, store: MemoryStore, pace: Pace) -> Self {
+        let Self { server, limit, is_misled, encryption, .. } = self;
+        drop(encryption);
+        let again = Self::with(&server.world, &server.user, &server.device, store, pace).await;
         Self { limit, is_misled, ..again }
     }
 

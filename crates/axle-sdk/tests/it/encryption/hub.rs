@@ -354,6 +354,11 @@ impl Everything {
         Ok(())
     }
 
+    /// Forgets what is kept of an epoch, as a hub does after long.
+    pub(crate) fn forget_epoch(&mut self, id: &str, epoch: u64) {
+        self.rooms.get_mut(id).unwrap().snapshots.remove(&epoch).unwrap();
+    }
+
     /// Goes back to an epoch, because of a commit of the only device of this user.
     pub(crate) fn go_back(&mut self, id: &str, committer: &str, to_epoch: u64) {
         let group = self.rooms[id].group.as_ref().unwrap();

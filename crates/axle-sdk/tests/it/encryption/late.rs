@@ -2,7 +2,7 @@
 
 use axle_mls::limits::KEPT_EPOCHS;
 
-use super::device::{Device, alone, assert_agreement, until};
+use super::device::{Device, IMPATIENT, alone, assert_agreement, until};
 use super::hub::World;
 
 const BOB: &str = "@bob:b.test";
@@ -59,4 +59,33 @@ async fn who_was_let_in_while_they_were_off_reads_all_that_was_said_since() {
         .chain((0..=commits).map(|number| format!("said {number}")))
         .collect();
     until("all is read", [&mut bob], |[bob]| bob.reads(&room) == expected).await;
+}
+
+/// Where he comes so late that nothing is left of the epoch, he joins by himself, and is told why he cannot read what was said
+/// meanwhile; also when the program begins again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_too_late_is_told_why() {
+    let world = World::default();
+    let (mut alice, mut bob, room, epoch) = let_in_while_off(&world, KEPT_EPOCHS + 1).await;
+    world.lock().forget_epoch(&room, epoch);
+    bob.limit = 1000;
+    bob.sync().await;
+    // His patience with Welcomes is at its end.
+    let store = bob.store.copy();
+    let mut bob = bob.restart_with(store, IMPATIENT).await;
+    until("bob is in", [&mut bob], |[bob]| bob.has_devices(&room, 3)).await;
+    let late = "(this device had been let in when it was sent, but came too late: the hub no longer has what its Welcome needs)";
+    let is_told = |bob: &Device| {
+        let read = bob.reads(&room);
+        read.first().is_some_and(|text| text == "(it was sent before this device joined)")
+            && read.len() == usize::try_from(KEPT_EPOCHS).unwrap() + 3
+            && read[1..].iter().all(|text| text == late)
+    };
+    until("he is told", [&mut bob], |[bob]| is_told(bob)).await;
+    alice.sync().await;
+    alice.say(&room, "welcome at last").await;
+    until("he reads", [&mut bob], |[bob]| bob.has_read(&room, "welcome at last")).await;
+    let mut bob = bob.restart().await;
+    until("it is the same again", [&mut bob], |[bob]| bob.has_read(&room, "welcome at last")).await;
+    assert_eq!(bob.reads(&room).iter().filter(|text| *text == late).count() as u64, KEPT_EPOCHS + 2);
 }

@@ -32,6 +32,13 @@ pub enum MemberError {
     /// A message that cannot be decrypted, or was decrypted before.
     #[error("the message cannot be decrypted: {0}")]
     CannotDecrypt(String),
+    /// A message that this device has encrypted: it cannot decrypt it, and knows what it said if it has said it from this
+    /// store.
+    #[error("the message is of this device itself")]
+    OwnMessage,
+    /// A commit of this device that it does not know. Nobody can apply their own commit from what is in the log.
+    #[error("the commit is of this device itself, and is not one that waits")]
+    OwnCommit,
     /// A device that is to be removed or verified is not in the group.
     #[error("the device is not in the group")]
     NotAMember,

@@ -73,6 +73,7 @@ impl Member {
             ProcessedMessageContent::ApplicationMessage(message) => {
                 Ok(Decrypted { plaintext: message.into_bytes(), sender, epoch })
             }
+            ProcessedMessageContent::OwnPrivateMessage => Err(MemberError::OwnMessage),
             _ => Err(MemberError::CannotDecrypt("it is not an application message".into())),
         }
     }

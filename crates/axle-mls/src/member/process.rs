@@ -2,7 +2,7 @@
 
 use axle_protocol::{EventId, RoomId};
 use openmls::framing::{ProcessedMessage, ProcessedMessageContent, PublicMessageIn, Sender};
-use openmls::group::{MlsGroup, ProcessMessageError, StagedCommit};
+use openmls::group::{MlsGroup, ProcessMessageError, StageCommitError, StagedCommit};
 use openmls::prelude::{LeafNode, LeafNodeIndex, ProtocolMessage, QueuedProposal};
 use openmls_traits::storage::StorageProvider as _;
 
@@ -25,6 +25,9 @@ pub struct Processed {
     pub binding: Option<RoomBinding>,
     /// Whether this device is not in the group any more. Its keys are gone then.
     pub removed: bool,
+    /// Whether it is a commit of this device that did not wait here. One that gives this device new keys is
+    /// [`MemberError::OwnCommit`] instead.
+    pub is_unknown_own: bool,
 }
 
 impl Member {
@@ -61,17 +64,27 @@ impl Member {
         self.hear_proposals(room, &content.proposals)?;
         let provider = &self.provider;
         let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
-        let processed = group.process_message(provider, ProtocolMessage::from(message)).map_err(cannot_apply)?;
+        let processed =
+            group.process_message(provider, ProtocolMessage::from(message)).map_err(|error| match error {
+                ProcessMessageError::InvalidCommit(StageCommitError::OwnCommitMismatch) => MemberError::OwnCommit,
+                error => cannot_apply(error),
+            })?;
         let committer = author(&processed)?;
         let (sender, binding) = (processed.sender().clone(), RoomBinding::decode(processed.aad()));
-        let before = self.members(room)?;
+        let (own, before) = (self.credential().clone(), self.members(room)?);
         let group = self.groups.get_mut(room).ok_or(MemberError::NoGroup)?;
         let (group_id, old_epoch, leaf) = (group.group_id().clone(), group.epoch(), group.own_leaf_index());
+        let mut is_unknown_own = false;
         let (changes, removed) = match processed.into_content() {
             ProcessedMessageContent::StagedCommitMessage(commit) => {
                 let changes = changes(&commit, committer, &sender, |leaf| member_at(group, leaf))
                     .ok_or_else(|| MemberError::CannotApply("a leaf shows a credential that is not its own".into()))?;
                 let removed = commit.self_removed();
+                is_unknown_own = match sender {
+                    Sender::Member(by) => by == leaf,
+                    // In its own place.
+                    _ => removed && changes.committer == own,
+                };
                 group.merge_staged_commit(&self.provider, *commit).map_err(invalid)?;
                 (changes, removed)
             }
@@ -99,7 +112,7 @@ impl Member {
             kept.note(epoch, event_id);
             self.keep_room(room, &kept)?;
         }
-        Ok(Processed { epoch, changes, binding, removed })
+        Ok(Processed { epoch, changes, binding, removed, is_unknown_own })
     }
 
     /// The commit with which this device has made the group or joined it is in the log.
@@ -107,7 +120,7 @@ impl Member {
         self.confirm_pending(room, event_id)?;
         let (own, external) = (self.credential().clone(), from_epoch > 0);
         let changes = Changes { committer: own.clone(), external, added: vec![own], removed: Vec::new() };
-        Ok(Processed { epoch: self.epoch(room)?, changes, binding: None, removed: false })
+        Ok(Processed { epoch: self.epoch(room)?, changes, binding: None, removed: false, is_unknown_own: false })
     }
 
     /// Replaces the proposals that wait here.

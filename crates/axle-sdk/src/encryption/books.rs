@@ -10,12 +10,15 @@ use serde_json::{Map, Value};
 
 use super::EncryptionError;
 use super::missed::Missed;
+use super::put_back::Staleness;
 use super::store::Vault;
 
 /// Events of one room whose content is kept after it was decrypted: each can be decrypted once only.
 pub(super) const KEPT_EVENTS: u64 = 1000;
 /// Welcomes that wait to be sent, or for their room to arrive. The oldest are dropped.
 const MAX_WELCOMES: usize = 128;
+/// Commits of one room that were dropped, of which it is remembered that they were made here.
+const MAX_GIVEN_UP: usize = 16;
 /// Devices of one user that are remembered.
 const MAX_KNOWN_DEVICES: usize = 1000;
 
@@ -61,6 +64,8 @@ pub(super) struct RoomBook {
     pub(super) is_inside: bool,
     #[serde(default)]
     pub(super) missed: Option<Missed>,
+    #[serde(default)]
+    pub(super) staleness: Staleness,
 }
 
 /// What became of an event.
@@ -72,6 +77,8 @@ pub(super) enum EventBook {
     Message { event_type: String, content: Map<String, Value>, device_id: String, epoch: u64 },
     /// Its content was taken back.
     Redacted,
+    /// A message of this device that its store did not know when it came: it is an older copy.
+    Unknown,
 }
 
 /// What this device is about to say, or has said: it cannot decrypt that itself.
@@ -200,6 +207,24 @@ impl Books {
         Ok(self.0.erase(&format!("sdk pending {room}"))?)
     }
 
+    pub(super) fn drop_reports(&self, room: &RoomId) -> Result<()> {
+        if self.reports(room)?.is_empty() { Ok(()) } else { self.keep_reports(room, &[]) }
+    }
+
+    /// Commits of this device that were not in the log when they were dropped: the hashes of their messages, in base64.
+    pub(super) fn given_up(&self, room: &RoomId) -> Result<Vec<String>> {
+        Ok(self.0.read(&format!("sdk given up {room}"))?.unwrap_or_default())
+    }
+
+    /// Notes one more; the oldest is forgotten where there are too many.
+    pub(super) fn add_given_up(&self, room: &RoomId, hash: String) -> Result<()> {
+        let mut hashes = self.given_up(room)?;
+        hashes.push(hash);
+        let surplus = hashes.len().saturating_sub(MAX_GIVEN_UP);
+        hashes.drain(..surplus);
+        Ok(self.0.write(&format!("sdk given up {room}"), &hashes)?)
+    }
+
     /// What this device has to tell the hub of commits, the oldest first.
     pub(super) fn reports(&self, room: &RoomId) -> Result<Vec<WaitingReport>> {
         Ok(self.0.read(&format!("sdk reports {room}"))?.unwrap_or_default())
@@ -208,10 +233,6 @@ impl Books {
     pub(super) fn keep_reports(&self, room: &RoomId, reports: &[WaitingReport]) -> Result<()> {
         let name = format!("sdk reports {room}");
         if reports.is_empty() { Ok(self.0.erase(&name)?) } else { Ok(self.0.write(&name, &reports)?) }
-    }
-
-    pub(super) fn drop_reports(&self, room: &RoomId) -> Result<()> {
-        if self.reports(room)?.is_empty() { Ok(()) } else { self.keep_reports(room, &[]) }
     }
 
     pub(super) fn outbox(&self) -> Result<Vec<OutgoingWelcome>> {

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use axle_mls::event::CommitContent;
 use axle_mls::member::{KeyValue, MemberError, PendingCommit, StoreError};
 use axle_mls::{Credential, DeviceKey, Member};
+use axle_protocol::event::sha256;
 use axle_protocol::{EventId, RoomId, UserId, base64};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::books::{Books, DeviceBook, EventBook, OutgoingWelcome, PendingBook, RoomBook};
+use super::books::{Books, DeviceBook, EventBook, OutgoingWelcome, PendingBook};
 use super::engine::Clock;
 use super::rooms::{Cipher, Room};
 use super::store::Vault;
@@ -205,6 +207,9 @@ impl Core {
     /// The commit that waits is not in the log and will not be.
     pub(super) fn discard(&mut self, id: &RoomId) -> Result<()> {
         self.unit(|core| {
+            if let Some(content) = core.books.pending(id)?.and_then(|it| CommitContent::parse(&it.content).ok()) {
+                core.books.add_given_up(id, base64::encode(sha256(&content.message)))?;
+            }
             core.books.drop_pending(id)?;
             match core.member.discard(id) {
                 Ok(()) | Err(MemberError::NoCommitPending | MemberError::NoGroup) => Ok(()),
@@ -221,7 +226,7 @@ impl Core {
 
     fn note_update(&self, id: &RoomId) -> Result<()> {
         let Some(book) = self.books.room(id)? else { return Ok(()) };
-        self.books.keep_room(id, &RoomBook { updated_at: self.now(), renew_at: None, ..book })
+        self.books.keep_room(id, &book.with_new_keys(self.now()))
     }
 
     fn queue_welcome(&self, id: &RoomId, event_id: &EventId, pending: &PendingBook) -> Result<()> {

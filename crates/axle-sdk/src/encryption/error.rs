@@ -42,6 +42,11 @@ pub enum EncryptionError {
     /// A commit says that this room is another one for others; nothing is sent until the user says so.
     #[error("not everybody is shown the same room, so nothing is sent: {0}")]
     Misled(String),
+    /// The store is an older copy, or may be one, and new keys could not be taken yet: nothing is sent with old ones.
+    #[error(
+        "this device's keys may be older than what it has sent, and new ones could not be taken yet; nothing is sent"
+    )]
+    PutBack,
     /// Nobody has encrypted for this device yet, or the room has no group yet.
     #[error("this device is not in the room's encrypted group yet")]
     NotInGroup,

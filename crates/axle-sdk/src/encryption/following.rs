@@ -7,12 +7,20 @@ use axle_protocol::{RoomId, UserId};
 use super::books::WaitingWelcome;
 use super::core::Core;
 use super::engine::Engine;
-use super::incoming::GROUP_EVENTS;
+use super::incoming::{Course, GROUP_EVENTS};
 use super::keys;
 use crate::{Error, Event, JoinedRoom, LeftRoom, MessagesPage, PageFrom, SyncResponse, ToDeviceEvent};
 
 /// Pages of history that are fetched to close a gap. What is older than that is not decrypted any more.
 const MAX_GAP_PAGES: usize = 50;
+
+/// What history has of a room's group after what is known of it.
+struct Earlier {
+    /// The oldest first.
+    events: Vec<Event>,
+    /// Whether that is all of it, or the newest of too much.
+    is_all: bool,
+}
 
 impl Engine {
     pub(super) async fn take_in(&self, response: &mut SyncResponse) -> Result<(), Error> {
@@ -42,16 +50,17 @@ impl Engine {
         }
         // Newest first; keys are used up in the order of the log.
         for event in page.chunk.iter_mut().rev().filter(|event| event.event_type == GROUP_EVENTS[1]) {
-            core.take_message(&id, event)?;
+            core.take_message(&id, event, Course::History)?;
         }
         Ok(())
     }
 
     /// Processes what the room's newest history has that is not known yet.
     pub(super) async fn catch_up(&self, id: &RoomId) -> Result<(), Error> {
-        let mut events = self.fetch_unknown(id, PageFrom::Newest).await?;
+        let earlier = self.fetch_unknown(id, PageFrom::Newest).await?;
         let mut core = self.core();
-        core.take_events(id, &mut events, false)?;
+        core.take_earlier(id, earlier)?;
+        core.room(id).is_read = true;
         Ok(core.try_waiting(id)?)
     }
 
@@ -81,7 +90,7 @@ impl Engine {
 
     async fn take_joined(&self, id: &RoomId, joined: &mut JoinedRoom) -> Result<(), Error> {
         let timeline = &mut joined.timeline;
-        let has_gap = {
+        let (is_first, has_gap) = {
             let mut core = self.core();
             let own = core.own_user();
             let room = core.room(id);
@@ -90,11 +99,15 @@ impl Engine {
             room.joined.entry(own).or_default();
             room.work |= is_first;
             let may_have = room.layering().is_some() && (is_first || timeline.limited) && timeline.prev_batch.is_some();
-            may_have && core.books.room(id)?.is_some() && !core.knows_any(id, &timeline.events)?
+            let has_gap = may_have && core.books.room(id)?.is_some() && !core.knows_any(id, &timeline.events)?;
+            (is_first, has_gap)
         };
+        let mut is_read = is_first.then_some(true);
         if let (true, Some(before)) = (has_gap, &timeline.prev_batch) {
-            match self.fetch_unknown(id, PageFrom::Before(before.clone())).await {
-                Ok(mut earlier) => self.core().take_events(id, &mut earlier, false)?,
+            let earlier = self.fetch_unknown(id, PageFrom::Before(before.clone())).await;
+            is_read = Some(earlier.is_ok());
+            match earlier {
+                Ok(earlier) => self.core().take_earlier(id, earlier)?,
                 Err(error) => {
                     tracing::debug!(%error, room = %id, "a gap cannot be closed now");
                     let mut core = self.core();
@@ -105,27 +118,39 @@ impl Engine {
         }
         let mut core = self.core();
         core.take_events(id, &mut timeline.events, true)?;
+        core.room(id).is_read = is_read.unwrap_or(core.room(id).is_read);
         core.try_waiting(id)?;
         core.tell_status(id);
         Ok(())
     }
 
     /// The events of a group, oldest first, that come before a point and after what is known.
-    async fn fetch_unknown(&self, id: &RoomId, mut from: PageFrom) -> Result<Vec<Event>, Error> {
-        let mut events = Vec::new();
+    async fn fetch_unknown(&self, id: &RoomId, mut from: PageFrom) -> Result<Earlier, Error> {
+        let (mut events, mut is_all) = (Vec::new(), false);
         for _ in 0..MAX_GAP_PAGES {
             let page = self.server.history(id.as_str(), &from, &GROUP_EVENTS).await?;
             let is_known = self.core().knows_any(id, &page.chunk)?;
             events.extend(page.chunk);
-            let Some(end) = page.end.filter(|_| !is_known) else { break };
+            let Some(end) = page.end.filter(|_| !is_known) else {
+                is_all = true;
+                break;
+            };
             from = PageFrom::Before(end);
         }
         events.reverse();
-        Ok(events)
+        Ok(Earlier { events, is_all })
     }
 }
 
 impl Core {
+    fn take_earlier(&mut self, id: &RoomId, Earlier { mut events, is_all }: Earlier) -> Result<(), Error> {
+        self.take_events(id, &mut events, false)?;
+        if !is_all {
+            self.note_unread(id)?;
+        }
+        Ok(())
+    }
+
     fn take_to_device(&mut self, event: &ToDeviceEvent) -> Result<(), Error> {
         let is_welcome = event.event_type == WelcomeContent::MESSAGE_TYPE
             && event.content.get("algorithm").and_then(|name| name.as_str()) == Some(WELCOME_ALGORITHM);

@@ -36,6 +36,18 @@ struct Unreadable {
     waits: bool,
 }
 
+/// How a message has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Course {
+    /// In the order of the log, after what is known.
+    Following,
+    /// From history, which may show again what is not remembered any more.
+    History,
+}
+
+/// What is said of a message of this device that its store did not know.
+const UNKNOWN_OWN: &str = "this device has sent it, but its keys are an older copy and know nothing of that";
+
 impl Core {
     /// Takes in the events of a room, oldest first. Messages that can be read are changed to what they say. `complete`: they
     /// are all that happened after what is known of the room.
@@ -50,7 +62,9 @@ impl Core {
             }
             match event.event_type.as_str() {
                 CommitContent::EVENT_TYPE if event.state_key.is_none() => self.take_commit(id, event, complete)?,
-                EncryptedContent::EVENT_TYPE if event.state_key.is_none() => self.take_message(id, event)?,
+                EncryptedContent::EVENT_TYPE if event.state_key.is_none() => {
+                    self.take_message(id, event, Course::Following)?
+                }
                 "m.room.redaction" => self.take_redaction(id, event)?,
                 _ => {}
             }
@@ -113,13 +127,21 @@ impl Core {
             core.books.note_event(id, event_id.as_str(), &EventBook::Commit)?;
             // Another's has taken the place of one that waited.
             core.books.drop_pending(id)?;
-            if processed.removed {
-                core.note_gone(id)?;
+            let is_put_back = processed.is_unknown_own && !core.has_given_up(id, content)?;
+            match (is_put_back, processed.removed) {
+                (true, _) => core.note_put_back(id)?,
+                (false, true) => core.note_gone(id)?,
+                (false, false) => {}
             }
             Ok(processed)
         });
         match applied {
-            Ok(processed) if processed.removed => self.outside(id),
+            Ok(processed) if processed.removed => {
+                if processed.is_unknown_own {
+                    self.note_displaced(id);
+                }
+                self.outside(id);
+            }
             Ok(processed) => {
                 self.meet(id, &processed.changes.added)?;
                 self.note_applied(id, content, &processed)?;
@@ -127,6 +149,17 @@ impl Core {
                     self.check_binding(id, event, &processed, complete)?;
                 }
                 self.room(id).work = true;
+            }
+            Err(EncryptionError::Group(MemberError::OwnCommit)) => {
+                if !self.has_given_up(id, content)? {
+                    self.note_put_back(id)?;
+                }
+                // The others could apply it; what it leads to, this device can only join.
+                if !self.room(id).lost {
+                    self.note_displaced(id);
+                }
+                let room = self.room(id);
+                (room.behind, room.lost, room.work) = (true, true, true);
             }
             Err(EncryptionError::Group(error)) => {
                 tracing::debug!(%error, room = %id, "a commit that cannot be applied");
@@ -138,8 +171,8 @@ impl Core {
     }
 
     /// Shows what an encrypted message says, or why that cannot be known.
-    pub(super) fn take_message(&mut self, id: &RoomId, event: &mut Event) -> Result<()> {
-        match self.read_message(id, event)? {
+    pub(super) fn take_message(&mut self, id: &RoomId, event: &mut Event, course: Course) -> Result<()> {
+        match self.read_message(id, event, course)? {
             Ok(book) => show(event, book),
             Err(Unreadable { reason, waits }) => {
                 if waits {
@@ -151,14 +184,19 @@ impl Core {
         Ok(())
     }
 
-    fn read_message(&mut self, id: &RoomId, event: &Event) -> Result<std::result::Result<EventBook, Unreadable>> {
+    fn read_message(
+        &mut self,
+        id: &RoomId,
+        event: &Event,
+        course: Course,
+    ) -> Result<std::result::Result<EventBook, Unreadable>> {
         let redacted = event.unsigned.redacted_because.is_some();
         if redacted {
             self.books.note_event(id, &event.event_id, &EventBook::Redacted)?;
             return Ok(Ok(EventBook::Redacted));
         }
         if let Some(book) = self.books.event(id, &event.event_id)? {
-            return Ok(Ok(book));
+            return Ok(if matches!(book, EventBook::Unknown) { Err(never(UNKNOWN_OWN)) } else { Ok(book) });
         }
         let Ok(content) = EncryptedContent::parse(&event.content) else {
             return Ok(Err(never("it is not encrypted as this room is")));
@@ -179,7 +217,7 @@ impl Core {
         {
             return Ok(Err(never(reason)));
         }
-        self.decrypt(id, event, &content)
+        self.decrypt(id, event, &content, course)
     }
 
     /// What this device has said itself has come back.
@@ -205,6 +243,7 @@ impl Core {
         id: &RoomId,
         event: &Event,
         content: &EncryptedContent,
+        course: Course,
     ) -> Result<std::result::Result<EventBook, Unreadable>> {
         let decrypted = self.unit(|core| {
             let decrypted = core.member.decrypt(id, content)?;
@@ -223,6 +262,16 @@ impl Core {
                 let room = self.room(id);
                 (room.behind, room.work) = (true, true);
                 Ok(Err(Unreadable { reason: "the commit before it has not come yet".into(), waits: true }))
+            }
+            // That it is of another user's event is for nobody to learn from.
+            Err(EncryptionError::Group(MemberError::OwnMessage))
+                if course == Course::Following && event.sender == self.own_user().as_str() =>
+            {
+                self.unit(|core| {
+                    core.books.note_event(id, &event.event_id, &EventBook::Unknown)?;
+                    core.note_put_back(id)
+                })?;
+                Ok(Err(never(UNKNOWN_OWN)))
             }
             Err(EncryptionError::Group(error)) => {
                 tracing::debug!(%error, event = event.event_id, "a message that cannot be decrypted");
@@ -245,7 +294,7 @@ impl Core {
     pub(super) fn try_waiting(&mut self, id: &RoomId) -> Result<()> {
         for mut event in std::mem::take(&mut self.room(id).waiting) {
             event.encryption = None;
-            self.take_message(id, &mut event)?;
+            self.take_message(id, &mut event, Course::Following)?;
             let still_waits = self.room(id).waiting.iter().any(|other| other.event_id == event.event_id);
             if !still_waits {
                 self.tell(Notice::Decrypted { room_id: id.to_string(), event: Box::new(event) });
@@ -273,7 +322,7 @@ fn show(event: &mut Event, book: EventBook) {
         }
         // What it was is not known any more, and need not be.
         EventBook::Redacted => event.event_type = "m.room.message".to_owned(),
-        EventBook::Commit => {}
+        EventBook::Commit | EventBook::Unknown => {}
     }
 }
 

@@ -56,6 +56,9 @@ impl Engine {
         if self.use_welcomes(id, layering).await? {
             return Ok(Step::Again);
         }
+        if self.core().gives_way(id) {
+            return Ok(Step::Done);
+        }
         let (is_creator, waits) = {
             let mut core = self.core();
             let own = core.own_user();
@@ -119,6 +122,9 @@ impl Engine {
             return Ok(Step::Wait(self.pause(asked)));
         }
         self.core().room(id).lost = true;
+        if self.core().gives_way(id) {
+            return Ok(Step::Done);
+        }
         self.join_by_itself(id, layering, &group).await
     }
 

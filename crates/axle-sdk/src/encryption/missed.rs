@@ -46,7 +46,7 @@ impl RoomBook {
             (false, missed) => missed,
         };
         let missed = missed.filter(|missed| missed.from < epoch);
-        Self { joined_epoch: epoch, is_inside: true, missed, updated_at: now, renew_at: None, ..self }
+        Self { joined_epoch: epoch, is_inside: true, missed, ..self }.with_new_keys(now)
     }
 
     /// The same, of a device that has been removed, or has left: what is said from now on is not for it.

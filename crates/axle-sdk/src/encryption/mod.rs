@@ -20,6 +20,7 @@ mod keys;
 mod membership;
 mod missed;
 mod notice;
+mod put_back;
 mod renewal;
 mod reports;
 mod rooms;

@@ -61,6 +61,12 @@ pub enum Notice {
         /// What does not fit, for people.
         reason: String,
     },
+    /// There is something of this device in the room that its store knows nothing of: the store is an older copy, or somebody
+    /// uses another copy of it. Warn the user, loudly. New keys are taken before anything is sent.
+    PutBack {
+        /// The room.
+        room_id: String,
+    },
     /// Something does not work, and is tried again later.
     Trouble {
         /// The room, if it concerns one.

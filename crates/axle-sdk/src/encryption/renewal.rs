@@ -12,6 +12,7 @@ use super::Pace;
 use super::books::RoomBook;
 use super::core::{Core, Result};
 use super::engine::part_of;
+use super::put_back::Staleness;
 use crate::client::random;
 
 /// After how long this device takes new keys, in seconds.
@@ -43,6 +44,9 @@ impl Core {
     /// When this device takes new keys in a group.
     pub(super) fn update_at(&self, id: &RoomId) -> Result<Option<u64>> {
         let Some(book) = self.books.room(id)? else { return Ok(None) };
+        if book.staleness != Staleness::Fresh {
+            return Ok(Some(0));
+        }
         let scheduled = book.updated_at.saturating_add(UPDATE_AFTER_SECONDS);
         Ok(Some(book.renew_at.map_or(scheduled, |at| at.min(scheduled))))
     }

@@ -71,12 +71,18 @@ pub(super) struct Room {
     pub(super) at_once: Option<usize>,
     /// Since when this device should be in the group and is not.
     pub(super) outside_since: Option<Instant>,
+    /// How often another copy of this device has put it out of its place.
+    pub(super) displaced: u32,
+    /// Before this, it does not come in anew.
+    pub(super) comes_in_at: Option<Instant>,
     /// When this device makes the group, if nobody else has made it.
     pub(super) takes_over_at: Option<Instant>,
     /// What was told of it.
     pub(super) told: Option<RoomStatus>,
     /// Whether a sync has told of it since this program began.
     pub(super) synced: bool,
+    /// Whether the log was read since then, up to what was known.
+    pub(super) is_read: bool,
     /// When to look at the group again, though nothing has happened.
     pub(super) look_again: Option<Instant>,
     /// When this device takes new keys, in seconds since the Unix epoch; `None` before that was looked up.

@@ -41,6 +41,7 @@ impl Engine {
         self.core().check_not_misled(&id)?;
         let mut refusal = String::new();
         for tries in 0..MAX_TRIES {
+            self.freshen(&id).await?;
             let message = self.encrypt(&id, event_type, content)?;
             let transaction = match tries {
                 0 => transaction_id.to_owned(),
@@ -110,6 +111,9 @@ impl Engine {
         self.core().unit(|core| {
             if !core.is_in(id)? {
                 return Err(EncryptionError::NotInGroup);
+            }
+            if core.is_stale(id)? {
+                return Err(EncryptionError::PutBack);
             }
             let message = core.member.encrypt(id, &bytes)?;
             let epoch = core.member.epoch(id)?;

@@ -215,6 +215,7 @@ impl Core {
         let members = self.member.members(id)?;
         let update_at = self.update_at(id)?;
         let update = update_at.is_some_and(|at| at <= self.now());
+        let is_stale = self.is_stale(id)?;
         let Some(room) = self.rooms.get_mut(id) else { return Err(EncryptionError::NotInGroup) };
         (room.look_again, room.update_at) = (room.next_try(), update_at);
         let (mut missing, mut is_ours) = (Vec::new(), room.creator.as_ref() == Some(&own.user_id));
@@ -238,7 +239,7 @@ impl Core {
         let surplus = !strangers.is_empty() || members.iter().any(has_left);
         is_ours |= members.iter().all(|device| device.user_id == own.user_id);
         // Nobody else's business.
-        is_ours |= missing.is_empty() && !surplus;
+        is_ours |= is_stale || (missing.is_empty() && !surplus);
         let names = strangers.iter().map(|device| (device.user_id.clone(), device.device_id.clone())).collect();
         self.note_strangers(id, names);
         let turns = u32::try_from(members.len() / MEMBERS_A_TURN + 1).unwrap_or(MAX_TURNS).min(MAX_TURNS);

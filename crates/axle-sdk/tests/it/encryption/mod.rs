@@ -6,6 +6,7 @@ mod files;
 mod hub;
 mod late;
 mod on_top;
+mod put_back;
 mod reports;
 mod server;
 mod store;

@@ -39,6 +39,11 @@ impl App {
                 self.title_of(&room_id),
                 lines::clean(&reason)
             ),
+            Told::PutBack { room_id } => format!(
+                "THE KEYS OF THIS DEVICE ARE AN OLDER COPY: it has said things in {} that they know nothing of. It takes new \
+                 keys before it sends. If you have not put back a backup, somebody else uses this device: log it out",
+                self.title_of(&room_id)
+            ),
             Told::Trouble { room_id, reason } => {
                 let room = room_id.map(|id| format!(" in {}", self.title_of(&id))).unwrap_or_default();
                 format!("encryption{room}: {reason}")

@@ -41,6 +41,9 @@ impl<W: Write> Script<W> {
                 let what = json!({ "warning": "misled", "room_id": room_id, "event_id": event_id, "reason": reason });
                 self.out.encryption("warning", what)?;
             }
+            Notice::PutBack { room_id } => {
+                self.out.encryption("warning", json!({ "warning": "put_back", "room_id": room_id }))?;
+            }
             Notice::Trouble { room_id, reason } => {
                 self.out.encryption("trouble", json!({"room_id": room_id, "error": reason}))?;
             }

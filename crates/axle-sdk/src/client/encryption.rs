@@ -19,6 +19,8 @@ const HISTORY_PAGE: usize = 100;
 /// Other servers are asked for the keys of their users.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(90);
 const FEATURE: &str = "im.axle.mls.v1";
+/// The paths for what the server has of this device's keys.
+const KEYS_FEATURE: &str = "im.axle.keys.v1";
 
 impl Client {
     /// Whether the server knows encrypted rooms (`im.axle.mls.v1` in `versions`).
@@ -37,6 +39,15 @@ impl Client {
 impl Homeserver for Client {
     async fn upload_keys(&self, body: &Value) -> Result<(), Error> {
         self.call::<Value>(Call::post(&["v3", "keys", "upload"], body.clone()).repeatable()).await.map(drop)
+    }
+
+    async fn list_keys(&self) -> Result<Map<String, Value>, Error> {
+        self.call(Call::get(&["unstable", KEYS_FEATURE, "list"])).await
+    }
+
+    async fn withdraw_keys(&self, ids: &Value) -> Result<(), Error> {
+        let call = Call::post(&["unstable", KEYS_FEATURE, "withdraw"], ids.clone());
+        self.call::<Value>(call.repeatable()).await.map(drop)
     }
 
     async fn query_keys(&self, users: &[String]) -> Result<ByDevice, Error> {

@@ -42,6 +42,9 @@ pub(super) struct DeviceBook {
     /// KeyPackages that the server has not taken yet, by id.
     pub(super) one_time: BTreeMap<String, String>,
     pub(super) last_resort: BTreeMap<String, String>,
+    /// Whether the server may have KeyPackages whose private half is not in this store.
+    #[serde(default)]
+    pub(super) has_strange_packages: bool,
 }
 
 /// A room that is encrypted, for ever.

@@ -74,6 +74,7 @@ impl Core {
                 last_resort_at: 0,
                 one_time: BTreeMap::new(),
                 last_resort: BTreeMap::new(),
+                has_strange_packages: false,
             })?;
         }
         let member = Member::open(key.clone(), vault.clone());

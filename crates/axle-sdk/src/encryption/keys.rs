@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::EncryptionError;
 use super::books::DeviceBook;
 use super::core::{Core, Result};
-use super::engine::{Engine, is_definite};
+use super::engine::{Engine, is_definite, is_not_found};
 use crate::Error;
 
 /// KeyPackages that are left with the server.
@@ -29,8 +29,9 @@ impl Engine {
     }
 
     pub(super) fn has_chores(&self) -> bool {
+        let has_strange_packages = self.core().has_strange_packages();
         let mut chores = self.chores();
-        let some = !chores.busy && (chores.keys.is_some() || chores.welcomes);
+        let some = !chores.busy && (chores.keys.is_some() || chores.welcomes || has_strange_packages);
         chores.busy |= some;
         some
     }
@@ -41,6 +42,11 @@ impl Engine {
             let mut chores = self.chores();
             (chores.keys.take(), std::mem::take(&mut chores.welcomes))
         };
+        if self.core().has_strange_packages()
+            && let Err(error) = self.replace_packages().await
+        {
+            tracing::debug!(%error, "KeyPackages could not be replaced now");
+        }
         if let Some((left, has_last_resort)) = keys
             && let Err(error) = self.upload(left, has_last_resort).await
         {
@@ -78,6 +84,18 @@ impl Engine {
         }
     }
 
+    /// Leaves other KeyPackages in the place of all that the server has: of some, the private half may not be here.
+    async fn replace_packages(&self) -> std::result::Result<(), Error> {
+        match self.server.list_keys().await {
+            Ok(left) => self.server.withdraw_keys(&Value::Object(left)).await?,
+            // A server that gives nothing back. Who is added with one of those comes in by itself.
+            Err(error) if is_not_found(&error) => {}
+            Err(error) => return Err(error),
+        }
+        self.upload(0, false).await?;
+        Ok(self.core().note_strange_packages(false)?)
+    }
+
     async fn upload(&self, left: u64, has_last_resort: bool) -> std::result::Result<(), Error> {
         let _one_at_a_time = self.uploads.lock().await;
         let body = self.core().unit(|core| core.packages(left, has_last_resort))?;
@@ -100,6 +118,15 @@ impl Core {
     pub(super) fn last_resort_is_old(&self) -> bool {
         let made = self.books.device().ok().flatten().map_or(0, |book| book.last_resort_at);
         self.now().saturating_sub(made) > LAST_RESORT_AGE_SECONDS
+    }
+
+    pub(super) fn has_strange_packages(&self) -> bool {
+        self.books.device().ok().flatten().is_some_and(|book| book.has_strange_packages)
+    }
+
+    pub(super) fn note_strange_packages(&self, has_strange_packages: bool) -> Result<()> {
+        let book = self.device_book()?;
+        self.books.keep_device(&DeviceBook { has_strange_packages, ..book })
     }
 
     /// Makes what the server lacks; the body of the upload. What an upload of before did not bring there is in it.

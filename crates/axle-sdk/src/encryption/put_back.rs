@@ -3,7 +3,8 @@
 //! Its keys for messages are those of then: what this device says next would be encrypted with keys that it has used
 //! already, and nobody could read it. The log shows it: there are messages and commits of this very device that its store
 //! knows nothing of. Then the device takes new keys, by a commit, before it says anything. So that it is seen in time, nothing
-//! is said before the log was read up to what is known, after every start.
+//! is said before the log was read up to what is known, after every start. KeyPackages that were left with the server since the
+//! copy are of no use to it either, and are replaced.
 
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,7 @@ impl Core {
     pub(super) fn note_put_back(&mut self, id: &RoomId) -> Result<()> {
         if self.note_staleness(id, Staleness::PutBack)? {
             tracing::warn!(room = %id, "the store is older than what this device has sent");
+            self.note_strange_packages(true)?;
             self.tell(Notice::PutBack { room_id: id.to_string() });
         }
         Ok(())

@@ -16,6 +16,12 @@ pub trait Homeserver: Send + Sync + 'static {
     /// `keys/upload`.
     async fn upload_keys(&self, body: &Value) -> Result<(), Error>;
 
+    /// The ids of this device's keys that the server has left: `one_time_keys` and `fallback_keys`. 404 if it does not tell.
+    async fn list_keys(&self) -> Result<Map<String, Value>, Error>;
+
+    /// Has the server give out these keys no more; ids as [`Self::list_keys`] has them.
+    async fn withdraw_keys(&self, ids: &Value) -> Result<(), Error>;
+
     /// `keys/query`: the device objects of these users. Those whose server did not answer are not in it.
     async fn query_keys(&self, users: &[String]) -> Result<ByDevice, Error>;
 

@@ -1,5 +1,7 @@
 //! A store that is an older copy of itself, put back.
 
+use std::collections::BTreeSet;
+
 use axle_mls::member::MemoryStore;
 use axle_sdk::encryption::Notice;
 
@@ -71,6 +73,30 @@ async fn an_older_copy_of_the_store_takes_new_keys_before_it_says_anything() {
     })
     .await;
     assert_eq!((warnings(&alice), epoch_of(&world, &room)), (0, before + 1));
+}
+
+/// KeyPackages that the device has left with its server since then are of no use to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_has_its_key_packages_replaced() {
+    let world = World::default();
+    let (mut alice, _bob, room) = two(&world).await;
+    let ids = || -> BTreeSet<String> {
+        let world = world.lock();
+        let device = &world.devices[&(ALICE.to_owned(), "A".to_owned())];
+        device.one_time.iter().chain(&device.last_resort).map(|(id, _)| id.clone()).collect()
+    };
+    let copy = alice.store.copy();
+    alice.say(&room, "one").await;
+    alice.sync().await;
+    let before = ids();
+    let mut alice = put_back(alice, copy).await;
+    until("they are others", [&mut alice], |_| ids().len() == before.len() && ids().is_disjoint(&before)).await;
+    let replaced = ids();
+    let mut alice = alice.restart().await;
+    alice.sync().await;
+    alice.say(&room, "two").await;
+    alice.sync().await;
+    assert_eq!(ids(), replaced, "once");
 }
 
 /// No sync has told of anything yet: it reads the log by itself, and where it cannot do what is needed, says nothing.

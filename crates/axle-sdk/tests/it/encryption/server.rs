@@ -113,6 +113,24 @@ impl Homeserver for Server {
         Ok(())
     }
 
+    async fn list_keys(&self) -> Result<Map<String, Value>, Error> {
+        let world = self.world.lock();
+        let device = &world.devices[&(self.user.clone(), self.device.clone())];
+        let one_time: Vec<&String> = device.one_time.iter().map(|(id, _)| id).collect();
+        let last_resort: Vec<&String> = device.last_resort.iter().map(|(id, _)| id).collect();
+        let ids = json!({ "one_time_keys": one_time, "fallback_keys": last_resort });
+        Ok(ids.as_object().unwrap().clone())
+    }
+
+    async fn withdraw_keys(&self, ids: &Value) -> Result<(), Error> {
+        let mut world = self.world.lock();
+        let device = world.devices.get_mut(&(self.user.clone(), self.device.clone())).unwrap();
+        let is_named = |field: &str, id: &String| ids[field].as_array().unwrap().iter().any(|named| named == id);
+        device.one_time.retain(|(id, _)| !is_named("one_time_keys", id));
+        device.last_resort.take_if(|(id, _)| is_named("fallback_keys", id));
+        Ok(())
+    }
+
     async fn query_keys(&self, users: &[String]) -> Result<ByDevice, Error> {
         let world = self.world.lock();
         let of = |user: &String| {

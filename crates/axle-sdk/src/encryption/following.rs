@@ -9,18 +9,7 @@ use super::core::Core;
 use super::engine::Engine;
 use super::incoming::{Course, GROUP_EVENTS};
 use super::keys;
-use crate::{Error, Event, JoinedRoom, LeftRoom, MessagesPage, PageFrom, SyncResponse, ToDeviceEvent};
-
-/// Pages of history that are fetched to close a gap. What is older than that is not decrypted any more.
-const MAX_GAP_PAGES: usize = 50;
-
-/// What history has of a room's group after what is known of it.
-struct Earlier {
-    /// The oldest first.
-    events: Vec<Event>,
-    /// Whether that is all of it, or the newest of too much.
-    is_all: bool,
-}
+use crate::{Error, Event, EventEncryption, JoinedRoom, LeftRoom, MessagesPage, PageFrom, SyncResponse, ToDeviceEvent};
 
 impl Engine {
     pub(super) async fn take_in(&self, response: &mut SyncResponse) -> Result<(), Error> {
@@ -57,9 +46,8 @@ impl Engine {
 
     /// Processes what the room's newest history has that is not known yet.
     pub(super) async fn catch_up(&self, id: &RoomId) -> Result<(), Error> {
-        let earlier = self.fetch_unknown(id, PageFrom::Newest).await?;
+        self.close_gap(id, PageFrom::Newest).await?;
         let mut core = self.core();
-        core.take_earlier(id, earlier)?;
         core.room(id).is_read = true;
         Ok(core.try_waiting(id)?)
     }
@@ -98,57 +86,51 @@ impl Engine {
             joined.state.events.iter().for_each(|event| room.fold(event));
             room.joined.entry(own).or_default();
             room.work |= is_first;
-            let may_have = room.layering().is_some() && (is_first || timeline.limited) && timeline.prev_batch.is_some();
+            let may_have = room.layering().is_some()
+                && (is_first || !room.is_read || timeline.limited)
+                && timeline.prev_batch.is_some();
             let has_gap = may_have && core.books.room(id)?.is_some() && !core.knows_any(id, &timeline.events)?;
             (is_first, has_gap)
         };
         let mut is_read = is_first.then_some(true);
         if let (true, Some(before)) = (has_gap, &timeline.prev_batch) {
-            let earlier = self.fetch_unknown(id, PageFrom::Before(before.clone())).await;
-            is_read = Some(earlier.is_ok());
-            match earlier {
-                Ok(earlier) => self.core().take_earlier(id, earlier)?,
+            is_read = Some(match self.close_gap(id, PageFrom::Before(before.clone())).await {
+                Ok(()) => true,
+                Err(error @ Error::Encryption(_)) => return Err(error),
                 Err(error) => {
                     tracing::debug!(%error, room = %id, "a gap cannot be closed now");
-                    let mut core = self.core();
-                    core.room(id).behind = true;
-                    core.room(id).work = true;
+                    false
                 }
-            }
+            });
         }
         let mut core = self.core();
-        core.take_events(id, &mut timeline.events, true)?;
-        core.room(id).is_read = is_read.unwrap_or(core.room(id).is_read);
-        core.try_waiting(id)?;
+        let is_read = is_read.unwrap_or(core.room(id).is_read);
+        core.room(id).is_read = is_read;
+        if is_read {
+            core.take_events(id, &mut timeline.events, true)?;
+            core.try_waiting(id)?;
+        } else {
+            core.put_off(id, &mut timeline.events);
+        }
         core.tell_status(id);
         Ok(())
-    }
-
-    /// The events of a group, oldest first, that come before a point and after what is known.
-    async fn fetch_unknown(&self, id: &RoomId, mut from: PageFrom) -> Result<Earlier, Error> {
-        let (mut events, mut is_all) = (Vec::new(), false);
-        for _ in 0..MAX_GAP_PAGES {
-            let page = self.server.history(id.as_str(), &from, &GROUP_EVENTS).await?;
-            let is_known = self.core().knows_any(id, &page.chunk)?;
-            events.extend(page.chunk);
-            let Some(end) = page.end.filter(|_| !is_known) else {
-                is_all = true;
-                break;
-            };
-            from = PageFrom::Before(end);
-        }
-        events.reverse();
-        Ok(Earlier { events, is_all })
     }
 }
 
 impl Core {
-    fn take_earlier(&mut self, id: &RoomId, Earlier { mut events, is_all }: Earlier) -> Result<(), Error> {
-        self.take_events(id, &mut events, false)?;
-        if !is_all {
-            self.note_unread(id)?;
+    /// Leaves the messages and commits of a timeline for later, when what came before them can be fetched, too. Whatever is
+    /// known of them now would hide the gap.
+    fn put_off(&mut self, id: &RoomId, events: &mut [Event]) {
+        let room = self.room(id);
+        for event in events {
+            room.fold(event);
+            if event.event_type == GROUP_EVENTS[1] && event.state_key.is_none() && room.layering().is_some() {
+                room.wait(event);
+                let reason = "what was said before it could not be fetched yet".to_owned();
+                event.encryption = Some(EventEncryption::Failed { reason });
+            }
         }
-        Ok(())
+        (room.behind, room.work) = (true, true);
     }
 
     fn take_to_device(&mut self, event: &ToDeviceEvent) -> Result<(), Error> {

@@ -98,7 +98,7 @@ impl Engine {
     /// The next step of a device that is in the group, and has missed something.
     pub(super) async fn recover(&self, id: &RoomId, layering: Layering) -> Result<Step, Error> {
         let mut group = self.group_of(id).await?;
-        if !self.is_at(id, &group)? {
+        if !self.core().room(id).is_read || !self.is_at(id, &group)? {
             self.catch_up(id).await?;
             group = self.group_of(id).await?;
         }

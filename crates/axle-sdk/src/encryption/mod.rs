@@ -14,6 +14,7 @@ mod engine;
 mod entering;
 mod error;
 mod following;
+mod gap;
 mod incoming;
 mod joining;
 mod keys;

@@ -67,6 +67,67 @@ async fn who_was_away_for_long_misses_nothing() {
     assert_eq!(read, 80);
 }
 
+/// More pages of history than are kept at a time, with a commit at their beginning.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_for_very_long_misses_nothing() {
+    const MESSAGES: usize = 1200;
+    let world = World::default();
+    let (mut alice, room) = alone(&world).await;
+    let mut bob = Device::new(&world, BOB, "B").await;
+    join(&world, &room, BOB);
+    until("bob is in", [&mut alice, &mut bob], |[_, bob]| bob.has_devices(&room, 2)).await;
+    let _carol = Device::new(&world, CAROL, "C").await;
+    join(&world, &room, CAROL);
+    until("carol is let in", [&mut alice], |[alice]| alice.has_devices(&room, 3)).await;
+    let epoch = alice.group(&room);
+    for number in 0..MESSAGES {
+        alice.say(&room, &format!("said {number}")).await;
+    }
+    let mut bob = bob.restart().await;
+    bob.limit = 10;
+    bob.sync().await;
+    assert_eq!(bob.group(&room), epoch, "he has followed, and has not come in anew");
+    // What is kept of it can be shown.
+    let events = world.lock().rooms[&room].events.clone();
+    let chunk: Vec<_> = events.into_iter().rev().take(900).collect();
+    let mut page = serde_json::from_value(json!({ "chunk": chunk })).unwrap();
+    bob.encryption.take_in_history(&room, &mut page).unwrap();
+    assert_eq!(page.chunk.iter().filter(|event| event.text("body").is_some()).count(), 900);
+}
+
+/// What a sync leaves out cannot be fetched, and what comes after it waits; nothing is passed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_a_gap_that_cannot_be_closed_waits() {
+    let world = World::default();
+    let (mut alice, room) = alone(&world).await;
+    let mut bob = Device::new(&world, BOB, "B").await;
+    join(&world, &room, BOB);
+    until("bob is in", [&mut alice, &mut bob], |[_, bob]| bob.has_devices(&room, 2)).await;
+    for number in 0..30 {
+        alice.say(&room, &format!("said {number}")).await;
+    }
+    world.lock().without_history.insert(BOB.into());
+    let mut bob = bob.restart().await;
+    bob.limit = 10;
+    bob.sync().await;
+    assert_eq!(bob.reads(&room), vec!["(what was said before it could not be fetched yet)"; 10]);
+    bob.try_say(&room, "nor can I speak").await.unwrap_err();
+    alice.say(&room, "said 30").await;
+    bob.sync().await;
+    world.lock().without_history.clear();
+    until("bob reads the newest", [&mut bob], |[bob]| {
+        (20..=30).all(|number| bob.has_read(&room, &format!("said {number}")))
+    })
+    .await;
+    let events = world.lock().rooms[&room].events.clone();
+    let chunk: Vec<_> = events.into_iter().rev().collect();
+    let mut page = serde_json::from_value(json!({ "chunk": chunk })).unwrap();
+    bob.encryption.take_in_history(&room, &mut page).unwrap();
+    assert_eq!(page.chunk.iter().filter(|event| event.text("body").is_some()).count(), 31);
+    bob.say(&room, "now I can").await;
+    until("alice reads", [&mut alice], |[alice]| alice.has_read(&room, "now I can")).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_whose_answer_is_lost_counts_and_its_welcome_goes_out() {
     let world = World::default();

@@ -35,6 +35,8 @@ pub(crate) struct Everything {
     pub(crate) ahead: u64,
     /// Messages from device to device that never arrive.
     pub(crate) lose_welcomes: bool,
+    /// Who is not told of history.
+    pub(crate) without_history: BTreeSet<String>,
     /// Whose reports do not get through.
     pub(crate) unheard: BTreeSet<String>,
     /// What they have tried to report.

@@ -222,6 +222,9 @@ impl Homeserver for Server {
 
     async fn history(&self, room_id: &str, from: &PageFrom, types: &[&str]) -> Result<MessagesPage, Error> {
         let mut world = self.world.lock();
+        if world.without_history.contains(&self.user) {
+            return Err(api(504, "M_UNKNOWN", "no answer in time"));
+        }
         let events = &world.room(room_id)?.events;
         let end = match from {
             PageFrom::Before(token) => token.parse().unwrap(),

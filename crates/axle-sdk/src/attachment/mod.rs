@@ -14,6 +14,8 @@ pub(crate) const OCTET_STREAM: &str = "application/octet-stream";
 const MESSAGE_TYPES: [&str; 4] = ["m.file", "m.image", "m.audio", "m.video"];
 /// The longest name of a file that is kept, in bytes: what file systems take.
 const MAX_NAME_BYTES: usize = 200;
+/// The longest ending of a name that is kept where the name is too long, in bytes, with its dot.
+const MAX_ENDING_BYTES: usize = 16;
 
 /// A file to be sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,10 +113,11 @@ impl Attachment {
     pub fn file_name(&self) -> String {
         let last = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
         let safe = |c: char| if c.is_control() || r#":*?"<>|"#.contains(c) { '_' } else { c };
-        let mut name: String = last.trim_start_matches(['.', ' ']).chars().map(safe).collect();
-        while name.len() > MAX_NAME_BYTES {
-            name.pop();
-        }
+        let name: String = last.trim_start_matches(['.', ' ']).chars().map(safe).collect();
+        // What kind of file it is shows in the end.
+        let ending = name.rfind('.').filter(|dot| name.len() - dot <= MAX_ENDING_BYTES);
+        let (stem, end) = name.split_at(ending.unwrap_or(name.len()));
+        let name = format!("{}{end}", &stem[..stem.floor_char_boundary(MAX_NAME_BYTES - end.len())]);
         let name = name.trim_end_matches(['.', ' ']);
         if name.is_empty() { "file".to_owned() } else { name.to_owned() }
     }
@@ -164,5 +167,7 @@ mod tests {
             assert_eq!(named(nothing), "file", "{nothing:?}");
         }
         assert_eq!(named(&"漢".repeat(500)).len(), 198);
+        assert_eq!(named(&format!("{}.tar.gz", "漢".repeat(500))), format!("{}.gz", "漢".repeat(65)));
+        assert_eq!(named(&format!("a.{}", "b".repeat(500))).len(), 200);
     }
 }

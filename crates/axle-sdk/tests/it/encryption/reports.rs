@@ -121,22 +121,39 @@ async fn who_is_alone_with_somebody_leaves_behind_what_they_cannot_apply() {
     .await;
 }
 
+/// Alice and eight others, each of another server, who are all in the group.
+struct Crowd {
+    world: World,
+    alice: Device,
+    room: String,
+    users: Vec<String>,
+    others: Vec<Device>,
+}
+
+impl Crowd {
+    async fn new() -> Self {
+        let world = World::default();
+        let (mut alice, room) = alone(&world).await;
+        let users: Vec<String> = (0..8).map(|number| format!("@user{number}:s{number}.test")).collect();
+        let mut others = Vec::new();
+        for user in &users {
+            others.push(Device::new(&world, user, "X").await);
+            join(&world, &room, user);
+        }
+        let [a, b, c, d, e, f, g, h] = others.as_mut_slice() else { panic!("eight") };
+        until("all are in", [&mut alice, a, b, c, d, e, f, g, h], |devices| {
+            devices.iter().all(|device| device.has_devices(&room, 9))
+        })
+        .await;
+        Self { world, alice, room, users, others }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_can_apply_a_commit_says_so_where_others_could_say_the_contrary() {
-    let world = World::default();
-    let (mut alice, room) = alone(&world).await;
-    let users: Vec<String> = (0..8).map(|number| format!("@user{number}:s{number}.test")).collect();
-    let mut others = Vec::new();
-    for user in &users {
-        others.push(Device::new(&world, user, "X").await);
-        join(&world, &room, user);
-    }
+    let Crowd { world, mut alice, room, users, mut others } = Crowd::new().await;
     let [a, b, c, d, e, f, g, h] = others.as_mut_slice() else { panic!("eight") };
-    let mut all = [&mut alice, a, b, c, d, e, f, g, h];
-    until("all are in", all.each_mut().map(|device| &mut **device), |devices| {
-        devices.iter().all(|device| device.has_devices(&room, 9))
-    })
-    .await;
+    let all = [&mut alice, a, b, c, d, e, f, g, h];
     let (epoch, _) = all[0].group(&room).unwrap();
     let _second = Device::new(&world, ALICE, "A2").await;
     until_commit(&world, &room, &mut *all[0]).await;
@@ -153,20 +170,7 @@ async fn who_can_apply_a_commit_says_so_where_others_could_say_the_contrary() {
 /// What a device has to say of a commit it says also if the program has begun again meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_that_wait_survive_a_restart() {
-    let world = World::default();
-    let (mut alice, room) = alone(&world).await;
-    let users: Vec<String> = (0..8).map(|number| format!("@user{number}:s{number}.test")).collect();
-    let mut others = Vec::new();
-    for user in &users {
-        others.push(Device::new(&world, user, "X").await);
-        join(&world, &room, user);
-    }
-    let [a, b, c, d, e, f, g, h] = others.as_mut_slice() else { panic!("eight") };
-    let mut all = [&mut alice, a, b, c, d, e, f, g, h];
-    until("all are in", all.each_mut().map(|device| &mut **device), |devices| {
-        devices.iter().all(|device| device.has_devices(&room, 9))
-    })
-    .await;
+    let Crowd { world, mut alice, room, users, mut others } = Crowd::new().await;
     world.lock().unheard.insert(users[0].clone());
     let _second = Device::new(&world, ALICE, "A2").await;
     until_commit(&world, &room, &mut alice).await;

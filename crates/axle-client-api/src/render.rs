@@ -29,6 +29,9 @@ pub(crate) enum Format {
     Full,
     /// In a sync, inside its room.
     Sync,
+    /// As servers send it to each other, for clients that check hashes and signatures themselves (`event_format` of a
+    /// filter); with its id, which is not in it, and `unsigned` beside that.
+    Federation,
 }
 
 /// How events are shown.
@@ -227,7 +230,18 @@ struct Unsigned<'a> {
 
 fn render_one(event: &StoredEvent, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
     let json = visible_json(event)?;
-    render_source(event, parse(&json)?, format, unsigned)
+    match format {
+        Format::Federation => render_whole(event, &json, unsigned),
+        Format::Full | Format::Sync => render_source(event, parse(&json)?, format, unsigned),
+    }
+}
+
+/// Everything that was signed.
+fn render_whole(event: &StoredEvent, json: &str, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).map_err(broken)?;
+    fields.insert("event_id".into(), to_raw_value(event.event_id.as_str()).map_err(broken)?);
+    fields.insert("unsigned".into(), to_raw_value(unsigned).map_err(broken)?);
+    Ok(to_raw_value(&fields).map_err(broken)?)
 }
 
 fn render_source(
@@ -281,8 +295,8 @@ impl<'a> Seen<'a> {
     fn render(self, format: Format, unsigned: &Unsigned<'_>) -> ApiResult<Box<RawValue>> {
         // Of the others, much of what was parsed is not to be seen.
         match self.event.redacted_by {
-            None => render_source(self.event, self.source, format, unsigned),
-            Some(_) => render_one(self.event, format, unsigned),
+            None if format != Format::Federation => render_source(self.event, self.source, format, unsigned),
+            _ => render_one(self.event, format, unsigned),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::membership::Member;
 use super::response::{Fault, JoinedRoom, State, Summary};
 use super::timeline::Known;
 use crate::error::ApiResult;
-use crate::render::{Format, View, content, render};
+use crate::render::{View, content, render};
 use crate::room_facts::RoomFacts;
 use crate::state::Api;
 use crate::visibility::{Access, member_of};
@@ -39,12 +39,13 @@ pub(super) async fn read(
     let is_new = |event: &StoredEvent| sync.news.since.is_none_or(|since| event.stream > since);
     let mut news = part.events.iter().chain(&state).filter(|event| is_new(event));
     let members_changed = all || news.any(|event| member_of(event).is_some());
+    let view = View::timeline(sync.format, None).joined_from(now.event.position);
     let mut room = JoinedRoom {
         state: State::new(
-            render(sync.api, sync.session, &state, View::state(Format::Sync, None)).await?,
+            render(sync.api, sync.session, &state, View::state(sync.format, None)).await?,
             sync.news.state,
         ),
-        timeline: part.render(sync.api, sync.session, now.event.position, None).await?,
+        timeline: part.render(sync.api, sync.session, view).await?,
         account_data: sync.account_data(room_id, all).await?,
         ..JoinedRoom::default()
     };

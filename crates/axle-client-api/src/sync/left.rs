@@ -10,7 +10,7 @@ use super::response::{LeftRoom, State, Timeline};
 use super::timeline::Known;
 use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
-use crate::render::{Format, View, render};
+use crate::render::{View, render};
 use crate::token::Token;
 use crate::visibility::Access;
 
@@ -39,10 +39,10 @@ pub(super) async fn read(
     let end = access.end(sync.api).await?;
     Ok(LeftRoom {
         state: State::new(
-            render(sync.api, sync.session, &state, View::state(Format::Sync, end)).await?,
+            render(sync.api, sync.session, &state, View::state(sync.format, end)).await?,
             sync.news.state,
         ),
-        timeline: part.render(sync.api, sync.session, None, end).await?,
+        timeline: part.render(sync.api, sync.session, View::timeline(sync.format, end)).await?,
         account_data: sync.account_data(room_id, !was_in).await?,
     })
 }
@@ -56,11 +56,11 @@ pub(super) async fn read_elsewhere(sync: &Sync<'_>, entry: OutOfRoom) -> ApiResu
 async fn only_the_end(sync: &Sync<'_>, event: StoredEvent) -> ApiResult<LeftRoom> {
     let prev_batch = Token::Stream(event.stream).to_string();
     let (position, end) = (event.position, [event]);
-    let events = render(sync.api, sync.session, &end, View::timeline(Format::Sync, position)).await?;
+    let events = render(sync.api, sync.session, &end, View::timeline(sync.format, position)).await?;
     // It is in the timeline: the state before that is none. What it replaced is told in the state after it, too: by that
     // clients tell a knock that was refused from a member who was put out.
     let after = if sync.news.state_after() { &end[..] } else { &[] };
-    let state = render(sync.api, sync.session, after, View::timeline(Format::Sync, position)).await?;
+    let state = render(sync.api, sync.session, after, View::timeline(sync.format, position)).await?;
     Ok(LeftRoom {
         state: State::new(state, sync.news.state),
         timeline: Timeline { events, limited: false, prev_batch },

@@ -19,13 +19,14 @@ use std::time::Duration;
 use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
 use axle_store::{OutOfRoom, StoredEvent, UserRoom};
-use ruma::api::client::filter::FilterDefinition;
+use ruma::api::client::filter::{EventFormat, FilterDefinition};
 use ruma::events::AnyRoomAccountDataEvent;
 
 use crate::elsewhere::event_elsewhere;
 use crate::error::ApiResult;
 use crate::event_filter::{EventFilter, allows_room, allows_type};
 use crate::ignored;
+use crate::render::Format;
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Moment;
@@ -104,6 +105,8 @@ struct Sync<'a> {
     /// Rooms in which somebody began or stopped typing.
     typing: BTreeSet<RoomId>,
     include_leave: bool,
+    /// How the client wants events.
+    format: Format,
     reader: Reader<'a>,
     /// Whether what is unread in threads is told apart.
     counts_threads: bool,
@@ -133,6 +136,10 @@ pub(crate) async fn read(
         account_data,
         typing,
         include_leave: filter.room.include_leave,
+        format: match filter.event_format {
+            EventFormat::Federation => Format::Federation,
+            _ => Format::Sync,
+        },
         reader: Reader::new(api, &session.user_id),
         counts_threads: filter.room.timeline.unread_thread_notifications,
     };

@@ -9,7 +9,7 @@ use super::Sync;
 use super::response::Timeline;
 use crate::error::ApiResult;
 use crate::ignored::Ignored;
-use crate::render::{Format, View, render, sender};
+use crate::render::{View, render, sender};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::{BEFORE_EVERYTHING, Token};
@@ -195,15 +195,8 @@ impl Part {
         Ok(state)
     }
 
-    /// As the client gets it, who is in the room by the event at `joined_from`, or sees nothing of it from `end` on.
-    pub(super) async fn render(
-        &self,
-        api: &Api,
-        session: &Session,
-        joined_from: Option<i64>,
-        end: Option<i64>,
-    ) -> ApiResult<Timeline> {
-        let view = View::timeline(Format::Sync, end).of_newest(self.whole).joined_from(joined_from);
+    /// As the client gets it, with events shown in this way.
+    pub(super) async fn render(&self, api: &Api, session: &Session, view: View) -> ApiResult<Timeline> {
         let place = match self.first {
             Some((position, _)) => Token::Position(position),
             // Of what there is, nothing is shown.
@@ -211,7 +204,7 @@ impl Part {
             None => Token::Stream(self.after.unwrap_or(self.until)),
         };
         Ok(Timeline {
-            events: render(api, session, &self.events, view).await?,
+            events: render(api, session, &self.events, view.of_newest(self.whole)).await?,
             limited: self.limited || self.begins_later(),
             prev_batch: place.to_string(),
         })

@@ -1,5 +1,6 @@
 //! What a filter hides of a sync's timelines, and what is told of it all the same.
 
+use axle_protocol::{Event, RoomVersion};
 use serde_json::{Value, json};
 
 use crate::common::{Person, bodies, server, types};
@@ -73,4 +74,33 @@ async fn a_client_can_do_without_a_timeline() {
     alice.set_state(&room, "m.room.name", json!({"name": "Coffee"})).await;
     let news = filtered(&alice, &filter, Some(&first)).await;
     assert_eq!(types(&news["rooms"]["join"][room.as_str()]["state"]["events"]), ["m.room.name"]);
+}
+
+#[tokio::test]
+async fn events_can_be_had_as_servers_send_them() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({"name": "Tea"})).await;
+    let kept = alice.say(&room, "hello").await;
+    let redacted = alice.say(&room, "oh no").await;
+    alice.redact(&room, &redacted).await;
+    let filter = json!({"event_format": "federation", "room": {"timeline": {"limit": 3}}});
+    let sync = filtered(&alice, &filter, None).await;
+    let told = &sync["rooms"]["join"][room.as_str()];
+    let timeline = told["timeline"]["events"].as_array().unwrap();
+    let state = told["state"]["events"].as_array().unwrap();
+    assert_eq!(timeline.iter().take(2).map(|event| &event["event_id"]).collect::<Vec<_>>(), [&*kept, &*redacted]);
+    assert!(state.iter().any(|event| event["type"] == "m.room.name"));
+    for event in timeline.iter().chain(state) {
+        let mut signed = event.as_object().unwrap().clone();
+        let event_id = signed.remove("event_id").unwrap();
+        assert!(signed.remove("unsigned").unwrap()["age"].is_number(), "{event}");
+        let parsed = Event::parse(&serde_json::to_vec(&signed).unwrap(), RoomVersion::I1).unwrap();
+        assert_eq!(parsed.event_id().as_str(), event_id.as_str().unwrap(), "the id follows from what is told");
+        assert_eq!(event["room_id"], room.as_str());
+    }
+    assert_eq!(timeline[1]["content"], json!({}), "redacted");
+    let as_client = filtered(&alice, &json!({"event_format": "client"}), None).await;
+    let first = &as_client["rooms"]["join"][room.as_str()]["timeline"]["events"][0];
+    assert!(first.get("hashes").is_none() && first.get("room_id").is_none(), "{first}");
 }

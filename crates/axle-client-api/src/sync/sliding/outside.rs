@@ -108,7 +108,7 @@ pub(super) async fn left(
         avatar: text_of(&all, "m.room.avatar", "url").filter(|url| from.is_some() || url.is_some()),
         ..basics(asked, now.membership)
     };
-    let timeline = part.render(pass.api, pass.session, None, end).await?;
+    let timeline = part.render(pass.api, pass.session, View::timeline(Format::Sync, end)).await?;
     (room.timeline, room.limited, room.prev_batch) = (timeline.events, timeline.limited, Some(timeline.prev_batch));
     Ok(Some(room))
 }

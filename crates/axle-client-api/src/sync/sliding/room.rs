@@ -145,7 +145,8 @@ async fn joined(
         (false, Known::Nothing) => usize::MAX,
         (false, Known::Until(_)) => told.timeline_limit,
     };
-    let timeline = part.render(api, pass.session, now.event.position, None).await?;
+    let view = View::timeline(Format::Sync, None).joined_from(now.event.position);
+    let timeline = part.render(api, pass.session, view).await?;
     (room.timeline, room.limited, room.prev_batch) = (timeline.events, timeline.limited, Some(timeline.prev_batch));
     describe(pass, asked, &news, &mut room).await?;
     room.hub_faults = joined::faults(api, room_id, stay.from, until).await?;

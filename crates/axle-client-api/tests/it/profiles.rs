@@ -76,9 +76,18 @@ async fn people_find_whom_they_share_a_room_with_and_who_is_in_public() {
     assert_eq!(answer, json!({"results": [user], "limited": false}));
     let carol = server.person("carol").await;
     assert!(found(&carol, "robert").await.is_empty());
-    bob.create_room(json!({"preset": "public_chat"})).await;
-    assert_eq!(found(&carol, "robert").await, [bob.user_id.as_str()]);
     assert!(found(&bob, "robert").await.is_empty(), "not oneself");
+    let public = bob.create_room(json!({"preset": "public_chat"})).await;
+    for person in [&carol, &bob] {
+        assert_eq!(found(person, "robert").await, [bob.user_id.as_str()], "as everybody is found");
+    }
+    bob.set_state(&public, "m.room.join_rules", json!({"join_rule": "invite"})).await;
+    assert!(found(&carol, "robert").await.is_empty());
+    bob.set_state(&public, "m.room.history_visibility", json!({"history_visibility": "world_readable"})).await;
+    assert_eq!(found(&carol, "robert").await, [bob.user_id.as_str()]);
+    alice.leave(&room).await.ok();
+    bob.leave(&public).await.ok();
+    assert!(found(&alice, "robert").await.is_empty(), "no room is shared any more");
     for strange in ["", "\"", "* AND *", "NEAR(", "a\0b", "@"] {
         assert!(found(&carol, strange).await.is_empty(), "{strange:?}");
     }

@@ -21,9 +21,13 @@ impl UserDirectory for MemoryStore {
     ) -> Result<FoundUsers, StoreError> {
         let inner = self.lock();
         let mut users: BTreeMap<UserId, (i64, FoundUser)> = BTreeMap::new();
-        for room in inner.data.rooms.values().filter(|room| is_open(room) || is_in(room, searcher.as_str())) {
+        let server = format!(":{}", searcher.server_str());
+        let searcher = searcher.as_str();
+        let knows = |room: &Room| (is_open(room) && has_member_of(room, &server)) || is_in(room, searcher);
+        for room in inner.data.rooms.values().filter(|room| knows(room)) {
+            let open = is_open(room);
             for (event_type, user_id) in room.state.keys() {
-                if event_type == "m.room.member" && user_id != searcher.as_str() && is_in(room, user_id) {
+                if event_type == "m.room.member" && (open || user_id != searcher) && is_in(room, user_id) {
                     let Some((id, (stream, user))) = found(room, user_id, &words) else { continue };
                     if users.get(&id).is_none_or(|(known, _)| *known < stream) {
                         users.insert(id, (stream, user));
@@ -59,11 +63,21 @@ fn is_in(room: &Room, user_id: &str) -> bool {
     member.is_some_and(|member| member.membership == Some(Membership::Join))
 }
 
-/// Whether anybody may join a room.
+/// Whether somebody is in a room whose id ends so.
+fn has_member_of(room: &Room, server: &str) -> bool {
+    let members = room.state.keys().filter(|(event_type, _)| event_type == "m.room.member");
+    members.map(|(_, user_id)| user_id).any(|user_id| user_id.ends_with(server) && is_in(room, user_id))
+}
+
+/// Whether anybody may join a room, or read it.
 fn is_open(room: &Room) -> bool {
-    let rules = state(room, "m.room.join_rules", "");
-    let rules = rules.and_then(|event| serde_json::from_str::<Value>(&event.json).ok()).unwrap_or_default();
-    rules.pointer("/content/join_rule").and_then(Value::as_str) == Some("public")
+    let says = |event_type: &str, key: &str, what: &str| {
+        let event = state(room, event_type, "");
+        let json = event.and_then(|event| serde_json::from_str::<Value>(&event.json).ok()).unwrap_or_default();
+        json.pointer(&format!("/content/{key}")).and_then(Value::as_str) == Some(what)
+    };
+    says("m.room.join_rules", "join_rule", "public")
+        || says("m.room.history_visibility", "history_visibility", "world_readable")
 }
 
 fn state<'a>(room: &'a Room, event_type: &str, state_key: &str) -> Option<&'a StoredEvent> {

@@ -3,7 +3,7 @@
 //! Members of rooms are in a full-text index by their id and the display name that they have in the room: one entry a
 //! room, so that nobody is found by a name that they only have where the searcher cannot see it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use axle_protocol::UserId;
@@ -20,21 +20,31 @@ const MAX_CANDIDATES: usize = 2000;
 /// So much of a display name is indexed, in characters.
 const MAX_INDEXED_CHARS: usize = 256;
 
-/// Entries of the index, as far as the searcher `?2` may know of their room.
+/// Entries of the index, as far as the searcher `?2` may know of their room, and whether the searcher is in it.
 const SEARCH: &str = "
-    SELECT m.user_id, e.redacted_by IS NOT NULL, e.json
+    SELECT m.user_id, e.redacted_by IS NOT NULL, e.json, m.room,
+        EXISTS (SELECT 1 FROM current_state mine
+            WHERE mine.room = m.room AND mine.event_type = 'm.room.member' AND mine.state_key = ?2
+                AND mine.membership = 'join') AS shared
     FROM (SELECT rowid FROM member_search WHERE member_search MATCH ?1 LIMIT ?3) found
     CROSS JOIN searchable_member m ON m.id = found.rowid
     CROSS JOIN current_state c ON c.room = m.room AND c.event_type = 'm.room.member' AND c.state_key = m.user_id
     CROSS JOIN event e ON e.stream = c.event
-    WHERE m.user_id <> ?2
-        AND (EXISTS (SELECT 1 FROM current_state mine
-                 WHERE mine.room = m.room AND mine.event_type = 'm.room.member' AND mine.state_key = ?2
-                     AND mine.membership = 'join')
-             OR EXISTS (SELECT 1 FROM current_state r CROSS JOIN event rule ON rule.stream = r.event
-                 WHERE r.room = m.room AND r.event_type = 'm.room.join_rules' AND r.state_key = ''
-                     AND CASE WHEN json_valid(rule.json) THEN rule.json ->> '$.content.join_rule' = 'public' END))
+    WHERE (shared AND m.user_id <> ?2)
+        OR EXISTS (SELECT 1 FROM current_state r CROSS JOIN event rule ON rule.stream = r.event
+            WHERE r.room = m.room AND r.event_type = 'm.room.join_rules' AND r.state_key = ''
+                AND CASE WHEN json_valid(rule.json) THEN rule.json ->> '$.content.join_rule' = 'public' END)
+        OR EXISTS (SELECT 1 FROM current_state h CROSS JOIN event history ON history.stream = h.event
+            WHERE h.room = m.room AND h.event_type = 'm.room.history_visibility' AND h.state_key = ''
+                AND CASE WHEN json_valid(history.json)
+                    THEN history.json ->> '$.content.history_visibility' = 'world_readable' END)
     ORDER BY c.event";
+
+/// Whether somebody is in room `?1` whose id ends with `?2`.
+const HAS_MEMBER_OF: &str = "
+    SELECT EXISTS (SELECT 1 FROM current_state
+        WHERE room = ?1 AND event_type = 'm.room.member' AND membership = 'join'
+            AND substr(state_key, -length(?2)) = ?2)";
 
 #[async_trait]
 impl UserDirectory for SqliteStore {
@@ -87,11 +97,24 @@ fn search(conn: &Connection, searcher: &UserId, words: &[String], limit: usize) 
     let rows =
         all(&mut conn.prepare_cached(SEARCH)?, params![query.join(" "), searcher.as_str(), candidates], |row| {
             let (user_id, redacted, json): (String, bool, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((user_id, redacted, member(&json)))
+            let (room, shared): (i64, bool) = (row.get(3)?, row.get(4)?);
+            Ok((user_id, redacted, member(&json), (room, shared)))
         })?;
+    // What is known of a room that the searcher's server is not in may have been over for long.
+    let server = format!(":{}", searcher.server_str());
+    let mut has_member = conn.prepare_cached(HAS_MEMBER_OF)?;
+    let mut is_here: HashMap<i64, bool> = HashMap::new();
     // The newest entry of each counts.
     let mut users = BTreeMap::new();
-    for (user_id, redacted, member) in rows {
+    for (user_id, redacted, member, (room, shared)) in rows {
+        let here = match is_here.get(&room) {
+            Some(here) => *here,
+            None => shared || has_member.query_row(params![room, server], |row| row.get(0))?,
+        };
+        is_here.insert(room, here);
+        if !here {
+            continue;
+        }
         let Ok(user_id) = UserId::parse(&*user_id) else { continue };
         let member = if redacted { Member::default() } else { member };
         // A name that was redacted is found no more.

@@ -79,6 +79,22 @@ pub(crate) async fn whom_one_may_know_of(store: Arc<dyn Store>) {
     let rules = NewEvent { json: content.to_string().into(), ..state("rules", 3, "m.room.join_rules", "") };
     put(&store, &open, vec![rules]).await;
     assert_eq!(names(&store, "eve", &["dave"]).await, ["dave"]);
+    assert_eq!(names(&store, "dave", &["dave"]).await, ["dave"], "as everybody finds them");
+    let stranger = axle_protocol::UserId::parse("@eve:other.example").unwrap();
+    let found = store.search_users(&stranger, vec!["dave".into()], 9).await.unwrap();
+    assert_eq!(found.users, [], "nobody of that server is there");
+    // So is one that anybody may read.
+    let read = room_with(&store, "read", &[("fay", "Fay")]).await;
+    for (position, visibility, expected) in
+        [(3, "shared", &[][..]), (4, "world_readable", &["fay"]), (5, "shared", &[])]
+    {
+        let event_type = "m.room.history_visibility";
+        let content = json!({"type": event_type, "state_key": "", "content": {"history_visibility": visibility}});
+        let event = state(&format!("history{position}"), position, event_type, "");
+        put(&store, &read, vec![NewEvent { json: content.to_string().into(), ..event }]).await;
+        assert_eq!(names(&store, "eve", &["fay"]).await, expected, "{visibility}");
+        assert_eq!(names(&store, "fay", &["fay"]).await, expected, "{visibility}");
+    }
 }
 
 pub(crate) async fn a_redacted_name_is_not_found(store: Arc<dyn Store>) {

@@ -95,6 +95,9 @@ async fn a_sync_makes_its_user_what_it_says() {
     assert_eq!(of_bob().await, "online", "what was said before still counts");
     set(&bob, "offline").await.ok();
     assert_eq!(of_bob().await, "offline");
+    // In the way of the time before sync, there is no word for being unseen.
+    bob.get("/_matrix/client/v3/events?timeout=0").await.ok();
+    assert_eq!(of_bob().await, "online");
 }
 
 #[tokio::test]
@@ -158,8 +161,17 @@ async fn who_comes_into_a_room_is_told_of_and_told() {
     assert!(!told(&later).iter().any(|(sender, _)| *sender == "@bob:example.org"));
     let news = bob.sync(&format!("{as_bob}&{}", next(&at_bob))).await;
     assert!(told(&news).contains(&("@alice:example.org", "unavailable")));
-    // Carol is not there, which goes without saying.
-    assert!(!told(&news).iter().any(|(sender, _)| *sender == "@carol:example.org"));
+    // Carol is not there, as far as anybody knows, since when ever.
+    assert!(told(&news).contains(&("@carol:example.org", "offline")));
+    let events = news["presence"]["events"].as_array().unwrap();
+    let of_carol = events.iter().find(|event| event["sender"] == "@carol:example.org").unwrap();
+    assert!(of_carol["content"].get("last_active_ago").is_none());
+    as_ruma::<Response>(&news);
+    let one = r#"filter={"presence":{"limit":1}}"#;
+    let one = bob.sync(&format!("{as_bob}&{}&{one}", next(&at_bob))).await;
+    assert_eq!(told(&one), [("@alice:example.org", "unavailable")], "who is there comes first");
+    let later = bob.sync(&format!("{as_bob}&{}", next(&news))).await;
+    assert!(told(&later).is_empty(), "that is told once");
     let nobody = r#"filter={"presence":{"not_senders":["@alice:example.org"]}}"#;
     let others = bob.sync(&format!("{as_bob}&{}&{nobody}", next(&at_bob))).await;
     assert!(!told(&others).iter().any(|(sender, _)| *sender == "@alice:example.org"));

@@ -8,6 +8,7 @@ use axle_store::{Direction, StoredEvent};
 use axum::response::Response as HttpResponse;
 use ruma::api::client::filter::{Filter, RoomEventFilter};
 use ruma::events::AnyTimelineEvent;
+use ruma::presence::PresenceState;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -61,6 +62,8 @@ pub(super) async fn events(api: Api, session: Session, request: RawRequest) -> A
     let query: Query = request.query()?;
     let timeout = query.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_millis).min(MAX_TIMEOUT);
     let limit = query.limit.map_or(MAX_EVENTS, |limit| limit.clamp(1, MAX_EVENTS));
+    // There is no word for it here as in a sync: who looks is there.
+    crate::presence::syncs(&api, &session, PresenceState::Online);
     let asked = Asked { from: query.from.as_deref(), limit, deadline: Instant::now() + timeout };
     let answer = match &query.room_id {
         Some(room_id) => in_room(&api, &session, &ids::room(room_id)?, asked).await?,

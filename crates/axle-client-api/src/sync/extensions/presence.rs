@@ -34,13 +34,14 @@ struct Event<'a> {
 struct Content<'a> {
     presence: PresenceState,
     currently_active: bool,
-    last_active_ago: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_active_ago: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status_msg: Option<&'a str>,
 }
 
-/// What changed after a moment of this server's memory for a user and those who share a room with them, and who is there of
-/// those who came into one since; at first, who is there.
+/// What changed after a moment of this server's memory for a user and those who share a room with them, and what those are
+/// who came into one since; at first, who is there.
 pub(crate) async fn read(
     api: &Api,
     user_id: &UserId,
@@ -58,16 +59,16 @@ pub(crate) async fn read(
         senders.extend(Some(user_id).filter(|own| changed.contains(own)).cloned());
         senders.extend(api.store.sharing_rooms(user_id, changed).await?);
     }
-    // Of who is new to the client it takes for granted that they are not there.
     let is_there = |person: &Person| person.state != PresenceState::Offline;
+    let changed = senders.iter().filter_map(|sender| Some((sender, Some(api.presence.of(sender)?))));
+    // Who does not know the room takes for granted that they are not there of whom nothing is told.
+    let changed = changed.filter(|(_, person)| since.is_some() || person.as_ref().is_some_and(is_there));
     let newcomers = came.iter().filter(|sender| !senders.contains(*sender) && wants(filter, sender));
-    let newcomers: Vec<UserId> =
-        newcomers.filter(|sender| api.presence.of(sender).is_some_and(|it| is_there(&it))).cloned().collect();
-    senders.extend(newcomers);
+    let newcomers = newcomers.map(|sender| (sender, api.presence.of(sender)));
+    let (there, others): (Vec<_>, Vec<_>) = newcomers.partition(|(_, person)| person.as_ref().is_some_and(is_there));
     let limit = filter.limit.and_then(|limit| usize::try_from(u64::from(limit)).ok()).unwrap_or(MAX_CHANGES);
-    let known = senders.iter().filter_map(|sender| Some((sender, api.presence.of(sender)?)));
-    let told = known.filter(|(_, person)| since.is_some() || is_there(person));
-    told.take(limit).map(|(sender, person)| raw(sender, &person)).collect()
+    let told = changed.chain(there).chain(others).take(limit.min(MAX_CHANGES));
+    told.map(|(sender, person)| raw(sender, person.as_ref())).collect()
 }
 
 /// What users are, whether anything is known of them or not, as the endpoints before sync tell it.
@@ -76,7 +77,7 @@ pub(crate) fn of_users<'a>(api: &Api, users: impl Iterator<Item = &'a UserId>) -
         return Ok(Vec::new());
     }
     let person = |user_id| api.presence.of(user_id).unwrap_or_else(|| Person::new(Instant::now()));
-    users.map(|user_id| with_user_id(raw(user_id, &person(user_id))?)).collect()
+    users.map(|user_id| with_user_id(raw(user_id, Some(&person(user_id)))?)).collect()
 }
 
 /// An event with the user in its content, as the endpoints before sync have it.
@@ -98,12 +99,13 @@ fn wants(filter: &Filter, sender: &UserId) -> bool {
     filter.senders.as_ref().is_none_or(|senders| senders.iter().any(is)) && !filter.not_senders.iter().any(is)
 }
 
-fn raw(sender: &UserId, person: &Person) -> ApiResult<Raw<PresenceEvent>> {
+/// The event about somebody; `None`: nothing is known of them.
+fn raw(sender: &UserId, person: Option<&Person>) -> ApiResult<Raw<PresenceEvent>> {
     let content = Content {
-        presence: person.state.clone(),
-        currently_active: person.is_active(),
-        last_active_ago: u64::try_from(person.inactive_for().as_millis()).unwrap_or(u64::MAX),
-        status_msg: person.status_msg.as_deref(),
+        presence: person.map_or(PresenceState::Offline, |person| person.state.clone()),
+        currently_active: person.is_some_and(Person::is_active),
+        last_active_ago: person.map(|it| u64::try_from(it.inactive_for().as_millis()).unwrap_or(u64::MAX)),
+        status_msg: person.and_then(|person| person.status_msg.as_deref()),
     };
     let event = to_raw_value(&Event { event_type: EVENT_TYPE, sender, content }).map_err(|error| {
         tracing::error!(%error, "who is there cannot be rendered");

@@ -79,7 +79,9 @@ pub(crate) fn seen_by(
     added: &[KeySignature],
 ) -> ApiResult<Object> {
     let mut object = stored(json)?;
-    let mut signatures = match object.remove("signatures") {
+    let stored = object.remove("signatures");
+    let was_signed = stored.is_some();
+    let mut signatures = match stored {
         Some(Value::Object(signatures)) => signatures,
         _ => Map::new(),
     };
@@ -92,6 +94,8 @@ pub(crate) fn seen_by(
             of_signer.insert(signature.key_id.clone(), Value::String(signature.signature.clone()));
         }
     }
-    object.insert("signatures".into(), Value::Object(signatures));
+    if was_signed || !signatures.is_empty() {
+        object.insert("signatures".into(), Value::Object(signatures));
+    }
     Ok(object)
 }

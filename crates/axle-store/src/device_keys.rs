@@ -111,7 +111,7 @@ pub trait DeviceKeys {
     async fn user_keys(&self, user_ids: Vec<UserId>, viewer: &UserId) -> Result<Vec<UserKeys>, StoreError>;
 
     /// Sets cross-signing keys; usages that are not given stay, unless there is another master key now: it has not
-    /// signed them. Signatures on keys that are replaced are forgotten.
+    /// signed them. Signatures on keys that are replaced are forgotten. Of a user-signing key only its owner hears.
     async fn put_cross_signing_keys(&self, user_id: &UserId, keys: Vec<CrossSigningKey>) -> Result<(), StoreError>;
 
     /// Adds signatures. One on a key of the signer is news to who shares a room with them, another to the signer only.

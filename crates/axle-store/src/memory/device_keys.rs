@@ -61,6 +61,7 @@ impl DeviceKeys for MemoryStore {
             if keys.iter().any(is_other) {
                 data.e2ee.cross_signing.retain(|(user, usage), _| *user != user_id || *usage == KeyUsage::Master);
             }
+            let are_private = keys.iter().all(|key| key.usage == KeyUsage::UserSigning);
             for key in keys {
                 let public_key = key.public_key.clone();
                 let known = data.e2ee.cross_signing.insert((user_id.clone(), key.usage), key);
@@ -68,7 +69,8 @@ impl DeviceKeys for MemoryStore {
                     data.forget_signatures(&user_id, &known.public_key);
                 }
             }
-            data.keys_changed(user_id, None);
+            let reader = are_private.then(|| user_id.clone());
+            data.keys_changed(user_id, reader);
             Ok(())
         })
         .await

@@ -40,7 +40,8 @@ impl DeviceKeys for SqliteStore {
         self.write(move |tx| {
             forget_unsigned(tx, &user_id, &keys)?;
             keys.iter().try_for_each(|key| put_cross_signing_key(tx, &user_id, key))?;
-            changed(tx, user_id.as_str(), EVERYONE)
+            let are_private = keys.iter().all(|key| key.usage == KeyUsage::UserSigning);
+            changed(tx, user_id.as_str(), if are_private { user_id.as_str() } else { EVERYONE })
         })
         .await
     }

@@ -21,6 +21,9 @@ use crate::state::Api;
 /// The second is that from before Matrix 1.1, which older clients use.
 const DEVICE_SIGNING_PATHS: [&str; 2] =
     ["/_matrix/client/v3/keys/device_signing/upload", "/_matrix/client/unstable/keys/device_signing/upload"];
+/// Likewise.
+const SIGNATURES_PATHS: [&str; 2] =
+    ["/_matrix/client/v3/keys/signatures/upload", "/_matrix/client/unstable/keys/signatures/upload"];
 /// Where a device sees what it has left to give out (Matrix's proposal 4256 has it, without a path of its own).
 const LIST_PATHS: [&str; 1] = ["/_matrix/client/unstable/im.axle.keys.v1/list"];
 /// Where a device takes back what it has published.
@@ -34,7 +37,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         .authed_or_guest(claim::claim)
         .authed(changes::changes)
         .authed_at(&DEVICE_SIGNING_PATHS, device_signing_upload::device_signing_upload)
-        .authed(signatures_upload::signatures_upload)
+        .authed_at(&SIGNATURES_PATHS, signatures_upload::signatures_upload)
         .authed_or_guest(send_to_device::send_to_device)
         .authed_raw(Method::GET, &LIST_PATHS, list::list)
         .authed_raw(Method::POST, &WITHDRAW_PATHS, withdraw::withdraw)

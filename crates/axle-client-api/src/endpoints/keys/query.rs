@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use ruma::OwnedDeviceId;
 use ruma::api::client::keys::get_keys::v3::Request;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Asked;
 use super::elsewhere::{self, Unreachable};
@@ -77,9 +77,8 @@ impl Response {
             |device: &PublishedDevice| wanted.is_empty() || wanted.iter().any(|id| id.as_str() == device.device_id);
         for device in devices.into_iter().filter(is_wanted) {
             let mut object = seen_by(viewer, &user_id, &device.device_id, &device.json, &signatures)?;
-            if let Some(name) = device.display_name {
-                object.insert("unsigned".into(), json!({"device_display_name": Value::String(name)}));
-            }
+            let name = device.display_name.map(|name| ("device_display_name".to_owned(), Value::String(name)));
+            object.insert("unsigned".into(), Value::Object(name.into_iter().collect()));
             published.insert(device.device_id, object);
         }
         for key in cross_signing {

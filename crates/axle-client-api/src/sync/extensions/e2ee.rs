@@ -19,7 +19,7 @@ const ALWAYS_COUNTED: &str = "signed_curve25519";
 /// Users whose keys the client has to look at again.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DeviceLists {
-    /// Users whose keys changed, or who came into a room with the user.
+    /// Users whose keys changed, or who came into a room with the user or were invited to one.
     pub(crate) changed: BTreeSet<UserId>,
     /// Users who are in no room with the user any more.
     pub(crate) left: BTreeSet<UserId>,
@@ -79,6 +79,8 @@ pub(crate) async fn device_lists(
         moved.read(api, user_id, room, since, until).await?;
     }
     let mut changed: BTreeSet<UserId> = api.store.key_changes(user_id, since, until).await?.into_iter().collect();
+    // What is said from now on they may be able to read once they are in.
+    changed.extend(std::mem::take(&mut moved.invited));
     // Who comes to others is new to the room with all devices: each of these looks at the list of its own, too.
     if moved.came.remove(user_id) && !moved.came.is_empty() {
         changed.insert(user_id.clone());
@@ -99,6 +101,8 @@ pub(crate) async fn device_lists(
 struct Moved {
     came: BTreeSet<UserId>,
     went: BTreeSet<UserId>,
+    /// Who was invited to a room that the user is in.
+    invited: BTreeSet<UserId>,
 }
 
 impl Moved {
@@ -117,6 +121,7 @@ impl Moved {
                 // Who went and came back may have other keys, of which nobody here was told meanwhile.
                 (Before { was_in: false, .. } | Before { was_out: true, .. }, true) => &mut self.came,
                 (Before { was_in: true, .. }, false) => &mut self.went,
+                (Before { was_in: false, .. }, false) if membership == Membership::Invite => &mut self.invited,
                 _ => continue,
             };
             if who == *user_id {

@@ -90,7 +90,8 @@ async fn signatures_are_seen_by_whom_they_concern() {
     super::publish(&alice, &public(&device)).await;
     upload(&alice, 1).await;
     upload(&bob, 21).await;
-    let path = format!("{KEYS}/signatures/upload");
+    // The path from before Matrix 1.1, which older clients use.
+    let path = "/_matrix/client/unstable/keys/signatures/upload";
     let mut own = device_keys(&alice, &public(&device));
     sign(&mut own, &alice.user_id, &public(&key(2)), &key(2));
     let mut bobs = cross_signing_key(&bob.user_id, "master", &key(21), None);
@@ -135,6 +136,16 @@ async fn another_master_key_takes_the_others_with_it() {
     let signed = cross_signing_key(who, "self_signing", &key(2), Some(&other));
     alice.post(&path, json!({"self_signing_key": &signed, "auth": password()})).await.ok();
     assert_eq!(query(&alice, &alice).await["self_signing_keys"][who.as_str()], signed);
+}
+
+#[tokio::test]
+async fn a_key_is_shown_as_it_was_uploaded() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let master = cross_signing_key(&alice.user_id, "master", &key(1), None);
+    assert!(master.get("signatures").is_none());
+    alice.post(&format!("{KEYS}/device_signing/upload"), json!({"master_key": master})).await.ok();
+    assert_eq!(query(&alice, &alice).await["master_keys"][alice.user_id.as_str()], master);
 }
 
 #[tokio::test]

@@ -102,6 +102,22 @@ async fn who_shares_a_room_hears_of_changes() {
 }
 
 #[tokio::test]
+async fn clients_look_at_the_keys_of_who_is_invited() {
+    let server = server().await;
+    let (alice, bob, carol) = (server.person("alice").await, server.person("bob").await, server.person("carol").await);
+    let room = alice.create_room(json!({"invite": [carol.user_id]})).await;
+    let (inside, outside) = (alice.sync("").await, carol.sync("").await);
+    alice.moderate("invite", &room, &bob.user_id).await.ok();
+    let invited = alice.sync(&next(&inside)).await;
+    assert_eq!(invited["device_lists"], json!({"changed": [bob.user_id], "left": []}));
+    // Who is only invited, too, does not read along.
+    assert_eq!(carol.sync(&next(&outside)).await["device_lists"], json!({"changed": [], "left": []}));
+    alice.moderate("kick", &room, &bob.user_id).await.ok();
+    let withdrawn = alice.sync(&next(&invited)).await;
+    assert_eq!(withdrawn["device_lists"], json!({"changed": [], "left": []}));
+}
+
+#[tokio::test]
 async fn who_went_and_came_back_may_have_other_keys() {
     let server = server().await;
     let alice = server.person("alice").await;

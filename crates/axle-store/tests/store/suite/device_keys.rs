@@ -29,6 +29,14 @@ pub(crate) async fn changes_for_who_shares_a_room(store: Arc<dyn Store>) {
     ] {
         assert_eq!(store.key_changes(&user(who), after, until).await.unwrap(), expected, "{who}");
     }
+    for (usage, expected) in [(KeyUsage::UserSigning, vec![]), (KeyUsage::SelfSigning, vec![user("bob")])] {
+        let before = store.max_stream().await.unwrap();
+        let key = CrossSigningKey { usage, public_key: "K".into(), json: "{}".into() };
+        store.put_cross_signing_keys(&user("bob"), vec![key]).await.unwrap();
+        let own = store.key_changes(&user("bob"), before, i64::MAX).await.unwrap();
+        assert_eq!(own, [user("bob")], "{usage:?}");
+        assert_eq!(store.key_changes(&user("alice"), before, i64::MAX).await.unwrap(), expected, "{usage:?}");
+    }
     let others = vec![user("bob"), user("carol")];
     assert_eq!(store.sharing_rooms(&user("alice"), others.clone()).await.unwrap(), [user("bob")]);
     put(&store, &room_id, vec![member("bob2", 3, &user("bob"), Membership::Leave)]).await;

@@ -222,6 +222,9 @@ struct Unsigned<'a> {
     prev_sender: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redacted_because: Option<&'a RawValue>,
+    /// The id of that, which is in it already; some clients know it by this name, from other servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redacted_by: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<&'a str>,
     #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
@@ -282,12 +285,16 @@ impl<'a> Seen<'a> {
         now: i64,
         previous: &'b HashMap<EventId, Previous>,
         redactions: &'b HashMap<EventId, Box<RawValue>>,
-    ) -> Unsigned<'b> {
+    ) -> Unsigned<'b>
+    where
+        'a: 'b,
+    {
         Unsigned {
             age: Some(now.saturating_sub(self.source.origin_server_ts)),
             prev_content: previous.get(&self.event.event_id).map(|previous| &*previous.content),
             prev_sender: previous.get(&self.event.event_id).map(|previous| previous.sender.as_str()),
             redacted_because: self.event.redacted_by.as_ref().and_then(|id| redactions.get(id)).map(|json| &**json),
+            redacted_by: self.event.redacted_by.as_ref().map(EventId::as_str),
             ..Unsigned::default()
         }
     }

@@ -35,6 +35,7 @@ mod push;
 mod push_rules;
 mod receipts;
 mod redact;
+mod redact_once;
 mod search;
 mod send;
 mod send_once;
@@ -103,6 +104,7 @@ fn rooms(endpoints: Endpoints) -> Endpoints {
         .authed_or_guest(send::send)
         .authed_or_guest_raw(Method::POST, &send_once::PATHS, send_once::send_once)
         .authed(redact::redact)
+        .authed_raw(Method::POST, &redact_once::PATHS, redact_once::redact_once)
         .authed_or_guest(at_once(members::members))
         .authed(at_once(joined_members::joined_members))
         .authed_or_guest(at_once(state_get::state_get))

@@ -1,6 +1,7 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
 
-use axle_protocol::EventId;
+use axle_protocol::{EventId, RoomId};
+use axle_store::ClientTxnKey;
 use ruma::api::client::redact::redact_event::v3::{Request, Response};
 use serde_json::Map;
 
@@ -19,24 +20,37 @@ pub(crate) async fn redact(api: Api, session: Session, request: Request) -> ApiR
     let room_id = ids::room(&request.room_id)?;
     let event_id = ids::event(&request.event_id)?;
     let txn = txn(&session, format!("redact {room_id} {event_id}"), request.txn_id.as_str())?;
+    let redaction = send_redaction(&api, session, room_id, event_id, request.reason, Some(txn)).await?;
+    Ok(Response::new(ids::ruma_event(&redaction)?))
+}
+
+/// Redacts an event, if the user may; the id of the redaction.
+pub(super) async fn send_redaction(
+    api: &Api,
+    session: Session,
+    room_id: RoomId,
+    event_id: EventId,
+    reason: Option<String>,
+    txn: Option<ClientTxnKey>,
+) -> ApiResult<EventId> {
     api.limits.changes.take(session.user_id.as_str())?;
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    Access::of(api, &session.user_id, &room_id).await?.require_joined()?;
     // Who is suspended may take back what they said themselves.
-    if session.is_suspended() && !is_own(&api, &session, &event_id).await? {
+    if session.is_suspended() && !is_own(api, &session, &event_id).await? {
         session.require_active()?;
     }
-    redaction::check(&api, &session.user_id, &room_id, &event_id).await?;
+    redaction::check(api, &session.user_id, &room_id, &event_id).await?;
     let mut content = Map::from_iter([("redacts".to_owned(), event_id.as_str().into())]);
-    add_reason(&mut content, request.reason);
+    add_reason(&mut content, reason);
     let event = SendEvent {
         room_id,
         sender: session.user_id,
         event_type: redaction::REDACTION.into(),
         state_key: None,
         content,
-        txn: Some(txn),
+        txn,
     };
-    Ok(Response::new(ids::ruma_event(&api.rooms.send(event).await?)?))
+    Ok(api.rooms.send(event).await?)
 }
 
 async fn is_own(api: &Api, session: &Session, event_id: &EventId) -> ApiResult<bool> {

@@ -95,6 +95,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         put(format!("{rooms}/send/m.room.message/1")),
         post(format!("{rooms}/send/m.room.message")),
         put(format!("{rooms}/redact/{event}/1")),
+        post(format!("{rooms}/redact/{event}")),
         put(format!("{rooms}/state/m.room.topic")),
         put(format!("{rooms}/state/m.room.topic/")),
         put(format!("{rooms}/state/m.room.topic/key")),

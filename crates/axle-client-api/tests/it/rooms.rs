@@ -245,6 +245,26 @@ async fn a_message_without_a_transaction_is_sent_each_time() {
 }
 
 #[tokio::test]
+async fn an_event_can_be_redacted_without_a_transaction() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    for (text, body) in [("oh no", json!({})), ("oh dear", json!({"reason": "spam"}))] {
+        let event = alice.say(&room, text).await;
+        let path = format!("/_matrix/client/v3/rooms/{room}/redact/{event}");
+        bob.post(&path, body.clone()).await.fails(403, "M_FORBIDDEN");
+        let redaction = alice.post(&path, body.clone()).await.ok();
+        as_ruma::<redact::redact_event::v3::Response>(&redaction);
+        let event = alice.get(&format!("/_matrix/client/v3/rooms/{room}/event/{event}")).await.ok();
+        let because = &event["unsigned"]["redacted_because"];
+        assert_eq!((&event["content"], &because["event_id"]), (&json!({}), &redaction["event_id"]));
+        assert_eq!(event["unsigned"]["redacted_by"], redaction["event_id"]);
+        assert_eq!(because["content"].get("reason"), body.get("reason"));
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_an_event_is_refused() {
     let server = server().await;
     let alice = server.person("alice").await;

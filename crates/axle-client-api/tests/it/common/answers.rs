@@ -261,8 +261,9 @@ pub fn check(method: &Method, path: &str, status: StatusCode, headers: &HeaderMa
 fn is_of_older_clients(method: &Method, path: &str) -> bool {
     let rules_of_a_kind =
         path.strip_prefix("/_matrix/client/v3/pushrules/global/").and_then(|kind| kind.strip_suffix('/'));
-    let sends_once =
-        *method == Method::POST && path.starts_with("/_matrix/client/v3/rooms/") && path.contains("/send/");
+    let sends_once = *method == Method::POST
+        && path.starts_with("/_matrix/client/v3/rooms/")
+        && (path.contains("/send/") || path.contains("/redact/"));
     rules_of_a_kind.is_some_and(|kind| !kind.is_empty()) || sends_once
 }
 

@@ -39,6 +39,24 @@ async fn pages_follow_each_other_in_both_directions() {
 }
 
 #[tokio::test]
+async fn a_client_can_go_on_forward_from_the_newest_event() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    bob.join(&room).await.ok();
+    alice.say(&room, "1").await;
+    let all = bob.get(&path(&room, "dir=f&limit=100")).await.ok();
+    let from = format!("dir=f&from={}", all["end"].as_str().unwrap());
+    let nothing = bob.get(&path(&room, &from)).await.ok();
+    assert_eq!((&nothing["chunk"], nothing.get("end")), (&json!([]), None));
+    alice.say(&room, "2").await;
+    assert_eq!(bob.texts(&room, &from).await, ["2"]);
+    bob.leave(&room).await.ok();
+    let rest = bob.get(&path(&room, &from)).await.ok();
+    assert_eq!((bodies(&rest["chunk"]), rest.get("end")), (vec!["2".into()], None), "there is no more for him");
+}
+
+#[tokio::test]
 async fn tokens_of_a_sync_are_places_too() {
     let server = server().await;
     let alice = server.person("alice").await;

@@ -1,5 +1,5 @@
 //! What a user keeps of a room goes with them into the one that replaced it: tags, push rules, and that it is a direct chat
-//! ("Room upgrades").
+//! ("Room upgrades"). So does what their server keeps of it.
 
 use axle_protocol::{RoomId, UserId};
 use ruma::OwnedRoomId;
@@ -45,6 +45,8 @@ async fn copy_from_predecessor(api: &Api, user_id: &UserId, new: &RoomId) -> Api
     if successor.as_ref() != Some(new) || !Access::of(api, user_id, &old).await?.ever_joined() {
         return Ok(());
     }
+    // What of it is at this server, aliases and the place on the list, is not the hub's to move.
+    api.store.move_directory_entries(&old, new).await?;
     copy_tags(api, user_id, &old, new).await?;
     copy_direct(api, user_id, &old, new).await?;
     copy_push_rules(api, user_id, &old, new).await

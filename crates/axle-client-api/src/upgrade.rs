@@ -1,7 +1,7 @@
 //! Replacing a room by a new one ("Room upgrades").
 
 use axle_protocol::auth::{Membership, PowerLevels};
-use axle_protocol::{RoomId, RoomVersion, UserId};
+use axle_protocol::{MatrixError, RoomId, RoomVersion, UserId};
 use axle_store::{Direction, StoredEvent};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +34,22 @@ const COPIED: [&str; 8] = [
 ];
 /// The level that sending and inviting need in a room that has been replaced, at least.
 const LEVEL_OF_A_REPLACED_ROOM: i64 = 50;
+
+/// The room in whose favour an event with this content ends another.
+pub(crate) fn replacement(event_type: &str, content: &Map<String, Value>) -> Option<RoomId> {
+    let replacement = content.get("replacement_room").filter(|_| event_type == TOMBSTONE)?;
+    RoomId::parse(replacement.as_str()?).ok()
+}
+
+/// Refuses to end a room in favour of itself: clients would go in circles. 400 `M_INVALID_PARAM`.
+pub(crate) fn check(room_id: &RoomId, event_type: &str, content: &Map<String, Value>) -> Result<(), MatrixError> {
+    match replacement(event_type, content) {
+        Some(replacement) if replacement == *room_id => {
+            Err(MatrixError::invalid_param("A room cannot be replaced by itself."))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// Makes the new room, ends the old one, and gives the new one its aliases and its place on the list.
 pub(crate) async fn replace(api: &Api, user_id: &UserId, old: &RoomId, version: RoomVersion) -> ApiResult<RoomId> {

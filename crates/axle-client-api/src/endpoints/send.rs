@@ -16,6 +16,7 @@ use crate::redaction;
 use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
+use crate::upgrade;
 use crate::visibility::Access;
 
 /// The longest transaction id that a client may choose.
@@ -57,6 +58,7 @@ pub(super) async fn check(
     api.limits.changes.take(session.user_id.as_str())?;
     Access::of(api, &session.user_id, room_id).await?.require_joined()?;
     guests::check_send(api, session, room_id).await?;
+    upgrade::check(room_id, event_type, content)?;
     redaction::check_sent(api, &session.user_id, room_id, event_type, content).await?;
     presence::did_something(api, &session.user_id);
     Ok(())

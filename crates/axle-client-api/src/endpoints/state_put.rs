@@ -18,7 +18,7 @@ use crate::service::SendEvent;
 use crate::session::Session;
 use crate::state::Api;
 use crate::succession;
-use crate::upgrade::TOMBSTONE;
+use crate::upgrade;
 use crate::visibility::{self, Access, MEMBER};
 
 /// The same with an empty state key.
@@ -59,6 +59,7 @@ pub(crate) async fn state_put(
     if event_type == CANONICAL_ALIAS && request.state_key.is_empty() {
         aliases::check_canonical(&api, &room_id, &content).await?;
     }
+    upgrade::check(&room_id, &event_type, &content)?;
     let timestamp = session.timestamp(request.timestamp);
     if let Some(delay_ms) = delay_ms {
         session.require_no_guest()?;
@@ -69,7 +70,7 @@ pub(crate) async fn state_put(
     if let Some(event_id) = same(&api, &session, &room_id, (&event_type, &request.state_key), &content).await? {
         return Ok(JsonResponse(SentOrWaiting::Sent { event_id }));
     }
-    let replacement = replacement(&event_type, &content);
+    let replacement = upgrade::replacement(&event_type, &content);
     let event = SendEvent {
         room_id,
         sender: session.user_id.clone(),
@@ -83,12 +84,6 @@ pub(crate) async fn state_put(
         succession::follow_replacement(&api, &session.user_id, &replacement).await;
     }
     Ok(JsonResponse(SentOrWaiting::Sent { event_id }))
-}
-
-/// The room in whose favour this event ends one.
-fn replacement(event_type: &str, content: &Map<String, Value>) -> Option<RoomId> {
-    let replacement = content.get("replacement_room").filter(|_| event_type == TOMBSTONE)?;
-    RoomId::parse(replacement.as_str()?).ok()
 }
 
 fn is_own_join(session: &Session, request: &Request, content: &Map<String, Value>) -> bool {

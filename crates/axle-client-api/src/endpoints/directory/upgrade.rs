@@ -27,6 +27,9 @@ pub(crate) struct Request {
 pub(crate) async fn upgrade(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     session.require_active()?;
     let room_id = ids::room(&request.room_id)?;
+    if api.store.state_event(&room_id, "m.room.create", "").await?.is_none() {
+        return Err(MatrixError::new(404, "M_NOT_FOUND", "This server knows no such room.").into());
+    }
     Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
     let version = room_versions::wanted(&api, &request.new_version)?;
     if !may_send_state(&api, &room_id, &session.user_id, upgrade::TOMBSTONE).await? {

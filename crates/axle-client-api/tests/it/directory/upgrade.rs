@@ -110,6 +110,7 @@ async fn a_room_is_replaced_by_who_may() {
     upgrade(&bob, &room, NEWER).await.fails(403, "M_FORBIDDEN");
     upgrade(&alice, &room, "12").await.fails(400, "M_UNSUPPORTED_ROOM_VERSION");
     alice.post(&of(&room, "upgrade"), json!({})).await.fails(400, "M_BAD_JSON");
+    upgrade(&alice, &RoomId::parse("!nosuch:example.org").unwrap(), NEWER).await.fails(404, "M_NOT_FOUND");
     state(&alice, &room, "m.room.tombstone").await.fails(404, "M_NOT_FOUND");
     assert_eq!(alice.get("/_matrix/client/v3/joined_rooms").await.ok(), json!({"joined_rooms": [room]}));
 }
@@ -158,6 +159,13 @@ async fn who_replaces_a_room_by_hand_keeps_what_they_had_of_it() {
     for person in [&alice, &bob] {
         person.put(&format!("{}/m.favourite", tags(person, &old)), json!({"order": 0.5})).await.ok();
     }
+    bob.put(&alias("tea"), json!({"room_id": old})).await.ok();
+    let listed = async |room: &RoomId| {
+        let path = format!("/_matrix/client/v3/directory/list/room/{room}");
+        bob.get(&path).await.ok()["visibility"].clone()
+    };
+    let public = json!({"visibility": "public"});
+    alice.put(&format!("/_matrix/client/v3/directory/list/room/{old}"), public).await.ok();
     let predecessor = json!({"predecessor": {"room_id": old, "event_id": "$x"}});
     let new = alice.create_room(json!({"preset": "public_chat", "creation_content": predecessor})).await;
     assert_eq!(alice.get(&tags(&alice, &new)).await.ok(), json!({"tags": {}}));
@@ -167,6 +175,9 @@ async fn who_replaces_a_room_by_hand_keeps_what_they_had_of_it() {
         let kept = json!({"tags": {"m.favourite": {"order": 0.5}}});
         assert_eq!(person.get(&tags(person, &new)).await.ok(), kept);
     }
+    // So does the server, for all.
+    assert_eq!(bob.get(&alias("tea")).await.ok()["room_id"], new.as_str());
+    assert_eq!((listed(&old).await, listed(&new).await), (json!("private"), json!("public")));
 }
 
 #[tokio::test]
@@ -176,10 +187,23 @@ async fn a_room_that_only_claims_to_replace_another_gets_nothing() {
     let old = alice.create_room(json!({})).await;
     let tags = |room: &RoomId| format!("/_matrix/client/v3/user/{}/rooms/{room}/tags", alice.user_id);
     alice.put(&format!("{}/m.favourite", tags(&old)), json!({})).await.ok();
+    alice.put(&alias("tea"), json!({"room_id": old})).await.ok();
     let claim = json!({"predecessor": {"room_id": old, "event_id": "$x"}});
     let other = mallory.create_room(json!({"preset": "public_chat", "creation_content": claim})).await;
     alice.join(&other).await.ok();
     assert_eq!(alice.get(&tags(&other)).await.ok(), json!({"tags": {}}));
+    assert_eq!(alice.get(&alias("tea")).await.ok()["room_id"], old.as_str());
+}
+
+#[tokio::test]
+async fn a_room_cannot_be_replaced_by_itself() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let tombstone = json!({"body": "in circles", "replacement_room": room});
+    for path in ["state/m.room.tombstone", "send/m.room.tombstone/1"] {
+        alice.put(&of(&room, path), tombstone.clone()).await.fails(400, "M_INVALID_PARAM");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axle_protocol::{MatrixError, UserId};
+use axle_protocol::{MatrixError, RoomId, UserId};
 use axle_store::{Pusher, StoredEvent};
 use ruma::push::Action;
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,8 @@ struct Notification<'a> {
 /// What a gateway is not told that wants ids only.
 #[derive(Serialize)]
 struct Details {
+    /// The event's id, under the name that gateways knew it by before this API was specified.
+    id: String,
     #[serde(rename = "type")]
     event_type: String,
     sender: String,
@@ -90,6 +92,9 @@ struct Details {
     room_alias: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     user_is_target: bool,
+    /// Of a member event; as gateways knew it before this API was specified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    membership: Option<&'static str>,
     content: Box<RawValue>,
 }
 
@@ -141,20 +146,62 @@ pub(super) fn of_badge(device: &Device, unread: u64) -> ApiResult<Vec<u8>> {
 
 impl Details {
     async fn of(api: &Api, user_id: &UserId, event: &StoredEvent) -> ApiResult<Self> {
-        let state = |event_type, key| api.store.state_event(&event.room_id, event_type, key);
         let sender = render::sender(event).unwrap_or_default();
-        let member = state("m.room.member", &*sender).await?;
-        let name = state("m.room.name", "").await?;
-        let alias = state("m.room.canonical_alias", "").await?;
+        let member = api.store.state_event(&event.room_id, "m.room.member", &sender).await?;
+        let Naming { name, alias } = Naming::of(api, user_id, &event.room_id).await?;
+        let about = member_of(event);
         Ok(Self {
+            id: event.event_id.to_string(),
             event_type: render::event_type(event).unwrap_or_default(),
             sender_display_name: text(member.as_ref(), "displayname")?,
             sender,
-            room_name: text(name.as_ref(), "name")?,
-            room_alias: text(alias.as_ref(), "alias")?,
-            user_is_target: member_of(event).is_some_and(|(member, _)| member == user_id.as_str()),
+            room_name: name.or_else(|| alias.clone()),
+            room_alias: alias,
+            user_is_target: about.as_ref().is_some_and(|(member, _)| *member == user_id.as_str()),
+            membership: about.map(|(_, membership)| membership.as_str()),
             content: render::content(event)?,
         })
+    }
+}
+
+/// What a room is called.
+#[derive(Default)]
+struct Naming {
+    name: Option<String>,
+    alias: Option<String>,
+}
+
+impl Naming {
+    async fn of(api: &Api, user_id: &UserId, room_id: &RoomId) -> ApiResult<Self> {
+        let state = |event_type| api.store.state_event(room_id, event_type, "");
+        let (name, alias) = (state("m.room.name").await?, state("m.room.canonical_alias").await?);
+        let known = Self { name: text(name.as_ref(), "name")?, alias: text(alias.as_ref(), "alias")? };
+        if known.name.is_some() || known.alias.is_some() {
+            return Ok(known);
+        }
+        // Who invites somebody to a room that this server is not in tells what it is called.
+        let invite = api.store.out_of_room_in(user_id, room_id).await?;
+        Ok(invite.map_or(known, |invite| Self::of_stripped(&invite.stripped_state)))
+    }
+
+    /// What cannot be read says nothing.
+    fn of_stripped(state: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Stripped {
+            #[serde(rename = "type")]
+            event_type: String,
+            content: Map<String, Value>,
+        }
+        let told: Vec<Value> = serde_json::from_str(state).unwrap_or_default();
+        let mut naming = Self::default();
+        for event in told.into_iter().filter_map(|event| serde_json::from_value::<Stripped>(event).ok()) {
+            match event.event_type.as_str() {
+                "m.room.name" => naming.name = said(&event.content, "name"),
+                "m.room.canonical_alias" => naming.alias = said(&event.content, "alias"),
+                _ => {}
+            }
+        }
+        naming
     }
 }
 
@@ -163,8 +210,12 @@ fn text(event: Option<&StoredEvent>, key: &str) -> ApiResult<Option<String>> {
     let Some(event) = event else { return Ok(None) };
     // Other servers write what they like: what cannot be read says nothing.
     let content: Map<String, Value> = serde_json::from_str(render::content(event)?.get()).unwrap_or_default();
-    let text = content.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    Ok(text.map(str::to_owned))
+    Ok(said(&content, key))
+}
+
+/// A text that says something.
+fn said(content: &Map<String, Value>, key: &str) -> Option<String> {
+    content.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// What rules say beside that there is a notification.

@@ -43,6 +43,7 @@ async fn the_newest_come_first_and_in_pages() {
     assert_eq!((&notification["room_id"], &notification["event"]["sender"]), (&json!(room), &json!(alice.user_id)));
     assert!(notification["actions"].as_array().unwrap().contains(&json!("notify")), "{notification}");
     assert_eq!(notification["ts"], notification["event"]["origin_server_ts"]);
+    assert_eq!(notification["profile_tag"], "");
     // Who has left is told nothing more of the room.
     bob.leave(&room).await.ok();
     assert_eq!(page(&bob, "").await, (vec![("two".into(), false)], None));

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axle_protocol::RoomId;
-use axle_store::Store;
+use axle_protocol::auth::Membership;
+use axle_protocol::{EventId, RoomId, RoomVersion, UserId};
 use axle_store::memory::MemoryStore;
 use axle_store::sqlite::{Options, SqliteStore, Synchronous};
+use axle_store::{OutOfRoom, Store};
 use ruma::api::client::push::get_pushers;
 use serde_json::{Value, json};
 
@@ -120,6 +121,7 @@ async fn a_gateway_is_told_what_notifies() {
     assert_eq!(url, URL);
     for (key, expected) in [
         ("event_id", json!(event)),
+        ("id", json!(event)),
         ("room_id", json!(room)),
         ("type", json!("m.room.message")),
         ("sender", json!(alice.user_id)),
@@ -192,11 +194,46 @@ async fn invites_are_told() {
     let told = server.gateway.next().await;
     assert_eq!((&told["type"], &told["user_is_target"]), (&json!("m.room.member"), &json!(true)), "{told}");
     assert_eq!((&told["room_id"], &told["content"]["membership"]), (&json!(room), &json!("invite")));
+    assert_eq!((&told["membership"], &told["room_name"]), (&json!("invite"), &json!("Private")));
     // What is said before they join is not for them.
     alice.say(&room, "unheard").await;
     bob.join(&room).await.ok();
     alice.say(&room, "heard").await;
     assert_eq!(texts(&server, 1).await, ["heard"]);
+}
+
+#[tokio::test]
+async fn an_invite_to_a_room_elsewhere_names_it() {
+    let server = server().await;
+    let bob = server.person("bob").await;
+    set(&bob, pusher("key", json!({}))).await;
+    let carol = UserId::parse("@carol:other.org").unwrap();
+    let invite = json!({"type": "m.room.member", "state_key": bob.user_id, "sender": carol,
+        "content": {"membership": "invite"}, "origin_server_ts": 1});
+    let put = async |id: &str, told: Value| {
+        let entry = OutOfRoom {
+            user_id: bob.user_id.clone(),
+            room_id: RoomId::parse(format!("!{id}:other.org")).unwrap(),
+            room_version: RoomVersion::I1,
+            membership: Membership::Invite,
+            event_id: EventId::parse(format!("${id}")).unwrap(),
+            json: invite.to_string().into(),
+            stripped_state: told.to_string().into(),
+            via: vec![carol.server_name()],
+            stream: 0,
+        };
+        server.store.put_out_of_room(entry).await.unwrap();
+        server.rooms.wake();
+        let told = server.gateway.next().await;
+        assert_eq!((&told["sender"], &told["membership"]), (&json!(carol), &json!("invite")));
+        (told["room_name"].clone(), told["room_alias"].clone())
+    };
+    let state = |event_type: &str, content: Value| json!({"type": event_type, "state_key": "", "content": content});
+    let name = state("m.room.name", json!({"name": "Far"}));
+    let alias = state("m.room.canonical_alias", json!({"alias": "#far:other.org"}));
+    assert_eq!(put("one", json!([7, {"type": "broken"}, name, alias])).await, (json!("Far"), json!("#far:other.org")));
+    assert_eq!(put("two", json!([alias])).await, (json!("#far:other.org"), json!("#far:other.org")));
+    assert_eq!(put("three", json!([state("m.room.name", json!({"name": 7}))])).await, (Value::Null, Value::Null));
 }
 
 #[tokio::test]

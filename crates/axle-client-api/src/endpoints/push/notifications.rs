@@ -92,5 +92,8 @@ async fn notification(api: &Api, session: &Session, notifying: Notifying) -> Api
     let room_id = ids::ruma_room(&event.room_id)?;
     let ts = UInt::try_from(origin_server_ts(&event)?).unwrap_or(uint!(0));
     let event = render_event(api, session, event, View::timeline(Format::Full, None)).await?;
-    Ok(Notification::new(actions, event, read, room_id, MilliSecondsSinceUnixEpoch(ts)))
+    let mut notification = Notification::new(actions, event, read, room_id, MilliSecondsSinceUnixEpoch(ts));
+    // There are no rules but those of the profile that all devices have.
+    notification.profile_tag = Some(String::new());
+    Ok(notification)
 }

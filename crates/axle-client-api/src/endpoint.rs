@@ -24,6 +24,7 @@ use ruma::api::error::FromHttpRequestError;
 use ruma::api::path_builder::PathBuilder;
 use ruma::api::{IncomingRequest, IncomingRequestExt, Metadata, OutgoingResponse, OutgoingResponseExt};
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::appservice::{self, ApplicationService, ServiceIndex};
 use crate::error::{ApiError, ApiResult};
@@ -421,22 +422,27 @@ async fn parse<R: IncomingRequest>(params: Params, request: Request<Body>, max_b
     let parsed = R::try_from_http_request(Request::from_parts(parts, bytes), &args);
     if parsed.is_err()
         && let Some(parts) = spare
-        && let Some(bytes) = without_empty_auth(bytes)
+        && let Some(bytes) = with_todays_auth(bytes)
     {
         return Ok(R::try_from_http_request(Request::from_parts(parts, &bytes[..]), &args)?);
     }
     Ok(parsed?)
 }
 
-/// The body without an `auth` that authenticates nobody, being of no stage and no session. Clients send such a one to learn
-/// what there is to do, as if they had left it out.
-fn without_empty_auth(body: &[u8]) -> Option<Vec<u8>> {
-    let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).ok()?;
-    let auth = body.get("auth")?.as_object()?;
-    if auth.contains_key("type") || auth.contains_key("session") {
+/// The body with its `auth` as the specification has it today, where that makes a difference. Clients send an `auth` that
+/// authenticates nobody, being of no stage and no session, to learn what there is to do, as if they had left it out; older
+/// ones name the user of a password as `user`.
+fn with_todays_auth(body: &[u8]) -> Option<Vec<u8>> {
+    let mut body: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let auth = body.get_mut("auth")?.as_object_mut()?;
+    if !auth.contains_key("type") && !auth.contains_key("session") {
+        body.remove("auth");
+    } else if auth.get("type")?.as_str()? == "m.login.password" && !auth.contains_key("identifier") {
+        let user = auth.remove("user")?;
+        auth.insert("identifier".into(), json!({"type": "m.id.user", "user": user}));
+    } else {
         return None;
     }
-    body.remove("auth");
     serde_json::to_vec(&body).ok()
 }
 

@@ -111,6 +111,22 @@ async fn several_devices_go_at_once_and_only_ones_own() {
 }
 
 #[tokio::test]
+async fn older_clients_name_the_user_of_a_password_otherwise() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    for (id, user) in [("ONE", "alice"), ("TWO", alice.user_id.as_str())] {
+        alice.log_in_again(json!({"device_id": id})).await;
+        let auth = |password: &str| json!({"type": "m.login.password", "user": user, "password": password});
+        let body = |password: &str| json!({"devices": [id], "auth": auth(password)});
+        alice.post(DELETE_MANY, body("wrong horse")).await.fails(401, "M_FORBIDDEN");
+        alice.post(DELETE_MANY, body("correct horse")).await.ok();
+    }
+    assert_eq!(alice.device_ids().await, [alice.device_id.as_str()]);
+    let nobody = json!({"devices": ["X"], "auth": {"type": "m.login.password", "password": "correct horse"}});
+    alice.post(DELETE_MANY, nobody).await.fails(400, "M_BAD_JSON");
+}
+
+#[tokio::test]
 async fn a_session_of_authentication_is_good_for_the_devices_that_it_was_begun_for() {
     let server = server().await;
     let alice = server.person("alice").await;

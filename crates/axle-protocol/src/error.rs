@@ -16,6 +16,9 @@ pub struct MatrixError {
     /// With `M_LIMIT_EXCEEDED`: how long to wait, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// With `M_INCOMPATIBLE_ROOM_VERSION`: the version that the room has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room_version: Option<String>,
 }
 
 macro_rules! kinds {
@@ -41,8 +44,6 @@ kinds! {
     missing_param = 400 "M_MISSING_PARAM";
     /// 400 `M_WRONG_SERVER`.
     wrong_server = 400 "M_WRONG_SERVER";
-    /// 400 `M_INCOMPATIBLE_ROOM_VERSION`.
-    incompatible_room_version = 400 "M_INCOMPATIBLE_ROOM_VERSION";
     /// 400 `M_UNSUPPORTED_ROOM_VERSION`.
     unsupported_room_version = 400 "M_UNSUPPORTED_ROOM_VERSION";
     /// 401 `M_FORBIDDEN`: the request's signatures.
@@ -72,7 +73,14 @@ kinds! {
 impl MatrixError {
     /// Any status and code.
     pub fn new(status: u16, errcode: impl Into<String>, error: impl Into<String>) -> Self {
-        Self { status, errcode: errcode.into(), error: error.into(), retry_after_ms: None }
+        Self { status, errcode: errcode.into(), error: error.into(), retry_after_ms: None, room_version: None }
+    }
+
+    /// 400 `M_INCOMPATIBLE_ROOM_VERSION` with the version that the room has.
+    pub fn incompatible_room_version(version: impl Into<String>) -> Self {
+        let version = version.into();
+        let error = format!("The room's version is {version}.");
+        Self { room_version: Some(version), ..Self::new(400, "M_INCOMPATIBLE_ROOM_VERSION", error) }
     }
 
     /// 429 `M_LIMIT_EXCEEDED` with how long to wait.

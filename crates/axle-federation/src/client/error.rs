@@ -5,6 +5,7 @@ use std::time::Duration;
 use axle_protocol::MatrixError;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::connect::ConnectError;
 use crate::resolve::ResolveError;
@@ -14,6 +15,8 @@ use crate::web::WebError;
 const MAX_ERROR_CHARS: usize = 500;
 /// Characters of its error code.
 const MAX_ERRCODE_CHARS: usize = 100;
+/// Characters of a room's version.
+const MAX_ROOM_VERSION_CHARS: usize = 100;
 
 /// A request to another server failed.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +100,8 @@ impl Refusal {
             error: Option<String>,
             #[serde(default)]
             retry_after_ms: Option<f64>,
+            #[serde(default)]
+            room_version: Value,
         }
         let after_header = retry_after(headers);
         match serde_json::from_slice::<Body>(body) {
@@ -105,6 +110,7 @@ impl Refusal {
                 let text = cut(body.error.as_deref().unwrap_or_default(), MAX_ERROR_CHARS);
                 let mut error = MatrixError::new(status.as_u16(), errcode, text);
                 error.retry_after_ms = body.retry_after_ms.map(|ms| ms.max(0.0) as u64).or(after_header);
+                error.room_version = body.room_version.as_str().map(|version| cut(version, MAX_ROOM_VERSION_CHARS));
                 Self { error, is_matrix: true }
             }
             Err(_) => {
@@ -155,6 +161,9 @@ mod tests {
         assert_eq!(read(403, r#"{"errcode":"M_FORBIDDEN"}"#).error.errcode, "M_FORBIDDEN");
         let long = read(400, &format!(r#"{{"errcode":"M_X","error":"{}"}}"#, "x".repeat(9000)));
         assert_eq!(long.error.error.len(), MAX_ERROR_CHARS);
+        let of_room = read(400, r#"{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","error":"no","room_version":"12"}"#);
+        assert_eq!(of_room.error.room_version.as_deref(), Some("12"));
+        assert_eq!(read(400, r#"{"errcode":"M_X","room_version":12}"#).error.room_version, None);
     }
 
     #[test]

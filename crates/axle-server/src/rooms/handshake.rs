@@ -49,7 +49,7 @@ pub(crate) async fn make(
     });
     let role = made.await??;
     if versions.is_some_and(|known| !known.iter().any(|known| known == version.as_str())) {
-        return Err(MatrixError::incompatible_room_version(format!("The room's version is {version}.")));
+        return Err(MatrixError::incompatible_room_version(version.as_str()));
     }
     match role {
         Role::Ours(template) => Ok(RoomTemplate { event: fields(template, &rooms.0.me.name), room_version: version }),

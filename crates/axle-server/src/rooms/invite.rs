@@ -30,7 +30,7 @@ pub(crate) async fn requested(
     request: InviteRequest,
 ) -> Result<Arc<str>, MatrixError> {
     let version = RoomVersion::parse(&request.room_version)
-        .ok_or_else(|| MatrixError::incompatible_room_version("This server does not support the room's version."))?;
+        .ok_or_else(|| MatrixError::incompatible_room_version(request.room_version.as_str()))?;
     let event = Event::parse(request.event.get().as_bytes(), version)
         .map_err(|error| MatrixError::bad_json(format!("Not a valid event: {error}.")))?;
     if event.membership() != Some(Membership::Invite.as_str()) {

@@ -74,7 +74,9 @@ async fn who_may_not_enter_does_not() {
     world.get(&make("join", "!nowhere:hub.test", BOB)).await.fails(404, "M_NOT_FOUND");
     let unknown_version = format!("/_matrix/federation/v1/make_join/{room}/{BOB}?ver=99");
     let public = world.alice.create_room("public").await;
-    world.get(&unknown_version.replace(room_id, public.as_str())).await.fails(400, "M_INCOMPATIBLE_ROOM_VERSION");
+    let unknown_version = unknown_version.replace(room_id, public.as_str());
+    let refusal = world.get(&unknown_version).await.fails(400, "M_INCOMPATIBLE_ROOM_VERSION");
+    assert_eq!(refusal["room_version"], "I.1");
 
     world.handshake("join", &member(&room, BOB, "join")).await.fails(403, "M_FORBIDDEN");
     world.handshake("knock", &member(&room, BOB, "knock")).await.fails(403, "M_FORBIDDEN");

@@ -50,9 +50,10 @@ async fn make() {
     world.get("/_matrix/federation/v1/make_join/!r:hub.test/u?ver=I.1").await.fails(400, "M_INVALID_PARAM");
     world.get("/_matrix/federation/v1/make_join/r/@u:a.test?ver=I.1").await.fails(404, "M_NOT_FOUND");
     assert_eq!(world.service.count(), 0);
-    world.service.refuse(MatrixError::incompatible_room_version("The room's version is I.1."));
+    world.service.refuse(MatrixError::incompatible_room_version("I.1"));
     let path = "/_matrix/federation/v1/make_join/!r:hub.test/@u:a.test?ver=1";
-    world.get(path).await.fails(400, "M_INCOMPATIBLE_ROOM_VERSION");
+    let refusal = world.get(path).await.fails(400, "M_INCOMPATIBLE_ROOM_VERSION");
+    assert_eq!(refusal["room_version"], "I.1");
 }
 
 #[tokio::test]

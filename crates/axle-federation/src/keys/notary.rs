@@ -65,7 +65,8 @@ impl KeyRing {
         let _ = timeout(REFRESH_TIMEOUT, refreshes).await;
     }
 
-    /// What we have, as far as it is valid long enough, with our signature.
+    /// What we have, with our signature, as far as it is valid long enough. Where nothing is, all that there is: who asks
+    /// about a server that is gone can still check what it signed in its time.
     async fn attested(&self, server: &ServerName, minimum: i64) -> Vec<Map<String, Value>> {
         let own = &self.0.own.keys;
         if *server == own.server_name {
@@ -77,7 +78,9 @@ impl KeyRing {
             tracing::warn!(%server, %error, "cannot read a server's keys");
             Vec::new()
         });
-        let useful = responses.into_iter().filter(|(valid_until_ts, _)| *valid_until_ts >= minimum);
+        let is_useful = |(valid_until_ts, _): &(i64, String)| *valid_until_ts >= minimum;
+        let any_useful = responses.iter().any(is_useful);
+        let useful = responses.into_iter().filter(|response| !any_useful || is_useful(response));
         let attested = |(_, response): (i64, String)| -> Result<Map<String, Value>, ServerKeysError> {
             let (first, rest) = own.current.split_first().ok_or(ServerKeysError::NoKey)?;
             let mut object = attest(response.as_bytes(), &own.server_name, first)?;

@@ -18,7 +18,7 @@ pub struct MatrixError {
     pub retry_after_ms: Option<u64>,
     /// With `M_INCOMPATIBLE_ROOM_VERSION`: the version that the room has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub room_version: Option<String>,
+    pub room_version: Option<Box<str>>,
 }
 
 macro_rules! kinds {
@@ -77,7 +77,7 @@ impl MatrixError {
     }
 
     /// 400 `M_INCOMPATIBLE_ROOM_VERSION` with the version that the room has.
-    pub fn incompatible_room_version(version: impl Into<String>) -> Self {
+    pub fn incompatible_room_version(version: impl Into<Box<str>>) -> Self {
         let version = version.into();
         let error = format!("The room's version is {version}.");
         Self { room_version: Some(version), ..Self::new(400, "M_INCOMPATIBLE_ROOM_VERSION", error) }

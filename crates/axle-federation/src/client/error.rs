@@ -110,7 +110,8 @@ impl Refusal {
                 let text = cut(body.error.as_deref().unwrap_or_default(), MAX_ERROR_CHARS);
                 let mut error = MatrixError::new(status.as_u16(), errcode, text);
                 error.retry_after_ms = body.retry_after_ms.map(|ms| ms.max(0.0) as u64).or(after_header);
-                error.room_version = body.room_version.as_str().map(|version| cut(version, MAX_ROOM_VERSION_CHARS));
+                error.room_version =
+                    body.room_version.as_str().map(|version| cut(version, MAX_ROOM_VERSION_CHARS).into());
                 Self { error, is_matrix: true }
             }
             Err(_) => {

@@ -102,7 +102,7 @@ async fn signatures_are_seen_by_whom_they_concern() {
         alice.user_id.as_str(): {&alice.device_id: own, public(&key(1)): bad},
         bob.user_id.as_str(): {public(&key(21)): bobs},
     });
-    let failures = alice.post(&path, body).await.ok()["failures"].clone();
+    let failures = alice.post(path, body).await.ok()["failures"].clone();
     assert_eq!(failures.as_object().unwrap().len(), 1);
     assert_eq!(failures[alice.user_id.as_str()][public(&key(1))]["errcode"], "M_INVALID_SIGNATURE");
     let by_self = format!("ed25519:{}", public(&key(2)));

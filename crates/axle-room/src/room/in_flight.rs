@@ -29,6 +29,8 @@ struct Entry {
     hash: Hash,
     event_id: EventId,
     number: u64,
+    /// Whose join it is.
+    joins: Option<UserId>,
     /// The hub answered that it has it, when so many had been made.
     taken: Option<u64>,
     /// An event that was made of one which was made after that.
@@ -55,6 +57,17 @@ impl InFlight {
         self.lpdus.iter().any(|entry| entry.event_id == *lpdu_id)
     }
 
+    /// Whether there is a join of anybody but this user.
+    pub(super) fn has_join_of_others(&self, user: &UserId) -> bool {
+        self.lpdus.iter().any(|entry| entry.joins.as_ref().is_some_and(|joins| joins != user))
+    }
+
+    /// Whether there is a join of the same user that was made after this one.
+    pub(super) fn has_join_after(&self, lpdu: &Event) -> bool {
+        let later = self.lpdus.iter().skip_while(|entry| entry.event_id != *lpdu.event_id()).skip(1);
+        later.into_iter().any(|entry| entry.joins.as_ref() == Some(lpdu.sender()))
+    }
+
     /// Another one was made.
     pub(super) fn note(&mut self, lpdu: &Event) {
         let last = self.times.entry(lpdu.sender().clone()).or_insert(i64::MIN);
@@ -63,7 +76,8 @@ impl InFlight {
         if self.lpdus.len() < MAX_WATCHED && !self.awaits(hash) {
             self.made += 1;
             let (number, event_id) = (self.made, lpdu.event_id().clone());
-            self.lpdus.push_back(Entry { hash: *hash, event_id, number, taken: None, overtaken_by: None });
+            let joins = (lpdu.membership() == Some("join")).then(|| lpdu.sender().clone());
+            self.lpdus.push_back(Entry { hash: *hash, event_id, number, joins, taken: None, overtaken_by: None });
         }
     }
 

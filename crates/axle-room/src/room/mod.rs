@@ -16,6 +16,7 @@ pub mod policy;
 pub mod state;
 pub mod verified;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axle_mls::HubGroup;
@@ -129,6 +130,8 @@ pub struct Room {
     recent: Recent,
     waiting: Waiting,
     lpdus: InFlight,
+    /// LPDUs that were taken as they are before the hub answered ([`Room::leave_early`]), and their `origin_server_ts`.
+    early_leaves: BTreeMap<EventId, i64>,
     /// At the hub of an encrypted room, from its first commit on.
     group: Option<Box<HubGroup>>,
     /// Of an encrypted room of another hub: the last member event, and the hash by which a commit names it that is
@@ -149,6 +152,7 @@ impl Room {
             recent: Recent::default(),
             waiting: Waiting::default(),
             lpdus: InFlight::default(),
+            early_leaves: BTreeMap::new(),
             group: None,
             last_member: None,
             policy: Arc::new(AuthRules),

@@ -43,6 +43,9 @@ impl Room {
     /// Tells the room of an LPDU that was queued before this server restarted. To be called in the order of the queue.
     pub fn note_lpdu(&mut self, lpdu: &Event) {
         self.lpdus.note(lpdu);
+        if self.state.get("m.room.member", lpdu.sender().as_str()) == Some(lpdu.event_id()) {
+            self.early_leaves.insert(lpdu.event_id().clone(), lpdu.origin_server_ts());
+        }
     }
 
     /// The hub took an LPDU that we sent by `/send`: it answered the transaction, and did not name it as failed. If it
@@ -82,11 +85,19 @@ impl Room {
     /// Takes one of our users out of the room by a leave that is still on its way, because the hub does not answer: it may
     /// be gone for good, and whoever leaves is to be out. The LPDU becomes current state, without a place in the hub's
     /// order, and is still sent; what the user said before is [taken as it comes](Room::left_early). Nothing changes if the
-    /// leave has come back or was refused.
+    /// leave has come back or was refused. [`Refusal::Busy`]: a join that undoes it is on its way; or it would end our
+    /// stay while somebody else's join is on its way, or events wait for a gap to be filled.
     pub fn leave_early(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
         self.check_own_leave(lpdu)?;
         let mut change = self.change();
-        if self.is_awaited(lpdu) && self.state.membership(lpdu.sender().as_str()) != Membership::Leave {
+        let membership = self.state.membership(lpdu.sender().as_str());
+        let is_last = self.state.joined_users_of(self.us.as_str()) <= u32::from(membership == Membership::Join);
+        let goes_on = self.waiting() > 0 || self.lpdus.has_join_of_others(lpdu.sender());
+        if self.lpdus.has_join_after(lpdu) || (is_last && goes_on) {
+            return Err(Refusal::Busy);
+        }
+        if self.is_awaited(lpdu) && membership != Membership::Leave {
+            self.early_leaves.insert(lpdu.event_id().clone(), lpdu.origin_server_ts());
             self.take_leave(lpdu, &mut change);
         }
         Ok(change)
@@ -108,10 +119,11 @@ impl Room {
     }
 
     /// Whether an event is what became of an LPDU of a user whom we [took out](Room::leave_early) before the hub answered
-    /// to the leave: that leave, or something from before it. The user was in the room when it was made.
+    /// to the leave: that leave, or something from before it, by its time. The user was in the room when it was made.
     fn left_early(&self, event: &Event) -> bool {
         let member = self.state.get("m.room.member", event.sender().as_str());
-        self.is_awaited(event) && member.is_some_and(|id| self.lpdus.has(id))
+        let left_at = member.and_then(|id| self.early_leaves.get(id));
+        event.lpdu_hash().is_some() && left_at.is_some_and(|left| event.origin_server_ts() <= *left)
     }
 
     /// Takes an event that `origin` sent. It must be the hub.
@@ -196,6 +208,7 @@ impl Room {
     pub(super) fn take(&mut self, event: &Verified, known: &Known, change: &mut Change) -> Option<Fault> {
         let content_changed = event.content_changed();
         let event = event.event();
+        let left_early = self.left_early(event);
         let fault = |kind| Fault { event_id: event.event_id().clone(), kind };
         if let Err(kind) = self.judge(event, known) {
             if !matches!(kind, FaultKind::ReplayedLpdu(_)) {
@@ -208,8 +221,10 @@ impl Room {
         if content_changed {
             change.faults.push(fault(FaultKind::ContentChanged));
         }
-        change.faults.extend(self.oddity(event, known).map(fault));
-        change.faults.extend(self.check_commit_of_hub(event).map(fault));
+        if !left_early {
+            change.faults.extend(self.oddity(event, known).map(fault));
+            change.faults.extend(self.check_commit_of_hub(event).map(fault));
+        }
         let position = self.next_position();
         self.place(event, position, known, FirstEvent::Join, change);
         self.note_member(event);
@@ -218,12 +233,14 @@ impl Room {
 
     /// What a participant checks of its hub.
     fn judge(&self, event: &Event, known: &Known) -> Result<(), FaultKind> {
-        if self.left_early(event) {
-            return Ok(());
-        }
-        // What waits for its parents is in the store already, and so is its LPDU; but not in the room.
+        // What waits for its parents is in the store already, and so is its LPDU; but not in the room. Nor is a leave that was
+        // taken as an LPDU.
         let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
-        let first = first.filter(|first| !self.waiting.contains(first));
+        let first = first.filter(|first| !self.waiting.contains(first) && !self.lpdus.has(first));
+        if self.left_early(event) {
+            let replayed = first.filter(|first| first != event.event_id());
+            return replayed.map_or(Ok(()), |first| Err(FaultKind::ReplayedLpdu(first)));
+        }
         let resolve = |id: &EventId| {
             let brief = self.brief(id, known)?;
             Some((brief.event_type.into(), brief.state_key?.into()))
@@ -242,7 +259,15 @@ impl Room {
             let parent = || event.prev_events().iter().filter_map(|id| self.position_here(id, known)).max();
             return is_fork.then(|| FaultKind::Forked { before: before.clone(), parent: parent() });
         }
-        names_other_auth_events(event, &self.state).then_some(FaultKind::OutdatedAuthEvents)
+        // Those who have left early are in the room yet, as the hub knows it; so is who was put out meanwhile, for what they
+        // sent before.
+        let is_early = |id: &EventId| self.early_leaves.contains_key(id);
+        let is_ahead = self.is_awaited(event)
+            && matches!(self.state.membership(event.sender().as_str()), Membership::Leave | Membership::Ban);
+        let names_other = names_other_auth_events(event, &self.state)
+            && !is_ahead
+            && !event.select_auth_events(&self.state).iter().any(is_early);
+        names_other.then_some(FaultKind::OutdatedAuthEvents)
     }
 
     /// LPDUs that the hub took and left out, as far as what waits does not leave it open.
@@ -257,6 +282,11 @@ impl Room {
         event.lpdu_hash().is_some_and(|hash| self.lpdus.awaits(hash))
     }
 
+    /// Whether the hub, which has not answered to a leave of ours, still has us in the room, and goes on sending.
+    fn awaits_early_leave(&self) -> bool {
+        self.early_leaves.keys().any(|id| self.lpdus.has(id))
+    }
+
     fn check_sender(&self, event: &Event, origin: &ServerName) -> Result<(), Refusal> {
         self.check_event(event)?;
         let hub = self.hub().ok_or(Refusal::NoRoom)?;
@@ -266,7 +296,8 @@ impl Room {
         if hub != *origin {
             return Err(Refusal::NotHub(hub));
         }
-        if !self.is_participating() && self.waiting() == 0 && !self.is_return(event) {
+        let is_followed = self.is_participating() || self.waiting() > 0 || self.awaits_early_leave();
+        if !is_followed && !self.is_return(event) {
             return Err(Refusal::NotParticipating);
         }
         // While we are out, what we know of the room is from before, and tells nothing of who may speak there now.
@@ -280,7 +311,7 @@ impl Room {
     /// and will be fetched.
     fn is_return(&self, event: &Event) -> bool {
         let is_ours = event.sender().server_str() == self.us.as_str();
-        is_ours && event.membership() == Some("join") && self.head.is_some()
+        is_ours && event.membership() == Some("join") && self.head.is_some() && !self.left_early(event)
     }
 }
 

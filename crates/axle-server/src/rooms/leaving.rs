@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, MatrixError, RoomId, RoomVersion, UserId};
-use axle_room::{Room, is_own_leave};
+use axle_room::{Refusal, Room, is_own_leave};
 use axle_store::{PendingLpdu, StoreError};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -82,14 +82,19 @@ pub(crate) async fn leave(
     }
     // One that the hub has taken is seen to when it does not come back.
     let Some((_, lpdu)) = rooms.0.leaving.of(user, room_id) else { return sent.await };
-    rooms
-        .with(room_id, move |turn| {
-            let (room, batch) = turn.room()?;
-            batch.change.merge(room.leave_early(&lpdu).map_err(super::refused)?);
-            Ok(())
-        })
-        .await?
-        .inspect(|()| tracing::info!(%room_id, %user, "a user left while the room's hub does not answer"))
+    let left = rooms.with(room_id, move |turn| {
+        let (room, batch) = turn.room()?;
+        match room.leave_early(&lpdu) {
+            Err(Refusal::Busy) => return Ok(false),
+            change => batch.change.merge(change.map_err(super::refused)?),
+        }
+        Ok::<_, MatrixError>(true)
+    });
+    if !left.await?? {
+        return sent.await;
+    }
+    tracing::info!(%room_id, %user, "a user left while the room's hub does not answer");
+    Ok(())
 }
 
 /// Waits until the hub has a leave of this user that was queued: what follows it must not come there first.

@@ -3,11 +3,11 @@
 use axle_mls::RoomEncryption;
 use axle_protocol::auth::Membership;
 use axle_protocol::event::Template;
-use axle_protocol::{EventId, RoomId, UserId};
-use axle_room::{Accepted, Change, InviteSource, Known, Lookup, Prepared, Room};
+use axle_protocol::{Event, EventId, RoomId, UserId};
+use axle_room::{Accepted, Change, InviteSource, Known, Lookup, Prepared, Refusal, Room, is_own_leave};
 use serde_json::{Map, Value, json};
 
-use super::{Call, Ctx, Effect, Fact, Node, Out, bytes};
+use super::{Call, Ctx, Effect, Fact, Node, Out, Timer, bytes};
 use crate::defects::Defect;
 use crate::disk::{ClientState, ClientTxn, Write};
 use crate::plan::RoomPlan;
@@ -31,6 +31,9 @@ pub enum Deed {
     /// Sends what a device has made: a commit or a message.
     Send(&'static str, Map<String, Value>),
 }
+
+/// How long the hub may take to answer to a leave, in milliseconds.
+const LEAVE_PATIENCE_MS: u64 = 5_000;
 
 /// The field of `content` that names the client's request.
 pub const REQUEST: &str = "request";
@@ -193,10 +196,31 @@ impl Node {
                 self.next_lpdu += 1;
                 self.mem.client_txns.insert(txn.clone(), ClientState::Pending(hash));
                 let fact = Fact::LpduQueued(room.id().clone(), hash);
+                if is_own_leave(&lpdu) {
+                    ctx.out.push(Out::Timer(ctx.now + LEAVE_PATIENCE_MS, Timer::Leave(lpdu.clone())));
+                }
                 let write = Write::QueueLpdu(self.next_lpdu, lpdu, txn.clone());
                 self.enqueue(ctx, write, vec![Effect::Fact(fact)]);
             }
         }
+    }
+
+    /// The hub has not answered to a leave: who leaves is out all the same.
+    pub(super) fn leave_early(&mut self, ctx: &mut Ctx<'_>, lpdu: &Event) {
+        if !self.disk.lpdus.values().any(|queued| queued.event_id() == lpdu.event_id()) {
+            return;
+        }
+        let Some(mut room) = self.take_room(ctx, lpdu.room_id()) else { return };
+        match room.leave_early(lpdu) {
+            Ok(change) if change.is_empty() => {}
+            Ok(change) => {
+                ctx.out.push(Out::Fact(Fact::Covered("a leave before the hub answers")));
+                self.store(ctx, &room, change, vec![]);
+            }
+            Err(Refusal::Busy) => {}
+            Err(refusal) => ctx.out.push(Out::Fact(Fact::Wrong(format!("a leave cannot be taken: {refusal}")))),
+        }
+        self.put_room(room);
     }
 
     fn act_from_outside(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, plan: &RoomPlan, template: Template) {
@@ -204,6 +228,10 @@ impl Node {
         let membership = template.content.get("membership").and_then(Value::as_str).and_then(Membership::parse);
         let Some(membership) = membership.filter(|_| is_own && plan.hub != self.id) else { return };
         if !matches!(membership, Membership::Join | Membership::Knock | Membership::Leave) {
+            return;
+        }
+        // What follows a leave must not come to the hub before it.
+        if self.disk.lpdus.values().any(|lpdu| lpdu.room_id() == room_id) {
             return;
         }
         let Some(hub) = ctx.directory.identity(plan.hub).map(|hub| hub.name.clone()) else { return };

@@ -78,6 +78,8 @@ pub enum Timer {
     Backfill(RoomId),
     /// EDUs are to be sent again.
     Outbox,
+    /// The hub should have answered to this leave by now.
+    Leave(Event),
 }
 
 /// Something that happened and that invariants are about.
@@ -257,6 +259,7 @@ impl Node {
                 self.mem.outbox_waits = false;
                 self.send_outbox(ctx);
             }
+            Timer::Leave(lpdu) => self.leave_early(ctx, &lpdu),
         }
     }
 

@@ -84,8 +84,8 @@ impl Room {
 
     /// Takes one of our users out of the room by a leave that is still on its way, because the hub does not answer: it may
     /// be gone for good, and whoever leaves is to be out. The LPDU becomes current state, without a place in the hub's
-    /// order, and is still sent; what the user said before is [taken as it comes](Room::left_early). Nothing changes if the
-    /// leave has come back or was refused. [`Refusal::Busy`]: a join that undoes it is on its way; or it would end our
+    /// order, and is still sent; what the user said before is taken as it comes. Nothing changes if the leave has come back
+    /// or was refused, or if the user was put out meanwhile. [`Refusal::Busy`]: a join that undoes it is on its way; or it would end our
     /// stay while somebody else's join is on its way, or events wait for a gap to be filled.
     pub fn leave_early(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
         self.check_own_leave(lpdu)?;
@@ -96,7 +96,8 @@ impl Room {
         if self.lpdus.has_join_after(lpdu) || (is_last && goes_on) {
             return Err(Refusal::Busy);
         }
-        if self.is_awaited(lpdu) && membership != Membership::Leave {
+        let can_leave = matches!(membership, Membership::Join | Membership::Invite | Membership::Knock);
+        if self.is_awaited(lpdu) && can_leave {
             self.early_leaves.insert(lpdu.event_id().clone(), lpdu.origin_server_ts());
             self.take_leave(lpdu, &mut change);
         }

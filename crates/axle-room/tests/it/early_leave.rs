@@ -1,0 +1,85 @@
+//! Leaves that are taken before the hub answers.
+
+use axle_protocol::Event;
+use axle_protocol::auth::Membership;
+use axle_room::{FaultKind, Received, Refusal};
+
+use crate::world::*;
+
+/// Bob and bert of a server in a room; bob has said something and left, and the hub has not answered to either.
+struct Left {
+    hub: Server,
+    one: Server,
+    said: Event,
+    leave: Event,
+}
+
+impl Left {
+    fn new() -> Self {
+        let (hub, mut one) = pair();
+        let said = one.lpdu(message(BOB, "is anybody there?"));
+        let leave = one.lpdu(member(BOB, BOB, "leave"));
+        Self { hub, one, said, leave }
+    }
+
+    fn leave_early(&mut self) {
+        let change = self.one.room.leave_early(&self.leave).unwrap();
+        self.one.store(&change);
+    }
+
+    fn membership(&self) -> Membership {
+        self.one.room.state().membership(BOB)
+    }
+}
+
+fn appended(received: Received) -> Vec<FaultKind> {
+    match received {
+        Received::Appended(change) => change.faults.into_iter().map(|fault| fault.kind).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_was_sent_before_it_is_taken_when_it_comes_back() {
+    for restarts in [false, true] {
+        let mut left = Left::new();
+        left.leave_early();
+        assert_eq!(left.membership(), Membership::Leave);
+        if restarts {
+            left.one.restart();
+            [&left.said, &left.leave].into_iter().for_each(|lpdu| left.one.room.note_lpdu(lpdu));
+        }
+        for event in [left.hub.append(&left.said), left.hub.append(&left.leave)] {
+            assert_eq!(appended(left.one.receive(&event)), []);
+        }
+        assert_eq!(ids(&left.one.timeline()), ids(&left.hub.timeline()[4..]));
+        let now = |server: &Server| server.room.state().get("m.room.member", BOB).cloned();
+        assert_eq!(now(&left.one), now(&left.hub));
+        assert!(!left.one.room.awaits_echoes());
+    }
+}
+
+#[test]
+fn it_does_not_undo_that_the_user_was_put_out() {
+    let mut left = Left::new();
+    let ban = left.hub.send(member(ALICE, BOB, "ban")).unwrap();
+    left.one.receive(&ban);
+    assert!(left.one.room.leave_early(&left.leave).unwrap().is_empty());
+    assert_eq!(left.membership(), Membership::Ban);
+}
+
+#[test]
+fn one_that_came_back_or_was_refused_changes_nothing() {
+    let mut left = Left::new();
+    left.one.room.lpdu_refused(left.leave.lpdu_hash().unwrap());
+    assert!(left.one.room.leave_early(&left.leave).unwrap().is_empty());
+    assert_eq!(left.membership(), Membership::Join);
+}
+
+#[test]
+fn a_join_on_its_way_undoes_it() {
+    let mut left = Left::new();
+    left.one.lpdu(member(BOB, BOB, "join"));
+    assert!(matches!(left.one.room.leave_early(&left.leave), Err(Refusal::Busy)));
+    assert_eq!(left.membership(), Membership::Join);
+}

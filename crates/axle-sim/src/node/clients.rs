@@ -231,7 +231,8 @@ impl Node {
             return;
         }
         // What follows a leave must not come to the hub before it.
-        if self.disk.lpdus.values().any(|lpdu| lpdu.room_id() == room_id) {
+        let is_before = |lpdu: &Event| is_own_leave(lpdu) && *lpdu.sender() == template.sender;
+        if self.disk.lpdus.values().any(|lpdu| lpdu.room_id() == room_id && is_before(lpdu)) {
             return;
         }
         let Some(hub) = ctx.directory.identity(plan.hub).map(|hub| hub.name.clone()) else { return };

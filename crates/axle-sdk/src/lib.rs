@@ -9,6 +9,7 @@
 //! Servers send ids that this library need not understand, so ids inside of answers are plain strings.
 
 mod attachment;
+mod backoff;
 mod client;
 pub mod encryption;
 mod error;

@@ -14,6 +14,7 @@ use super::answers::GroupAnswer;
 use super::core::Core;
 use super::{EncryptionError, Homeserver, Notice};
 use crate::Error;
+use crate::backoff::doubled;
 use crate::client::random;
 
 /// How often something is tried on a group before it is left for later.
@@ -238,7 +239,7 @@ impl Engine {
 
     /// A pause that grows with each try, and is another for everyone.
     pub(super) fn pause(&self, tries: u32) -> Duration {
-        let longest = self.pace.retry.saturating_mul(2u32.saturating_pow(tries.min(16))).min(LONGEST_PAUSE);
+        let longest = doubled(self.pace.retry, tries).min(LONGEST_PAUSE);
         longest / 2 + part_of(longest / 2)
     }
 }

@@ -18,6 +18,7 @@ use super::core::{Core, Result};
 use super::engine::Engine;
 use super::{EncryptionError, Notice};
 use crate::Error;
+use crate::backoff::doubled;
 
 /// How long a device stays out that another copy of it has put out of its place for the second time; then twice as long each
 /// time.
@@ -76,7 +77,7 @@ impl Core {
     pub(super) fn note_displaced(&mut self, id: &RoomId) {
         let room = self.room(id);
         room.displaced += 1;
-        let pause = (room.displaced > 1).then(|| FIRST_PAUSE * 2u32.saturating_pow((room.displaced - 2).min(16)));
+        let pause = (room.displaced > 1).then(|| doubled(FIRST_PAUSE, room.displaced - 2));
         room.comes_in_at = pause.map(|pause| Instant::now() + pause.min(LONGEST_PAUSE));
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backoff::doubled;
 use crate::{Client, Error, RetryPolicy, SyncResponse};
 
 /// How long the server may hold an answer back while nothing happens.
@@ -89,7 +90,6 @@ impl SyncLoop {
 
 /// Doubles with each failure; what the server asks for counts if it is longer.
 fn pause_after(failures: u32, error: &Error) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(failures.min(16)));
     let asked = error.api().and_then(|error| error.retry_after).unwrap_or_default();
-    doubled.max(asked).min(LONGEST_PAUSE)
+    doubled(FIRST_PAUSE, failures).max(asked).min(LONGEST_PAUSE)
 }

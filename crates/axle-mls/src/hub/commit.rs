@@ -54,8 +54,6 @@ pub struct Merged {
     pub changes: Changes,
     /// The public state of the new epoch, to be stored with the event; see [`HubGroup::from_bytes`].
     pub snapshot: Vec<u8>,
-    /// [`HubGroup::awaited_epochs`].
-    pub awaited: Vec<u64>,
 }
 
 /// The device behind a commit, in the state before it.
@@ -122,7 +120,7 @@ impl HubGroup {
         self.record(CommitRecord::new(self.epoch(), &staged.changes.committer, staged.message_hash, &event_id));
         self.last_commit = Some(event_id);
         let snapshot = self.to_bytes().map_err(|e| error(&e))?;
-        Ok(Merged { epoch: self.epoch(), changes: staged.changes, snapshot, awaited: self.awaited_epochs() })
+        Ok(Merged { epoch: self.epoch(), changes: staged.changes, snapshot })
     }
 
     fn await_who_came(&mut self, changes: &Changes) {

@@ -204,7 +204,7 @@ impl Room {
             (Step::Commit(staged), Some(group)) => {
                 let commit = event.event_id().clone();
                 let merged = group.merge(*staged, commit.clone())?;
-                let (epoch, state, awaited) = (merged.epoch, merged.snapshot, merged.awaited);
+                let (epoch, state, awaited) = (merged.epoch, merged.snapshot, group.awaited_epochs());
                 change.put_group(GroupChange { epoch, commit, state, is_back: false, awaited });
                 return Ok(());
             }

@@ -30,8 +30,8 @@ pub struct FoundUsers {
 pub trait UserDirectory {
     /// Users who are in a room with the searcher, or in one that anybody may join or read and in which somebody of the
     /// searcher's server is, and whose id and display name there have, for each of these words, one that begins like it.
-    /// The searcher is found only in a room of the second kind, as everybody else would find them. Words consist of letters and digits;
-    /// none find nobody. Only so many of the users with such names are looked at, whoever may see them.
+    /// The searcher is found only in a room of the second kind, as everybody else would find them. Words consist of letters
+    /// and digits; none find nobody. Only so many of the users with such names are looked at, whoever may see them.
     async fn search_users(&self, searcher: &UserId, words: Vec<String>, limit: usize)
     -> Result<FoundUsers, StoreError>;
 }

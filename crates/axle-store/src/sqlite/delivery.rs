@@ -355,7 +355,7 @@ fn pending_event(row: &Row<'_>) -> Result<PendingEvent, StoreError> {
 }
 
 fn lpdus_by_hub(conn: &Connection) -> Result<Vec<(ServerName, u64)>, StoreError> {
-    let sql = "SELECT json ->> '$.hub_server', count(*) FROM pending_lpdu WHERE json ->> '$.hub_server' IS NOT NULL GROUP BY 1";
+    let sql = "SELECT json ->> '$.hub_server' AS hub, count(*) FROM pending_lpdu WHERE hub IS NOT NULL GROUP BY hub";
     all(&mut conn.prepare_cached(sql)?, [], |row| Ok((rows::id(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs())))
 }
 

@@ -115,12 +115,23 @@ impl Woken {
 
 impl Signal {
     fn raise(&self, with: impl FnOnce(&mut Woken)) {
-        with(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        with(&mut self.state());
         self.notify.notify_one();
     }
 
     fn take(&self) -> Woken {
-        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.state())
+    }
+
+    /// Whether somebody waits for what comes of it.
+    fn is_urgent(&self) -> bool {
+        let state = self.state();
+        state.lpdus || state.heard
+    }
+
+    fn state(&self) -> MutexGuard<'_, Woken> {
+        // Nothing panics while it is held.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,7 +260,7 @@ impl Sender {
     /// Ends a queue that has nothing to do, unless it was woken meanwhile.
     fn retire(&self, destination: &ServerName, signal: &Signal) -> bool {
         let mut queues = self.queues();
-        let woken = signal.state.lock().unwrap_or_else(PoisonError::into_inner).is_queued();
+        let woken = signal.state().is_queued();
         if !woken {
             queues.remove(destination);
         }

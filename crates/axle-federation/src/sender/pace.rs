@@ -1,7 +1,8 @@
 //! How often a server is sent something new.
 //!
 //! A transaction costs both servers a request, its signature and two wakes, whatever is in it. Who is sent events one by one all
-//! the time gets them in transactions of several, each a moment later; who is sent little gets it at once.
+//! the time gets them in transactions of several, each a moment later; who is sent little gets it at once. So does a hub its
+//! LPDUs: whoever sent one waits until it comes back.
 
 use std::time::Duration;
 
@@ -39,14 +40,19 @@ impl Pace {
         self.spent_until.checked_sub(INTERVAL * BURST)
     }
 
-    /// Waits for a signal, and then until what it is about may go out. Dropped before that, it leaves the signal as it found it.
-    pub(super) async fn woken(&self, signal: &Notify) {
+    /// Waits for a signal, and then until what it is about may go out; what is urgent may at once. Dropped before that, it leaves
+    /// the signal as it found it.
+    pub(super) async fn woken(&self, signal: &Notify, is_urgent: impl Fn() -> bool) {
         signal.notified().await;
         let unheeded = Unheeded(signal);
-        if let Some(next) = self.next()
-            && next > Instant::now()
+        while let Some(next) = self.next().filter(|next| *next > Instant::now())
+            && !is_urgent()
         {
-            sleep_until(next).await;
+            tokio::select! {
+                () = sleep_until(next) => break,
+                // There is more now.
+                () = signal.notified() => {}
+            }
         }
         std::mem::forget(unheeded);
     }
@@ -63,6 +69,9 @@ impl Drop for Unheeded<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -104,16 +113,36 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_signal_that_is_not_waited_for_is_not_lost() {
+    fn spent() -> Pace {
         let mut pace = Pace::new(Instant::now());
         for _ in 0..BURST * 2 {
             pace.sent(1, Instant::now());
         }
+        pace
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_is_not_waited_for_is_not_lost() {
+        let pace = spent();
         let signal = Notify::new();
-        assert!(pace.woken(&signal).now_or_never().is_none(), "there is none");
+        assert!(pace.woken(&signal, || false).now_or_never().is_none(), "there is none");
         signal.notify_one();
-        assert!(pace.woken(&signal).now_or_never().is_none(), "it is too early");
+        assert!(pace.woken(&signal, || false).now_or_never().is_none(), "it is too early");
         assert!(signal.notified().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_urgent_does_not_wait() {
+        let pace = spent();
+        let signal = Notify::new();
+        let urgent = Cell::new(false);
+        let mut woken = pin!(pace.woken(&signal, || urgent.get()));
+        signal.notify_one();
+        assert!(woken.as_mut().now_or_never().is_none(), "an event can wait");
+        signal.notify_one();
+        assert!(woken.as_mut().now_or_never().is_none(), "and so can two");
+        urgent.set(true);
+        signal.notify_one();
+        assert!(woken.as_mut().now_or_never().is_some());
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn run(sender: Sender, name: ServerName, signal: Arc<Signal>) {
                 signal.unreachable.store(queue.machine.is_unreachable(), Ordering::Relaxed);
             }
             // While a transaction is under way what is queued waits, and is then read all at once.
-            () = pace.woken(&signal.notify), if request.is_none() => {
+            () = pace.woken(&signal.notify, || signal.is_urgent()), if request.is_none() => {
                 let woken = signal.take();
                 if woken.heard {
                     queue.machine.handle_alive();

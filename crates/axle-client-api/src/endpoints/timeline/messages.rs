@@ -66,8 +66,9 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
     let Some(page) = page::read(&api, &access, &wanted).await? else { return Ok(None) };
     let mut response = Response::new();
     response.start = Token::Position(from).to_string();
-    // Reading forward there may be more one day, for those who are in the room.
-    let goes_on = direction == Direction::Forward && to.is_none() && access.joined();
+    // Reading forward there may be more one day, for those who are in the room. Backward, clients are used to learn from an
+    // empty page that a room begins: with Synapse every other has an `end`.
+    let goes_on = to.is_none() && (direction == Direction::Backward || access.joined());
     let last = page.events.last().filter(|_| goes_on).map(|event| page::next(event, direction));
     response.end = page.end.or(last).map(|end| Token::Position(end).to_string());
     if filter.lazy_loads_members() {

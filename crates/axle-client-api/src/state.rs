@@ -21,6 +21,7 @@ use crate::limiter::{Limiter, Limits};
 use crate::media::{Fetching, MAX_THUMBNAILS_AT_ONCE, Uploading};
 use crate::nonces::Nonces;
 use crate::oauth;
+use crate::oauth::KeyOnce;
 use crate::oauth::visits::Visits;
 use crate::openid::OpenIdTokens;
 use crate::password::PasswordPool;
@@ -104,6 +105,8 @@ pub(crate) struct Inner {
     pub(crate) device_polls: Limiter,
     /// Who is logged in to the pages about their account.
     pub(crate) visits: Visits,
+    /// What ID tokens are signed with.
+    pub(crate) signing_key: KeyOnce,
     /// What users prove to others with who they are.
     pub(crate) openid: OpenIdTokens,
     /// Profiles of other servers' users; `None`: there is none.
@@ -175,6 +178,7 @@ impl Api {
             nonces: Nonces::default(),
             device_polls: Limiter::new(Some(oauth::device::POLLS)),
             visits: Visits::default(),
+            signing_key: KeyOnce::default(),
             openid: OpenIdTokens::default(),
             remote_profiles: RemoteProfiles::default(),
             remote_rooms: RemoteRooms::default(),

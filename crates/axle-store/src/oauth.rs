@@ -1,5 +1,5 @@
 //! What the OAuth 2.0 authorization server keeps: clients, what users allow them, and until that is fetched. Of codes
-//! only hashes are kept.
+//! only hashes are kept. The key that ID tokens are signed with is kept as it is.
 
 use async_trait::async_trait;
 use axle_protocol::UserId;
@@ -35,6 +35,8 @@ pub struct OAuthCode {
     pub redirect_uri: String,
     /// What proves that who has the code asked for it (RFC 7636), in its method S256.
     pub challenge: String,
+    /// What the client wants to find again in the ID token (OpenID Connect Core 1.0, 3.1.2.1).
+    pub nonce: Option<String>,
     /// When it ends, in milliseconds since the Unix epoch.
     pub expires_ts: i64,
 }
@@ -133,4 +135,10 @@ pub trait OAuth {
 
     /// The device that an access or refresh token belongs to, whether that has ended or is yet to be used.
     async fn token_owner(&self, hash: &Hash) -> Result<Option<TokenOwner>, StoreError>;
+
+    /// The private key that ID tokens are signed with (PKCS #8, DER), if one was ever made.
+    async fn id_token_key(&self) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps a new one unless there is one. Returns what is kept then.
+    async fn put_id_token_key(&self, pkcs8: Vec<u8>) -> Result<Vec<u8>, StoreError>;
 }

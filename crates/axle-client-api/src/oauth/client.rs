@@ -38,6 +38,9 @@ pub(crate) struct Client {
     token_endpoint_auth_method: String,
     #[serde(default)]
     application_type: ApplicationType,
+    /// Told what it gets, whatever it asks for, and not kept.
+    #[serde(skip_serializing)]
+    id_token_signed_response_alg: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +119,11 @@ impl Client {
     pub(crate) fn kept(&self) -> ApiResult<(String, String)> {
         let metadata = serde_json::to_string(self).map_err(|error| invalid(&error.to_string()))?;
         Ok((axle_protocol::base64::encode_url(token_hash(&metadata)), metadata))
+    }
+
+    /// Whether it said how ID tokens are to be signed.
+    pub(crate) fn names_algorithm(&self) -> bool {
+        self.id_token_signed_response_alg.is_some()
     }
 
     /// Whether it registered for a grant.

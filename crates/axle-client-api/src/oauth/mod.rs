@@ -2,15 +2,18 @@
 //!
 //! A client registers what it is, sends its user to a page of this server, and gets a code there that it exchanges for
 //! the tokens of a device. They are the same tokens as those of other devices. Clients are public: what proves that a
-//! code is theirs is the redirect URI and PKCE (RFC 7636).
+//! code is theirs is the redirect URI and PKCE (RFC 7636). Clients that ask for it get an ID token, too (OpenID Connect
+//! Core 1.0).
 
 mod browser;
 mod client;
 pub(crate) mod device;
+mod id_token;
 mod page;
 mod parameters;
 mod request;
 mod scope;
+mod signing_key;
 mod tokens;
 mod uri;
 pub(crate) mod visits;
@@ -25,10 +28,12 @@ use crate::state::Api;
 
 pub(crate) use browser::Browser;
 pub(crate) use client::{Client, find as find_client};
+pub(crate) use id_token::{CLAIMS, Occasion, issuer};
 pub(crate) use page::{Page, STYLE, answer, document, escape};
 pub(crate) use parameters::Parameters;
 pub(crate) use request::{AuthorizationRequest, CREATE, Parsed, see_other};
-pub(crate) use scope::Scope;
+pub(crate) use scope::{SCOPES, Scope, wants_id_token};
+pub(crate) use signing_key::{ALGORITHM, KeyOnce, PublicKey, SigningKey};
 pub(crate) use tokens::{TokenResponse, issue};
 
 /// How long an authorization code is good.

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
 use super::parameters::encode;
-use super::{Client, Page, Parameters, Scope, find_client, uri};
+use super::{Client, Page, Parameters, Scope, find_client, id_token, uri, wants_id_token};
 use crate::error::{ApiError, ApiResult};
 use crate::state::Api;
 
@@ -21,6 +21,8 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) client: Client,
     pub(crate) scope: Scope,
     pub(crate) challenge: String,
+    /// What the client wants to find again in its ID token.
+    pub(crate) nonce: Option<String>,
     /// Whom the client thinks it is for.
     pub(crate) hint: Option<String>,
     /// Whether the client sends somebody who wants to make an account ("Authorization code flow" in Matrix's
@@ -69,11 +71,12 @@ impl AuthorizationRequest {
             in_fragment: parameters.get("response_mode") == Some("fragment"),
         };
         match check(&client, parameters) {
-            Ok((scope, challenge)) => Ok(Parsed::Good(Box::new(Self {
+            Ok((scope, challenge, nonce)) => Ok(Parsed::Good(Box::new(Self {
                 client_id: client_id.to_owned(),
                 client,
                 scope,
                 challenge,
+                nonce,
                 hint: parameters.get("login_hint").map(str::to_owned),
                 is_new: parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|word| word == CREATE)),
                 back,
@@ -83,7 +86,10 @@ impl AuthorizationRequest {
     }
 }
 
-fn check(client: &Client, parameters: &Parameters) -> Result<(Scope, String), (&'static str, &'static str)> {
+/// What a good request is for: the scope, the challenge, the nonce.
+type Checked = (Scope, String, Option<String>);
+
+fn check(client: &Client, parameters: &Parameters) -> Result<Checked, (&'static str, &'static str)> {
     if parameters.get("response_type") != Some("code") {
         return Err(("unsupported_response_type", "Only the response type code is offered."));
     }
@@ -100,7 +106,8 @@ fn check(client: &Client, parameters: &Parameters) -> Result<(Scope, String), (&
         return Err(("invalid_request", "There has to be a code_challenge of the method S256."));
     }
     let scope = Scope::parse(parameters.get("scope").unwrap_or_default()).map_err(|why| ("invalid_scope", why))?;
-    Ok((scope, challenge.to_owned()))
+    let nonce = if wants_id_token(&scope.text) { id_token::nonce(parameters)? } else { None };
+    Ok((scope, challenge.to_owned(), nonce))
 }
 
 impl Back {

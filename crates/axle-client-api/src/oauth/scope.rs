@@ -1,7 +1,12 @@
-//! What a client may be allowed ("Scope" in Matrix's specification): the whole client-server API, as one device.
+//! What a client may be allowed ("Scope" in Matrix's specification): the whole client-server API, as one device; with an ID
+//! token, if it wants one.
 
 /// The whole client-server API, and its name from before it was specified.
 const API: [&str; 2] = ["urn:matrix:client:api:*", "urn:matrix:org.matrix.msc2967.client:api:*"];
+/// With which a client asks for an ID token (OpenID Connect Core 1.0, 3.1.2.1).
+const OPENID: &str = "openid";
+/// What can be asked for, beside devices.
+pub(crate) const SCOPES: [&str; 3] = [OPENID, API[0], API[1]];
 /// What stands before the id of a device, and what stood there before.
 const DEVICE: [&str; 2] = ["urn:matrix:client:device:", "urn:matrix:org.matrix.msc2967.client:device:"];
 /// The longest device id.
@@ -31,9 +36,14 @@ impl Scope {
         if !words.iter().any(|word| API.contains(word)) {
             return Err("The scope has to have the client-server API.");
         }
-        let known = words.into_iter().filter(|word| API.contains(word) || device(word).is_some());
+        let known = words.into_iter().filter(|word| SCOPES.contains(word) || device(word).is_some());
         Ok(Self { device_id: device_id.clone(), text: known.collect::<Vec<_>>().join(" ") })
     }
+}
+
+/// Whether who was allowed this gets an ID token.
+pub(crate) fn wants_id_token(scope: &str) -> bool {
+    scope.split(' ').any(|word| word == OPENID)
 }
 
 #[cfg(test)]
@@ -42,9 +52,13 @@ mod tests {
 
     #[test]
     fn one_device_with_the_whole_api() {
-        let scope = Scope::parse("openid urn:matrix:client:api:* urn:matrix:client:device:ABC-1._~").unwrap();
+        let scope = Scope::parse("email urn:matrix:client:api:* urn:matrix:client:device:ABC-1._~").unwrap();
         assert_eq!(scope.device_id, "ABC-1._~");
         assert_eq!(scope.text, "urn:matrix:client:api:* urn:matrix:client:device:ABC-1._~");
+        assert!(!wants_id_token(&scope.text));
+        let scope = Scope::parse("openid email urn:matrix:client:api:* urn:matrix:client:device:ABC").unwrap();
+        assert_eq!(scope.text, "openid urn:matrix:client:api:* urn:matrix:client:device:ABC");
+        assert!(wants_id_token(&scope.text));
         let old = "urn:matrix:org.matrix.msc2967.client:api:* urn:matrix:org.matrix.msc2967.client:device:ABC";
         assert_eq!(Scope::parse(old).unwrap(), Scope { device_id: "ABC".into(), text: old.into() });
         for bad in [

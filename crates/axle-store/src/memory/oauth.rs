@@ -22,6 +22,7 @@ pub(super) struct OAuthData {
     waiting: BTreeMap<Hash, Waiting>,
     /// Clients by device.
     pub(super) sessions: BTreeMap<(UserId, String), String>,
+    id_token_key: Option<Vec<u8>>,
 }
 
 struct Client {
@@ -173,6 +174,14 @@ impl OAuth for MemoryStore {
             }
         }
         Ok(None)
+    }
+
+    async fn id_token_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().data.oauth.id_token_key.clone())
+    }
+
+    async fn put_id_token_key(&self, pkcs8: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.write(move |data| Ok(data.oauth.id_token_key.get_or_insert(pkcs8).clone())).await
     }
 }
 

@@ -37,12 +37,12 @@ impl OAuth for SqliteStore {
         let hash = *hash;
         self.write(move |tx| {
             forget_ended(tx, "oauth_code", now)?;
-            let OAuthCode { grant, redirect_uri, challenge, expires_ts } = &code;
+            let OAuthCode { grant, redirect_uri, challenge, nonce, expires_ts } = &code;
             tx.conn
                 .prepare_cached(
                     "INSERT INTO oauth_code (hash, user_id, client_id, device_id, scope, redirect_uri, challenge,
-                         expires_ts, used)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+                         nonce, expires_ts, used)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
                 )?
                 .execute(params![
                     hash,
@@ -52,6 +52,7 @@ impl OAuth for SqliteStore {
                     grant.scope,
                     redirect_uri,
                     challenge,
+                    nonce,
                     expires_ts
                 ])?;
             client_allowed(tx, &grant.client_id, now)
@@ -63,10 +64,10 @@ impl OAuth for SqliteStore {
         let hash = *hash;
         self.write(move |tx| {
             let mut find = tx.conn.prepare_cached(
-                "SELECT user_id, client_id, device_id, scope, redirect_uri, challenge, expires_ts, used
+                "SELECT user_id, client_id, device_id, scope, redirect_uri, challenge, nonce, expires_ts, used
                  FROM oauth_code WHERE hash = ?1 AND expires_ts > ?2",
             )?;
-            let found = one(&mut find, params![hash, now], |row| Ok((code(row)?, row.get::<_, bool>(7)?)))?;
+            let found = one(&mut find, params![hash, now], |row| Ok((code(row)?, row.get::<_, bool>(8)?)))?;
             let Some((code, used)) = found else { return Ok(TakenCode::Unknown) };
             tx.conn.prepare_cached("UPDATE oauth_code SET used = 1 WHERE hash = ?1")?.execute([hash])?;
             Ok(if used { TakenCode::Used(code) } else { TakenCode::Fresh(code) })
@@ -168,6 +169,23 @@ impl OAuth for SqliteStore {
         })
         .await
     }
+
+    async fn id_token_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(id_token_key).await
+    }
+
+    async fn put_id_token_key(&self, pkcs8: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.write(move |tx| {
+            let insert = "INSERT OR IGNORE INTO id_token_key (id, pkcs8) VALUES (1, ?1)";
+            tx.conn.prepare_cached(insert)?.execute([&pkcs8])?;
+            Ok(id_token_key(tx.conn)?.unwrap_or_else(|| pkcs8.clone()))
+        })
+        .await
+    }
+}
+
+fn id_token_key(conn: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
+    one(&mut conn.prepare_cached("SELECT pkcs8 FROM id_token_key")?, [], |row| Ok(row.get(0)?))
 }
 
 fn put_client(tx: &Tx<'_>, client_id: &str, metadata: &str, now: i64) -> Result<(), StoreError> {
@@ -212,7 +230,8 @@ fn code(row: &Row<'_>) -> Result<OAuthCode, StoreError> {
         },
         redirect_uri: row.get(4)?,
         challenge: row.get(5)?,
-        expires_ts: row.get(6)?,
+        nonce: row.get(6)?,
+        expires_ts: row.get(7)?,
     })
 }
 

@@ -37,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/024.sql"),
     include_str!("migrations/025.sql"),
     include_str!("migrations/026.sql"),
+    include_str!("migrations/027.sql"),
 ];
 
 /// Brings a database from the schema that [`version`] found to the newest.

@@ -398,6 +398,7 @@ async fn a_backup_is_whole_while_others_write() {
         tokio::task::yield_now().await;
     }
     let copy = folder.0.path().join("copy.db");
+    store.put_id_token_key(vec![1, 2]).await.unwrap();
     store.backup(&copy).await.unwrap();
     writer.await.unwrap();
     let again = store.backup(&copy).await;
@@ -408,6 +409,7 @@ async fn a_backup_is_whole_while_others_write() {
     assert!((50..300).contains(&head_then), "{head_then}");
     let events = restored.timeline(&room_id, None, Direction::Forward, 1000).await.unwrap();
     assert_eq!(events.len() as i64, head_then + 1);
+    assert_eq!(restored.id_token_key().await.unwrap(), Some(vec![1, 2]));
     put(&restored, &room_id, vec![message("here", head_then + 1)]).await;
     assert!(!partial(&copy).exists());
     let nowhere = store.backup(&folder.0.path().join("no/such/folder/copy.db")).await;

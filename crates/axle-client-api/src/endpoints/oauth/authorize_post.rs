@@ -50,6 +50,7 @@ pub(super) async fn authorize_post(api: Api, caller: Caller, request: RawRequest
         },
         redirect_uri: request.back.redirect_uri.clone(),
         challenge: request.challenge,
+        nonce: request.nonce,
         expires_ts: now.saturating_add(millis(CODE_LIFETIME)),
     };
     api.store.put_oauth_code(&token_hash(&code), kept, now).await?;

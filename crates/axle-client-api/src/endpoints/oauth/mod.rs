@@ -5,6 +5,8 @@ mod account_post;
 mod authorize_get;
 mod authorize_post;
 mod device;
+mod issuer;
+mod keys;
 mod link_get;
 mod link_post;
 mod metadata;
@@ -30,6 +32,8 @@ use crate::state::Api;
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
         .open_raw(Method::GET, &metadata::PATHS, metadata::metadata)
+        .open_raw(Method::GET, &["/_matrix/client/unstable/org.matrix.msc2965/auth_issuer"], issuer::issuer)
+        .open_raw(Method::GET, &["/oauth2/keys.json"], keys::keys)
         .open_raw(Method::POST, &["/oauth2/register"], register::register)
         .open_raw(Method::GET, &["/oauth2/authorize"], authorize_get::authorize_get)
         .open_raw(Method::POST, &["/oauth2/authorize"], authorize_post::authorize_post)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::limit;
 use crate::endpoint::{Caller, RawRequest};
 use crate::error::{ApiError, ApiResult};
-use crate::oauth::{self, Client};
+use crate::oauth::{self, ALGORITHM, Client};
 use crate::state::{Api, now_ms};
 
 /// The largest description of a client.
@@ -18,6 +18,8 @@ struct Registered {
     client_id: String,
     #[serde(flatten)]
     client: Client,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token_signed_response_alg: Option<&'static str>,
 }
 
 pub(super) async fn register(api: Api, caller: Caller, request: RawRequest) -> ApiResult<Response> {
@@ -29,6 +31,7 @@ pub(super) async fn register(api: Api, caller: Caller, request: RawRequest) -> A
     let client = client.check()?;
     let (client_id, metadata) = client.kept()?;
     api.store.put_oauth_client(&client_id, &metadata, now_ms()).await?;
-    let registered = axum::Json(Registered { client_id, client });
+    let id_token_signed_response_alg = client.names_algorithm().then_some(ALGORITHM);
+    let registered = axum::Json(Registered { client_id, client, id_token_signed_response_alg });
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], registered).into_response())
 }

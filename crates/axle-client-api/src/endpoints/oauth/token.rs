@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::limit;
 use crate::endpoint::{Caller, RawRequest};
 use crate::error::{ApiError, ApiResult};
-use crate::oauth::{self, DEVICE_CODE_GRANT, Parameters, TokenResponse, same};
+use crate::oauth::{self, CODE_LIFETIME, DEVICE_CODE_GRANT, Occasion, Parameters, TokenResponse, millis, same};
 use crate::session::{NewTokens, token_hash};
 use crate::state::{Api, now_ms};
 use crate::sync::extensions::e2ee;
@@ -36,7 +36,11 @@ async fn by_code(api: &Api, caller: Caller, form: &Parameters) -> ApiResult<Toke
         is_client && same(&challenge, &code.challenge)
     };
     match api.store.take_oauth_code(&token_hash(code), now_ms()).await? {
-        TakenCode::Fresh(code) if is_proved(&code) => oauth::issue(api, caller, code.grant).await,
+        TakenCode::Fresh(code) if is_proved(&code) => {
+            // The code was made when the user had given the password.
+            let authenticated_ts = Some(code.expires_ts.saturating_sub(millis(CODE_LIFETIME)));
+            oauth::issue(api, caller, code.grant, Occasion { nonce: code.nonce, authenticated_ts }).await
+        }
         TakenCode::Used(code) if is_proved(&code) => {
             // Somebody else has it as well: what it was exchanged for ends (RFC 6749, 4.1.2).
             api.store.remove_devices(&code.grant.user_id, Some(&code.grant.device_id)).await?;
@@ -72,7 +76,7 @@ async fn by_device_code(api: &Api, caller: Caller, form: &Parameters) -> ApiResu
     }
     match api.store.poll_device_authorization(&hash, now_ms()).await? {
         PolledAuthorization::Granted(grant) if same(&grant.client_id, client_id) => {
-            oauth::issue(api, caller, grant).await
+            oauth::issue(api, caller, grant, Occasion::default()).await
         }
         PolledAuthorization::Granted(_) => Err(refused("invalid_grant", "The code is not this client's.")),
         PolledAuthorization::Pending => Err(refused("authorization_pending", "The user has not said anything yet.")),

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::id_tokens::{keys, opened};
 use super::{
     Browser, DEVICE_CODE_GRANT, WHOAMI, by, client, client_id, post, refresh, refused, register, restarted, scope,
     server,
@@ -9,7 +10,11 @@ use super::{
 use crate::common::{Answer, TestServer};
 
 async fn begin(server: &TestServer, client_id: &str, device_id: &str) -> Answer {
-    post(server, "/oauth2/device", &[("client_id", client_id), ("scope", &scope(device_id))]).await
+    begin_with(server, client_id, &scope(device_id)).await
+}
+
+async fn begin_with(server: &TestServer, client_id: &str, scope: &str) -> Answer {
+    post(server, "/oauth2/device", &[("client_id", client_id), ("scope", scope)]).await
 }
 
 async fn poll(server: &TestServer, client_id: &str, device_code: &str) -> Answer {
@@ -55,6 +60,21 @@ async fn a_device_gets_its_tokens_when_its_user_allows_it() {
     refresh(&server, &client_id, &tokens).await.ok();
     let again = Browser::new(&server).get("/oauth2/link", &[("user_code", user_code.to_owned())]).await;
     assert_eq!(again.status, 404, "{}", again.html);
+}
+
+#[tokio::test]
+async fn a_device_that_wants_an_id_token_gets_one() {
+    let server = server().await;
+    server.person("alice").await;
+    let client_id = client_id(&server).await;
+    let asked = format!("{} openid", scope("TELEVISION"));
+    let waiting = begin_with(&server, &client_id, &asked).await.ok();
+    answer(&server, waiting["user_code"].as_str().unwrap(), "allow").await;
+    let tokens = poll(&server, &client_id, waiting["device_code"].as_str().unwrap()).await.ok();
+    assert_eq!(tokens["scope"], asked);
+    let (_, claims) = opened(tokens["id_token"].as_str().unwrap(), &keys(&server).await);
+    assert_eq!((&claims["sub"], &claims["aud"]), (&json!("@alice:example.org"), &json!(client_id)));
+    assert!(claims.get("nonce").is_none() && claims.get("auth_time").is_none(), "{claims}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod account;
 mod code;
 mod devices;
+mod id_tokens;
 mod newcomers;
 mod registration;
 

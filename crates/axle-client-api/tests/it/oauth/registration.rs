@@ -41,6 +41,8 @@ async fn where_it_is_off_there_is_none_of_it() {
         for (method, path) in [
             (Method::GET, METADATA),
             (Method::GET, "/.well-known/openid-configuration"),
+            (Method::GET, "/_matrix/client/unstable/org.matrix.msc2965/auth_issuer"),
+            (Method::GET, "/oauth2/keys.json"),
             (Method::POST, "/oauth2/register"),
             (Method::GET, "/oauth2/authorize"),
             (Method::POST, "/oauth2/authorize"),

@@ -117,7 +117,8 @@ macro_rules! full_suite {
             faults: kept_once_and_pruned, news_of_the_room;
             media_administration: listed_and_removed, quarantined, what_users_show;
             media: uploads, quotas, reservations, thumbnails;
-            oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is;
+            oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is,
+                one_key_signs_id_tokens;
             login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
             application_services: progress_is_kept, what_happened_in_order, what_encryption_needs, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do, locked_and_suspended;

@@ -12,7 +12,8 @@ fn grant(name: &str) -> OAuthGrant {
 }
 
 fn code(name: &str, expires_ts: i64) -> OAuthCode {
-    OAuthCode { grant: grant(name), redirect_uri: "https://c/".into(), challenge: "x".into(), expires_ts }
+    let nonce = Some(format!("of {name}"));
+    OAuthCode { grant: grant(name), redirect_uri: "https://c/".into(), challenge: "x".into(), nonce, expires_ts }
 }
 
 fn waiting(expires_ts: i64) -> DeviceAuthorization {
@@ -93,4 +94,11 @@ pub(crate) async fn whose_a_token_is(store: Arc<dyn Store>) {
     store.remove_devices(&user("a"), Some("ONE")).await.unwrap();
     store.put_device(device("a", "ONE", 1)).await.unwrap();
     assert_eq!(owner(1).await.map(|owner| owner.client_id), Some(None), "it is another device");
+}
+
+pub(crate) async fn one_key_signs_id_tokens(store: Arc<dyn Store>) {
+    assert_eq!(store.id_token_key().await.unwrap(), None);
+    assert_eq!(store.put_id_token_key(vec![1, 2]).await.unwrap(), [1, 2]);
+    assert_eq!(store.put_id_token_key(vec![3]).await.unwrap(), [1, 2], "the first stays");
+    assert_eq!(store.id_token_key().await.unwrap(), Some(vec![1, 2]));
 }

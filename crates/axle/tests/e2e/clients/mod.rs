@@ -23,6 +23,23 @@ fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/clients").join(name)
 }
 
+/// A server that says where clients reach it.
+fn public(folder: &Path) -> Server {
+    let mut server = Server::new(Setup::alone(folder, "hub.test"));
+    let public = format!("[client]\npublic_url = {:?}\n", server.url());
+    server.setup.config = server.setup.config.replace("[client]\n", &public);
+    server.start();
+    server
+}
+
+/// A script that uses matrix-js-sdk.
+fn js_sdk(name: &str, content: &str) -> Command {
+    let (package, lock) = (include_str!("js/package.json"), include_str!("js/package-lock.json"));
+    let mut command = Command::new("node");
+    command.arg(install::node("js", package, lock, &[(name, content)]).join(name));
+    command
+}
+
 /// matrix-nio with vodozemac: encryption on one server, and between two.
 #[test]
 fn matrix_nio() {
@@ -39,22 +56,23 @@ fn matrix_js_sdk() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::new(Setup::alone(folder.path(), "hub.test"));
     server.start();
-    let (package, lock) = (include_str!("js/package.json"), include_str!("js/package-lock.json"));
-    let script = ("matrix_js_sdk.mjs", include_str!("js/matrix_js_sdk.mjs"));
-    let mut command = Command::new("node");
-    command.arg(install::node("js", package, lock, &[script]).join(script.0));
-    run(command, &[&server]);
+    run(js_sdk("matrix_js_sdk.mjs", include_str!("js/matrix_js_sdk.mjs")), &[&server]);
+}
+
+/// The same logging in by OAuth 2.0. It is of 2025, when it wanted ID tokens.
+#[test]
+fn matrix_js_sdk_by_oauth() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = public(folder.path());
+    run(js_sdk("oauth.mjs", include_str!("js/oauth.mjs")), &[&server]);
 }
 
 /// Hydrogen, a web client, in Chromium: what people see and press.
 #[test]
 fn web() {
     let folder = tempfile::tempdir().unwrap();
-    let mut server = Server::new(Setup::alone(folder.path(), "hub.test"));
     // The client asks for the server's address first, and would complain of an error.
-    let public = format!("[client]\npublic_url = {:?}\n", server.url());
-    server.setup.config = server.setup.config.replace("[client]\n", &public);
-    server.start();
+    let server = public(folder.path());
     let (package, lock) = (include_str!("web/package.json"), include_str!("web/package-lock.json"));
     let files = [
         ("index.html", include_str!("web/index.html")),

@@ -15,6 +15,7 @@ mod config;
 mod delayed;
 mod departure;
 mod elsewhere;
+mod encrypted_sends;
 mod endpoint;
 mod endpoints;
 mod erasure;

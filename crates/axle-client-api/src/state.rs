@@ -13,6 +13,7 @@ use crate::appservice::{Protocols, Queues};
 use crate::background::Background;
 use crate::config::{ClientApiConfig, RateLimits};
 use crate::delayed::Delays;
+use crate::encrypted_sends::EncryptedSends;
 use crate::endpoints::Deletions;
 use crate::fallback::Fallbacks;
 use crate::fleeting::Clock;
@@ -136,6 +137,7 @@ pub(crate) struct Inner {
     pub(crate) preferences: KnownPreferences,
     pub(crate) room_facts: KnownFacts,
     pub(crate) told_messages: Told,
+    pub(crate) encrypted_sends: EncryptedSends,
     /// The tasks of pushers.
     pub(crate) pushing: Pushing,
     /// How far messages can be searched.
@@ -196,6 +198,7 @@ impl Api {
             preferences: KnownPreferences::default(),
             room_facts: KnownFacts::default(),
             told_messages: Told::default(),
+            encrypted_sends: EncryptedSends::default(),
             pushing: Pushing::default(),
             index: Index::default(),
             connections: Connections::default(),

@@ -40,7 +40,11 @@ struct Member {
 
 pub(crate) async fn joined_members(api: Api, session: Session, request: Request) -> ApiResult<JsonResponse<Joined>> {
     let room_id = ids::room(&request.room_id)?;
-    Access::of(&api, &session.user_id, &room_id).await?.require_joined()?;
+    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    if !access.joined() {
+        // Whoever may read its state as it is now knows this, too.
+        access.require_world_readable(&api).await?;
+    }
     let mut joined = BTreeMap::new();
     let state = api.store.current_state(&room_id).await?;
     for event in erasure::copies(&api, &session.user_id, &state, None).await?.iter() {

@@ -6,6 +6,7 @@ use ruma::api::client::message::send_message_event::v3::Request;
 use serde_json::{Map, Value};
 
 use crate::delayed::{self, MayWait, NewDelayed, SentOrWaiting};
+use crate::encrypted_sends;
 use crate::error::ApiResult;
 use crate::event_content;
 use crate::guests;
@@ -42,9 +43,11 @@ pub(crate) async fn send(
         return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));
     }
     let timestamp = session.timestamp(request.timestamp);
-    let sender = session.user_id;
-    let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
-    Ok(JsonResponse(SentOrWaiting::Sent { event_id: api.rooms.send_at(event, timestamp).await? }))
+    let sender = session.user_id.clone();
+    let event = SendEvent { room_id, sender, event_type: event_type.clone(), state_key: None, content, txn: Some(txn) };
+    let event_id = api.rooms.send_at(event, timestamp).await?;
+    encrypted_sends::sent(&api, &session, &event_type).await;
+    Ok(JsonResponse(SentOrWaiting::Sent { event_id }))
 }
 
 /// Refuses what this server knows that the user may not send.

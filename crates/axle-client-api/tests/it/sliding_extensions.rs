@@ -109,6 +109,32 @@ async fn keys_that_change_are_told() {
 }
 
 #[tokio::test]
+async fn a_device_that_has_sent_something_encrypted_is_answered() {
+    let server = server().await;
+    let (alice, bob, tea) = two_in_a_room(&server).await;
+    let ask = || only(json!({"e2ee": {"enabled": true}}));
+    let first = alice.slide("", ask()).await;
+    let waiting = |since: &Value| {
+        let (alice, query) = (alice.clone(), format!("{}&timeout=50000", pos(since)));
+        tokio::spawn(async move { alice.slide(&query, ask()).await })
+    };
+    let second = waiting(&first);
+    until_waiting(&server).await;
+    bob.send(&tea, "m.room.encrypted", json!({"ciphertext": "x"})).await;
+    alice.say(&tea, "in the clear").await;
+    assert!(!second.is_finished(), "there is nothing to tell her");
+    alice.send(&tea, "m.room.encrypted", json!({"ciphertext": "x"})).await;
+    let second = second.await.unwrap();
+    assert_eq!(second["extensions"]["e2ee"].get("device_lists"), None);
+    let nothing = alice.slide(&format!("{}&timeout=100", pos(&second)), ask()).await;
+    assert_ne!(nothing["pos"], second["pos"]);
+    let third = waiting(&nothing);
+    until_waiting(&server).await;
+    assert!(!third.is_finished(), "once is enough");
+    third.abort();
+}
+
+#[tokio::test]
 async fn account_data_are_told_once() {
     let server = server().await;
     let (alice, _, tea) = two_in_a_room(&server).await;

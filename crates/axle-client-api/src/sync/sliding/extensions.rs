@@ -74,10 +74,12 @@ impl Extending<'_> {
             None => e2ee::DeviceLists::default(),
         };
         let own = e2ee::own_keys(api, self.pass.session).await?;
+        let has_sent = self.pass.end().is_some_and(|since| api.encrypted_sends.any_since(self.pass.session, since));
         Ok(Some(E2ee {
             device_lists,
             device_one_time_keys_count: own.one_time_keys_count,
             device_unused_fallback_key_types: own.unused_fallback_key_types,
+            has_sent,
         }))
     }
 

@@ -129,6 +129,9 @@ pub(super) struct E2ee {
     pub(super) device_lists: DeviceLists,
     pub(super) device_one_time_keys_count: BTreeMap<String, u64>,
     pub(super) device_unused_fallback_key_types: Vec<String>,
+    /// Whether the device has sent something encrypted, which is not told, but of use to it.
+    #[serde(skip)]
+    pub(super) has_sent: bool,
 }
 
 /// Account data.
@@ -150,7 +153,7 @@ impl Response {
     /// Whether there is nothing for which a client should be woken.
     pub(crate) fn is_empty(&self) -> bool {
         let Extensions { to_device, e2ee, account_data, receipts, typing } = &self.extensions;
-        let no_keys = e2ee.as_ref().is_none_or(|e2ee| e2ee.device_lists.is_empty());
+        let no_keys = e2ee.as_ref().is_none_or(|e2ee| e2ee.device_lists.is_empty() && !e2ee.has_sent);
         let no_messages = to_device.as_ref().is_none_or(|to_device| to_device.events.is_empty());
         let nothing_else = no_keys && no_messages && account_data.is_empty();
         self.rooms.is_empty() && nothing_else && receipts.is_empty() && typing.is_empty()

@@ -1,6 +1,6 @@
 //! What a participant does: sends LPDUs to the hub, follows the hub's order, and notices when the hub does wrong.
 
-use axle_protocol::auth::Membership;
+use axle_protocol::auth::{AuthState as _, Membership};
 use axle_protocol::event::{Hash, Template};
 use axle_protocol::{Event, EventId, EventKind, ServerName};
 
@@ -121,19 +121,25 @@ impl Room {
 
     /// Whether an event is what became of an LPDU of a user whom we [took out](Room::leave_early) before the hub answered
     /// to the leave: that leave, or something from before it, by its time. The user was in the room when it was made.
-    fn left_early(&self, event: &Event) -> bool {
+    fn left_early(&self, event: &Event, known: &Known) -> bool {
         // It is asked of every event, and there is hardly ever any.
-        if self.early_leaves.is_empty() {
+        if event.lpdu_hash().is_none() || event.sender().server_str() != self.us.as_str() {
             return false;
         }
-        let member = self.state.get("m.room.member", event.sender().as_str());
-        let left_at = member.and_then(|id| self.early_leaves.get(id));
-        event.lpdu_hash().is_some() && left_at.is_some_and(|left| event.origin_server_ts() <= *left)
+        let member = self.state.member(event.sender().as_str()).filter(|(_, now)| *now == Membership::Leave);
+        let left_at = member.and_then(|(id, _)| self.left_at(id, known));
+        left_at.is_some_and(|left| event.origin_server_ts() <= left)
+    }
+
+    /// The time of a leave that is current as the LPDU that it is; `None` for every other event. When the hub refuses it,
+    /// because it has put the user out before, it is not in the queue any more, but still current until we learn of that.
+    fn left_at(&self, id: &EventId, known: &Known) -> Option<i64> {
+        self.early_leaves.get(id).copied().or_else(|| self.brief(id, known)?.lpdu_time)
     }
 
     /// Takes an event that `origin` sent. It must be the hub.
     pub fn receive(&mut self, event: &Verified, origin: &ServerName, known: &Known) -> Received {
-        let is_outside = match self.check_sender(event.event(), origin) {
+        let is_outside = match self.check_sender(event.event(), origin, known) {
             Ok(()) => false,
             Err(Refusal::NotParticipating) if self.is_awaited(event.event()) => true,
             Err(refusal) => return Received::Refused(refusal),
@@ -171,7 +177,7 @@ impl Room {
 
     /// What to note of an event of the hub that is not signed as it should be, and so is dropped.
     pub fn refuse_unverified(&self, event: &Event, origin: &ServerName, error: &VerifyError) -> Result<Fault, Refusal> {
-        self.check_sender(event, origin)?;
+        self.check_sender(event, origin, &Known::default())?;
         Ok(Fault { event_id: event.event_id().clone(), kind: FaultKind::BadSignature(error.to_string()) })
     }
 
@@ -213,7 +219,7 @@ impl Room {
     pub(super) fn take(&mut self, event: &Verified, known: &Known, change: &mut Change) -> Option<Fault> {
         let content_changed = event.content_changed();
         let event = event.event();
-        let left_early = self.left_early(event);
+        let left_early = self.left_early(event, known);
         let fault = |kind| Fault { event_id: event.event_id().clone(), kind };
         if let Err(kind) = self.judge(event, known) {
             if !matches!(kind, FaultKind::ReplayedLpdu(_)) {
@@ -242,7 +248,7 @@ impl Room {
         // taken as an LPDU.
         let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
         let first = first.filter(|first| !self.waiting.contains(first) && !self.lpdus.has(first));
-        if self.left_early(event) {
+        if self.left_early(event, known) {
             let replayed = first.filter(|first| first != event.event_id());
             return replayed.map_or(Ok(()), |first| Err(FaultKind::ReplayedLpdu(first)));
         }
@@ -266,7 +272,7 @@ impl Room {
         }
         // Those who have left early are in the room yet, as the hub knows it; so is who was put out meanwhile, for what they
         // sent before.
-        let is_early = |id: &EventId| self.early_leaves.contains_key(id);
+        let is_early = |id: &EventId| self.left_at(id, known).is_some();
         let is_ahead = self.is_awaited(event)
             && matches!(self.state.membership(event.sender().as_str()), Membership::Leave | Membership::Ban);
         let names_other = names_other_auth_events(event, &self.state)
@@ -292,7 +298,7 @@ impl Room {
         self.early_leaves.keys().any(|id| self.lpdus.has(id))
     }
 
-    fn check_sender(&self, event: &Event, origin: &ServerName) -> Result<(), Refusal> {
+    fn check_sender(&self, event: &Event, origin: &ServerName, known: &Known) -> Result<(), Refusal> {
         self.check_event(event)?;
         let hub = self.hub().ok_or(Refusal::NoRoom)?;
         if hub == self.us {
@@ -302,7 +308,7 @@ impl Room {
             return Err(Refusal::NotHub(hub));
         }
         let is_followed = self.is_participating() || self.waiting() > 0 || self.awaits_early_leave();
-        if !is_followed && !self.is_return(event) {
+        if !is_followed && !self.is_return(event, known) {
             return Err(Refusal::NotParticipating);
         }
         // While we are out, what we know of the room is from before, and tells nothing of who may speak there now.
@@ -314,9 +320,9 @@ impl Room {
 
     /// A user of ours joins by `/send` while the end of our last stay is on its way to us: what lies between is missing
     /// and will be fetched.
-    fn is_return(&self, event: &Event) -> bool {
+    fn is_return(&self, event: &Event, known: &Known) -> bool {
         let is_ours = event.sender().server_str() == self.us.as_str();
-        is_ours && event.membership() == Some("join") && self.head.is_some() && !self.left_early(event)
+        is_ours && event.membership() == Some("join") && self.head.is_some() && !self.left_early(event, known)
     }
 }
 

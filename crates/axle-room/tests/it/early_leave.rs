@@ -77,6 +77,29 @@ fn one_that_came_back_or_was_refused_changes_nothing() {
     assert_eq!(left.membership(), Membership::Join);
 }
 
+/// The hub put the user out before the leave came, refuses it therefore, and tells the reason later.
+#[test]
+fn one_that_was_refused_counts_until_the_reason_comes() {
+    for restarts in [false, true] {
+        let mut left = Left::new();
+        let other = left.one.lpdu(member("@bert:one.example", "@bert:one.example", "join"));
+        let other = left.hub.append(&other);
+        left.one.receive(&other);
+        let said = left.hub.append(&left.said);
+        let ban = left.hub.send(member(ALICE, BOB, "ban")).unwrap();
+        left.leave_early();
+        left.one.room.lpdu_taken(left.said.lpdu_hash().unwrap());
+        left.one.room.lpdu_refused(left.leave.lpdu_hash().unwrap());
+        if restarts {
+            left.one.restart();
+            left.one.room.note_lpdu(&left.said);
+        }
+        assert_eq!(appended(left.one.receive(&said)), []);
+        assert_eq!(appended(left.one.receive(&ban)), []);
+        assert_eq!(left.membership(), Membership::Ban);
+    }
+}
+
 #[test]
 fn a_join_on_its_way_undoes_it() {
     let mut left = Left::new();

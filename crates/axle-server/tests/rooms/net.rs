@@ -38,6 +38,7 @@ pub(crate) struct Net {
     cut: Mutex<HashSet<(ServerName, ServerName)>>,
     replaying: Mutex<HashSet<ServerName>>,
     losing: Mutex<HashSet<ServerName>>,
+    stalled: Mutex<HashSet<ServerName>>,
     lost_lpdus: Mutex<usize>,
     keyless: Mutex<HashSet<ServerName>>,
     in_vain: Mutex<HashMap<ServerName, usize>>,
@@ -101,6 +102,16 @@ impl Net {
             all.insert(destination.clone())
         } else {
             all.remove(destination)
+        };
+    }
+
+    /// Stops a server's queues, or lets them go on. It reaches others all the same.
+    pub(crate) fn stall(&self, server: &ServerName, stalled: bool) {
+        let mut all = self.stalled.lock().unwrap();
+        if stalled {
+            all.insert(server.clone())
+        } else {
+            all.remove(server)
         };
     }
 
@@ -218,6 +229,9 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
     let mut sent: HashSet<Hash> = HashSet::new();
     loop {
         let _ = tokio::time::timeout(RETRY, wire.wake.notified()).await;
+        if wire.net.stalled.lock().unwrap().contains(&wire.us) {
+            continue;
+        }
         for destination in store.pending_destinations().await.unwrap_or_default() {
             let events = store.pending_events(&destination, 0, TRANSACTION).await.unwrap();
             let Some(last) = events.last().map(|event| event.stream) else { continue };

@@ -2,7 +2,7 @@
 
 use axle_protocol::auth::{AuthState as _, Membership};
 use axle_protocol::event::{Hash, Template};
-use axle_protocol::{Event, EventId, EventKind, ServerName};
+use axle_protocol::{Event, EventId, EventKind, ServerName, UserId};
 
 use super::change::{Change, Fault, FaultKind, Placed, Refusal, Status};
 use super::gap::Received;
@@ -67,6 +67,12 @@ impl Room {
     /// Ends our stay by the leave of our last user, which the hub has taken and not sent back: some hubs send nothing
     /// more to a server that is out of the room. The LPDU becomes current state, without a place in the hub's order.
     /// Nothing changes while other users of ours are in the room, since then the hub is to send it; unless the server ACL
+    /// Whether a leave of this user is on its way to the hub. What is sent past the queue would come there before it, from
+    /// somebody who has left by our own word.
+    pub fn is_leaving(&self, user: &UserId) -> bool {
+        self.lpdus.has_leave_of(user)
+    }
+
     /// [keeps us out](Room::keeps_us_out), and the hub takes no leave of anybody here.
     pub fn end_stay(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
         self.check_own_leave(lpdu)?;

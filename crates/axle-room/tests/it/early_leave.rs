@@ -101,6 +101,16 @@ fn one_that_was_refused_counts_until_the_reason_comes() {
 }
 
 #[test]
+fn who_has_a_leave_on_its_way_is_leaving() {
+    let mut left = Left::new();
+    let (bob, bert) = (user(BOB), user("@bert:one.example"));
+    assert!(left.one.room.is_leaving(&bob) && !left.one.room.is_leaving(&bert));
+    let events = [left.hub.append(&left.said), left.hub.append(&left.leave)];
+    events.iter().for_each(|event| _ = left.one.receive(event));
+    assert!(!left.one.room.is_leaving(&bob));
+}
+
+#[test]
 fn a_join_on_its_way_undoes_it() {
     let mut left = Left::new();
     left.one.lpdu(member(BOB, BOB, "join"));

@@ -184,6 +184,26 @@ async fn leaving_in_vain(three: &Three, room: &RoomId, bob: &UserId) -> tokio::t
     leaving
 }
 
+#[tokio::test]
+async fn an_invite_does_not_overtake_its_senders_leave() {
+    let three = three().await;
+    let (room, bob) = two_in_a_room(&three).await;
+    let leaving = leaving_in_vain(&three, &room, &bob).await;
+    let Three { net, hub, b, c, .. } = &three;
+    let carol = c.user("carol");
+    let go_on = async {
+        leaving.await.unwrap();
+        assert_eq!(b.membership(&room, &bob).await, Some(Membership::Leave));
+        net.stall(&b.name, false);
+    };
+    let (invited, ()) = tokio::join!(b.set_member(&bob, &room, &carol, "invite"), go_on);
+    assert_eq!(invited.unwrap_err().status, 403);
+    hub.until_membership(&room, &bob, Membership::Leave).await;
+    assert_eq!(hub.membership(&room, &carol).await, None);
+    until_agree(hub, b, &room).await;
+    assert_eq!(b.rooms.counters().hub_faults(), 0);
+}
+
 /// The hub has put the user out before it heard of the leave, which it refuses then. It tells that later, and what the user
 /// had said before.
 #[tokio::test]

@@ -37,6 +37,8 @@ struct Entry {
     taken: Option<u64>,
     /// An event that was made of one which was made after that.
     overtaken_by: Option<EventId>,
+    /// It was made before we last came in, and what became of it may be behind that join.
+    behind: bool,
 }
 
 impl Entry {
@@ -93,7 +95,7 @@ impl InFlight {
             let (number, event_id) = (self.made, lpdu.event_id().clone());
             let is_own = lpdu.state_key() == Some(lpdu.sender().as_str());
             let member = membership_of(lpdu).filter(|_| is_own).map(|to| (lpdu.sender().clone(), to));
-            let entry = Entry { hash: *hash, event_id, number, member, taken: None, overtaken_by: None };
+            let entry = Entry { hash: *hash, event_id, number, member, taken: None, overtaken_by: None, behind: false };
             self.lpdus.push_back(entry);
         }
     }
@@ -113,16 +115,31 @@ impl InFlight {
         before.for_each(|entry| _ = entry.overtaken_by.get_or_insert_with(|| event_id.clone()));
     }
 
+    /// We came in anew.
+    pub(super) fn came_in(&mut self) {
+        self.lpdus.iter_mut().for_each(|entry| entry.behind = true);
+    }
+
+    /// Whether there is one that may be behind the join by which we came in.
+    pub(super) fn may_be_behind(&self) -> bool {
+        self.lpdus.iter().any(|entry| entry.behind)
+    }
+
+    /// Those that are left are not behind that join.
+    pub(super) fn not_behind(&mut self) {
+        self.lpdus.iter_mut().for_each(|entry| entry.behind = false);
+    }
+
     /// Those that the hub took and left out. To be asked only when no event waits: it may be among those.
     pub(super) fn left_out(&mut self) -> Vec<Fault> {
         let mut faults = Vec::new();
         self.lpdus.retain(|entry| match &entry.overtaken_by {
-            Some(event_id) => {
+            Some(event_id) if !entry.behind => {
                 let kind = FaultKind::SkippedLpdu(entry.event_id.clone());
                 faults.push(Fault { event_id: event_id.clone(), kind });
                 false
             }
-            None => true,
+            _ => true,
         });
         faults
     }

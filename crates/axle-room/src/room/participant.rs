@@ -11,7 +11,7 @@ use super::known::Known;
 use super::place::{FirstEvent, without_position};
 use super::state::{RoomState, membership_of};
 use super::verified::{Verified, VerifyError};
-use super::{Head, Identity, Room, Whereabouts};
+use super::{Head, Identity, Room, Whereabouts, stay};
 
 impl Room {
     /// Makes the LPDU of one of our users, to be queued for the hub. An event that the room as we know it would not
@@ -36,13 +36,16 @@ impl Room {
         }
         let lpdu = template.into_lpdu(self.version, &hub, &me.name, &me.key)?;
         self.authorise(&lpdu)?;
-        self.note_lpdu(&lpdu);
+        self.lpdus.note(&lpdu);
         Ok(lpdu)
     }
 
     /// Tells the room of an LPDU that was queued before this server restarted. To be called in the order of the queue.
     pub fn note_lpdu(&mut self, lpdu: &Event) {
         self.lpdus.note(lpdu);
+        if self.head.as_ref().is_some_and(|head| stay(head.position) > 0) {
+            self.lpdus.came_in();
+        }
         if self.state.get("m.room.member", lpdu.sender().as_str()) == Some(lpdu.event_id()) {
             self.early_leaves.insert(lpdu.event_id().clone(), lpdu.origin_server_ts());
         }
@@ -64,15 +67,15 @@ impl Room {
         !self.lpdus.is_empty()
     }
 
-    /// Ends our stay by the leave of our last user, which the hub has taken and not sent back: some hubs send nothing
-    /// more to a server that is out of the room. The LPDU becomes current state, without a place in the hub's order.
-    /// Nothing changes while other users of ours are in the room, since then the hub is to send it; unless the server ACL
     /// Whether a leave of this user is on its way to the hub. What is sent past the queue would come there before it, from
     /// somebody who has left by our own word.
     pub fn is_leaving(&self, user: &UserId) -> bool {
         self.lpdus.has_leave_of(user)
     }
 
+    /// Ends our stay by the leave of our last user, which the hub has taken and not sent back: some hubs send nothing
+    /// more to a server that is out of the room. The LPDU becomes current state, without a place in the hub's order.
+    /// Nothing changes while other users of ours are in the room, since then the hub is to send it; unless the server ACL
     /// [keeps us out](Room::keeps_us_out), and the hub takes no leave of anybody here.
     pub fn end_stay(&mut self, lpdu: &Event) -> Result<Change, Refusal> {
         self.check_own_leave(lpdu)?;
@@ -190,7 +193,7 @@ impl Room {
     /// Puts older events into the log, below the position `above`: what the hub gave when asked to backfill from
     /// `from`, oldest first. They change no state. Returns whether anything new came.
     pub fn fill_history(
-        &self,
+        &mut self,
         above: i64,
         from: &EventId,
         events: &[Verified],
@@ -201,9 +204,14 @@ impl Room {
             return Err(Refusal::Unfit("the event that was asked for is not in the answer".into()));
         }
         let mut change = self.change();
-        let new = events.iter().rev().take_while(|event| self.is_unplaced(event.event().event_id(), known));
-        for (i, event) in (1..).zip(new) {
-            let event = event.event();
+        for (i, event) in (1..).zip(events.iter().rev().map(Verified::event)) {
+            if !self.is_unplaced(event.event_id(), known) {
+                break;
+            }
+            // One that was made before our last stay ended.
+            if self.is_awaited(event) {
+                self.settle(event, &mut change);
+            }
             change.events.push(Placed {
                 event: event.clone(),
                 position: Some(above - i),
@@ -295,7 +303,7 @@ impl Room {
         self.lpdus.left_out()
     }
 
-    fn is_awaited(&self, event: &Event) -> bool {
+    pub(super) fn is_awaited(&self, event: &Event) -> bool {
         event.lpdu_hash().is_some_and(|hash| self.lpdus.awaits(hash))
     }
 

@@ -227,3 +227,46 @@ async fn a_leave_that_the_hub_refuses_counts_until_the_reason_is_told() {
     assert_eq!(b.rooms.counters().hub_faults(), 0);
     drop((c, folders));
 }
+
+/// What bob has said the hub has taken and sent to nobody, as hubs do that forget their queues; then his stay ended.
+async fn said_and_left(three: &Three) -> (RoomId, UserId) {
+    let (room, bob) = unheard(three).await;
+    let Three { b, .. } = three;
+    say_goodbye(three, &room, &bob).await;
+    b.rooms.leave(&bob, &room, Map::new()).await.unwrap();
+    assert_eq!(b.store.pending_lpdus(None).await.unwrap().len(), 1, "what he said has not come back");
+    (room, bob)
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_stay_ended_is_found_behind_the_next_join() {
+    let three = three().await;
+    let (room, bob) = said_and_left(&three).await;
+    let Three { net, hub, b, .. } = &three;
+    net.lose_all(&b.name, false);
+    let beth = b.user("beth");
+    b.join(&beth, &room, hub).await.unwrap();
+    until("it is found", async || b.store.pending_lpdus(None).await.unwrap().is_empty()).await;
+    for text in ["hello", "again"] {
+        b.say(&beth, &room, text).await.unwrap();
+    }
+    assert_eq!(b.rooms.counters().hub_faults(), 0);
+    assert_eq!(b.membership(&room, &bob).await, Some(Membership::Leave));
+    assert_eq!(b.store.check().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_behind_a_join_is_looked_for_after_a_crash() {
+    let three = three().await;
+    let (room, _) = said_and_left(&three).await;
+    let Three { net, hub, b, c, folders } = three;
+    net.lose_all(&b.name, false);
+    net.set_busy(&hub.name, true);
+    b.join(&b.user("beth"), &room, &hub).await.unwrap();
+    let left = b.kill();
+    net.set_busy(&hub.name, false);
+    let b = net.start("b.test", left, &[]).await;
+    until("it is found", async || b.store.pending_lpdus(None).await.unwrap().is_empty()).await;
+    assert_eq!(b.rooms.counters().hub_faults(), 0);
+    drop((c, folders));
+}

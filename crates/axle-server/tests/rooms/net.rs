@@ -39,6 +39,7 @@ pub(crate) struct Net {
     replaying: Mutex<HashSet<ServerName>>,
     losing: Mutex<HashSet<ServerName>>,
     stalled: Mutex<HashSet<ServerName>>,
+    busy: Mutex<HashSet<ServerName>>,
     lost_lpdus: Mutex<usize>,
     keyless: Mutex<HashSet<ServerName>>,
     in_vain: Mutex<HashMap<ServerName, usize>>,
@@ -109,6 +110,16 @@ impl Net {
     pub(crate) fn stall(&self, server: &ServerName, stalled: bool) {
         let mut all = self.stalled.lock().unwrap();
         if stalled {
+            all.insert(server.clone())
+        } else {
+            all.remove(server)
+        };
+    }
+
+    /// Whether a server says that it is too busy to backfill.
+    pub(crate) fn set_busy(&self, server: &ServerName, busy: bool) {
+        let mut all = self.busy.lock().unwrap();
+        if busy {
             all.insert(server.clone())
         } else {
             all.remove(server)
@@ -370,6 +381,9 @@ impl Peers for Wire {
         limit: usize,
     ) -> Result<Vec<Box<RawValue>>, PeerError> {
         let peer = self.reach(destination)?;
+        if self.net.busy.lock().unwrap().contains(destination) {
+            return Err(refused(MatrixError::limit_exceeded(100)));
+        }
         Ok(raws(peer.backfill(&self.us, room_id, from, limit).await.map_err(refused)?))
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName};
+use axle_room::Room;
 use axle_store::StoreError;
 use futures_util::{StreamExt as _, stream};
 
@@ -151,26 +152,33 @@ async fn ask_until_known(rooms: &Rooms, room_id: &RoomId) -> bool {
     }
 }
 
-/// A room whose hub this server is.
-struct Ours {
-    version: RoomVersion,
-    head: EventId,
-    others: Vec<ServerName>,
+/// Looks at a room whose hub this server is.
+async fn look<T: Send + 'static>(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    at: impl Fn(&Room) -> Option<T> + Send + 'static,
+) -> Result<Option<T>, MatrixError> {
+    rooms.with(room_id, move |turn| at(turn.slot.as_ref().filter(|room| room.is_hub())?)).await
 }
 
-async fn ours(rooms: &Rooms, room_id: &RoomId) -> Result<Option<Ours>, MatrixError> {
+/// The servers that may know more of a room than this one, its hub.
+async fn others(rooms: &Rooms, room_id: &RoomId) -> Result<Vec<ServerName>, MatrixError> {
     let us = rooms.0.me.name.clone();
-    let look = rooms.with(room_id, move |turn| {
-        let room = turn.slot.as_ref().filter(|room| room.is_hub())?;
-        let others = room.state().joined_servers().filter(|server| **server != us).cloned().collect();
-        Some(Ours { version: room.version(), head: room.head()?.event_id.clone(), others })
+    let others = look(rooms, room_id, move |room| {
+        let others = room.state().joined_servers().filter(|server| **server != us);
+        Some(others.cloned().collect::<Vec<_>>())
     });
-    look.await
+    Ok(others.await?.unwrap_or_default())
+}
+
+/// The version of a room whose hub this server is, and the end of its log.
+async fn end_of_log(rooms: &Rooms, room_id: &RoomId) -> Result<Option<(RoomVersion, EventId)>, MatrixError> {
+    look(rooms, room_id, |room| Some((room.version(), room.head()?.event_id.clone()))).await
 }
 
 async fn ask_all(rooms: &Rooms, room_id: &RoomId) -> Result<Round, MatrixError> {
-    let Some(room) = ours(rooms, room_id).await? else { return Ok(Round::default()) };
-    let answers = stream::iter(room.others).map(|server| async move { ask(rooms, room_id, &server).await });
+    let others = others(rooms, room_id).await?;
+    let answers = stream::iter(others).map(|server| async move { ask(rooms, room_id, &server).await });
     let mut answers = answers.buffer_unordered(SERVERS_AT_ONCE);
     let mut round = Round::default();
     while let Some(answer) = answers.next().await {
@@ -196,7 +204,7 @@ async fn ask(rooms: &Rooms, room_id: &RoomId, server: &ServerName) -> Result<Opt
         checked => checked?,
     }
     let mut came = 0;
-    while let Some(Ours { version, head, .. }) = ours(rooms, room_id).await? {
+    while let Some((version, head)) = end_of_log(rooms, room_id).await? {
         let raws = match rooms.0.peers.following(server, room_id, &head, PAGE).await {
             Ok(raws) => raws,
             // It does not have what we have, does not know the request, or is in the room no more.

@@ -11,6 +11,8 @@ use axle_sim::{Defect, GroupPlan, Lie, LieOutcome, Plan, Races, Report, run};
 /// Seeds that showed a mistake once, beyond those that the suite runs: who leaves invites past the queue; LPDUs behind a join
 /// (two); a leave that is refused, as its user was put out before.
 const FAILED_ONCE: [u64; 4] = [3304, 5468, 7755, 9969];
+/// The same of encrypted rooms: a commit that adds who has left early.
+const FAILED_ONCE_ENCRYPTED: u64 = 3079;
 
 /// Encrypted rooms that the suite runs.
 const ENCRYPTED_SEEDS: u64 = 40;
@@ -65,6 +67,7 @@ fn seeds_that_failed_once_are_good() {
     let reports = FAILED_ONCE.map(|seed| run(&Plan::new(seed), false));
     assert_good(&reports);
     assert_eq!(coverage(&reports).missing(&[FOUND_BEHIND]), [] as [&str; 0]);
+    assert_good(&[run(&Plan::encrypted(FAILED_ONCE_ENCRYPTED), false)]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Room {
 
     /// The time of a leave that is current as the LPDU that it is; `None` for every other event. When the hub refuses it,
     /// because it has put the user out before, it is not in the queue any more, but still current until we learn of that.
-    fn left_at(&self, id: &EventId, known: &Known) -> Option<i64> {
+    pub(super) fn left_at(&self, id: &EventId, known: &Known) -> Option<i64> {
         self.early_leaves.get(id).copied().or_else(|| self.brief(id, known)?.lpdu_time)
     }
 
@@ -248,7 +248,7 @@ impl Room {
         }
         if !left_early {
             change.faults.extend(self.oddity(event, known).map(fault));
-            change.faults.extend(self.check_commit_of_hub(event).map(fault));
+            change.faults.extend(self.check_commit_of_hub(event, known).map(fault));
         }
         let position = self.next_position();
         self.place(event, position, known, FirstEvent::Join, change);

@@ -192,6 +192,7 @@ impl<'a> Collect<'a> {
         self.events.extend(own.into_iter().chain(parents).chain(auth).filter(|id| room.recent.event(id).is_none()));
         // What is current here and not at the hub may be a leave that was taken as it is.
         let here_only = current.iter().filter(|id| is_pdu && !event.auth_events().contains(id)).cloned();
+        self.owned.extend(room.members_to_look_up(event).into_iter().filter(|id| room.recent.event(id).is_none()));
         self.owned.extend(event.redacts().into_iter().chain(here_only).filter(|id| room.recent.event(id).is_none()));
         self.devices.extend(room.devices_for_event(event));
         self.lpdus.extend(event.lpdu_hash().filter(|hash| room.recent.lpdu(hash).is_none()));

@@ -1,10 +1,12 @@
 //! Leaves that are taken before the hub answers.
 
+use axle_mls::Layering;
 use axle_protocol::Event;
 use axle_protocol::auth::Membership;
 use axle_room::{FaultKind, Received, Refusal};
 use serde_json::json;
 
+use crate::groups::{DAN, World};
 use crate::world::*;
 
 /// Bob and bert of a server in a room; bob has said something and left, and the hub has not answered to either.
@@ -97,6 +99,24 @@ fn one_that_was_refused_counts_until_the_reason_comes() {
         assert_eq!(appended(left.one.receive(&said)), []);
         assert_eq!(appended(left.one.receive(&ban)), []);
         assert_eq!(left.membership(), Membership::Ban);
+    }
+}
+
+/// The hub has not heard of the leave, or refuses it, and somebody lets a device of theirs into the room's group.
+#[test]
+fn a_commit_may_add_who_has_left_early() {
+    let all = [Layering::OnTop, Layering::Bound].map(|layering| [(layering, false), (layering, true)]);
+    for (layering, is_refused) in all.into_iter().flatten() {
+        let mut world = World::without_group(layering);
+        let leave = world.one.lpdu(member(DAN, DAN, "leave"));
+        let change = world.one.room.leave_early(&leave).unwrap();
+        world.one.store(&change);
+        if is_refused {
+            world.one.restart();
+        }
+        for commit in world.found() {
+            assert_eq!(appended(world.one.receive(&commit)), []);
+        }
     }
 }
 

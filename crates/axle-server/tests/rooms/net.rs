@@ -43,6 +43,7 @@ pub(crate) struct Net {
     lost_lpdus: Mutex<usize>,
     keyless: Mutex<HashSet<ServerName>>,
     in_vain: Mutex<HashMap<ServerName, usize>>,
+    followings: Mutex<usize>,
 }
 
 /// One server. Dropping it is pulling its plug.
@@ -148,6 +149,11 @@ impl Net {
     /// How often somebody tried to reach a server in vain.
     pub(crate) fn tried_in_vain(&self, server: &ServerName) -> usize {
         self.in_vain.lock().unwrap().get(server).copied().unwrap_or(0)
+    }
+
+    /// How often a hub asked somebody what follows in its log.
+    pub(crate) fn followings(&self) -> usize {
+        *self.followings.lock().unwrap()
     }
 
     fn reach(&self, from: &ServerName, to: &ServerName) -> Result<Rooms, PeerError> {
@@ -395,6 +401,7 @@ impl Peers for Wire {
         limit: usize,
     ) -> Result<Vec<Box<RawValue>>, PeerError> {
         let peer = self.reach(destination)?;
+        *self.net.followings.lock().unwrap() += 1;
         Ok(raws(peer.following(&self.us, room_id, after, limit).await.map_err(refused)?))
     }
 

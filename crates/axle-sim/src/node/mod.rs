@@ -170,6 +170,8 @@ struct Memory {
     backfilling: BTreeSet<RoomId>,
     /// Rooms of an older disk, about which the others are being asked.
     rounds: BTreeMap<RoomId, restored::Round>,
+    /// Servers that have not told all that they have of such a room.
+    unfinished: BTreeMap<RoomId, BTreeSet<NodeId>>,
     client_txns: BTreeMap<ClientTxn, ClientState>,
     /// KeyPackages that were given out since the start.
     given: BTreeSet<Vec<u8>>,

@@ -13,6 +13,7 @@ pub mod outbound;
 pub mod room;
 pub mod visibility;
 
+pub use room::behind::Behind;
 pub use room::change::{Accepted, Change, Delivery, Fault, FaultKind, Placed, Refusal, Settled, Status};
 pub use room::gap::{Filled, Received};
 pub use room::group::{Devices, GroupChange, Paired, PairedWith, Reported};

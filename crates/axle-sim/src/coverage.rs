@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::disk::RoomLog;
 
+/// One of four hundred seeds brings it about.
+pub const FOUND_BEHIND: &str = "what an LPDU became is found behind a join";
+
 /// How often each situation came up.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage(BTreeMap<&'static str, u64>);

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use axle_protocol::auth::Membership;
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, UserId};
 
 use super::change::{Fault, FaultKind};
+use super::state::membership_of;
 
 /// How many LPDUs of a room are watched. Of what is queued beyond, it is not noticed if the hub leaves it out.
 const MAX_WATCHED: usize = 1_000;
@@ -29,12 +31,21 @@ struct Entry {
     hash: Hash,
     event_id: EventId,
     number: u64,
-    /// Whose join it is.
-    joins: Option<UserId>,
+    /// Of an own member event: whose, and what they become.
+    member: Option<(UserId, Membership)>,
     /// The hub answered that it has it, when so many had been made.
     taken: Option<u64>,
     /// An event that was made of one which was made after that.
     overtaken_by: Option<EventId>,
+    /// It was made before we last came in, and what became of it may be behind that join.
+    behind: bool,
+}
+
+impl Entry {
+    /// Whose join it is.
+    fn joins(&self) -> Option<&UserId> {
+        self.member.as_ref().filter(|(_, to)| *to == Membership::Join).map(|(user, _)| user)
+    }
 }
 
 impl InFlight {
@@ -59,13 +70,19 @@ impl InFlight {
 
     /// Whether there is a join of anybody but this user.
     pub(super) fn has_join_of_others(&self, user: &UserId) -> bool {
-        self.lpdus.iter().any(|entry| entry.joins.as_ref().is_some_and(|joins| joins != user))
+        self.lpdus.iter().any(|entry| entry.joins().is_some_and(|joins| joins != user))
     }
 
     /// Whether there is a join of the same user that was made after this one.
     pub(super) fn has_join_after(&self, lpdu: &Event) -> bool {
         let later = self.lpdus.iter().skip_while(|entry| entry.event_id != *lpdu.event_id()).skip(1);
-        later.into_iter().any(|entry| entry.joins.as_ref() == Some(lpdu.sender()))
+        later.into_iter().any(|entry| entry.joins() == Some(lpdu.sender()))
+    }
+
+    /// Whether there is a leave of this user.
+    pub(super) fn has_leave_of(&self, user: &UserId) -> bool {
+        let is_leave = |(of, to): &(UserId, Membership)| of == user && *to == Membership::Leave;
+        self.lpdus.iter().any(|entry| entry.member.as_ref().is_some_and(is_leave))
     }
 
     /// Another one was made.
@@ -76,8 +93,10 @@ impl InFlight {
         if self.lpdus.len() < MAX_WATCHED && !self.awaits(hash) {
             self.made += 1;
             let (number, event_id) = (self.made, lpdu.event_id().clone());
-            let joins = (lpdu.membership() == Some("join")).then(|| lpdu.sender().clone());
-            self.lpdus.push_back(Entry { hash: *hash, event_id, number, joins, taken: None, overtaken_by: None });
+            let is_own = lpdu.state_key() == Some(lpdu.sender().as_str());
+            let member = membership_of(lpdu).filter(|_| is_own).map(|to| (lpdu.sender().clone(), to));
+            let entry = Entry { hash: *hash, event_id, number, member, taken: None, overtaken_by: None, behind: false };
+            self.lpdus.push_back(entry);
         }
     }
 
@@ -96,16 +115,31 @@ impl InFlight {
         before.for_each(|entry| _ = entry.overtaken_by.get_or_insert_with(|| event_id.clone()));
     }
 
+    /// We came in anew.
+    pub(super) fn came_in(&mut self) {
+        self.lpdus.iter_mut().for_each(|entry| entry.behind = true);
+    }
+
+    /// Whether there is one that may be behind the join by which we came in.
+    pub(super) fn may_be_behind(&self) -> bool {
+        self.lpdus.iter().any(|entry| entry.behind)
+    }
+
+    /// Those that are left are not behind that join.
+    pub(super) fn not_behind(&mut self) {
+        self.lpdus.iter_mut().for_each(|entry| entry.behind = false);
+    }
+
     /// Those that the hub took and left out. To be asked only when no event waits: it may be among those.
     pub(super) fn left_out(&mut self) -> Vec<Fault> {
         let mut faults = Vec::new();
         self.lpdus.retain(|entry| match &entry.overtaken_by {
-            Some(event_id) => {
+            Some(event_id) if !entry.behind => {
                 let kind = FaultKind::SkippedLpdu(entry.event_id.clone());
                 faults.push(Fault { event_id: event_id.clone(), kind });
                 false
             }
-            None => true,
+            _ => true,
         });
         faults
     }

@@ -58,8 +58,8 @@ impl Room {
         let position = self.head.as_ref().map_or(0, |head| (stay(head.position) + 1) * STAY_SPACING);
         std::mem::take(&mut self.waiting).into_sent().for_each(|event| self.shelve(event.event(), &mut change));
         self.place(join, position, known, FirstEvent::AfterJoin, &mut change);
-        // State of before the join tells what became of later ones. What came before those is history, and not here.
-        self.lpdus.left_out();
+        // What is not in the state of before the join may be behind it.
+        self.lpdus.came_in();
         Ok(change)
     }
 

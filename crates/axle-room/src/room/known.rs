@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use axle_protocol::event::Hash;
-use axle_protocol::{Event, EventId, UserId};
+use axle_protocol::{Event, EventId, EventKind, UserId};
 
 use super::change::Status;
 use super::group::Devices;
@@ -54,6 +54,8 @@ pub struct Brief {
     pub status: Status,
     /// Its place in the room's order, if it has one.
     pub position: Option<i64>,
+    /// Of an LPDU, which became state as it is: its `origin_server_ts`.
+    pub lpdu_time: Option<i64>,
 }
 
 impl Brief {
@@ -65,6 +67,7 @@ impl Brief {
             sender: event.sender().clone(),
             status,
             position,
+            lpdu_time: (event.kind() == EventKind::Lpdu).then(|| event.origin_server_ts()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One linearized room, as hub or as participant.
 
 mod acl;
+pub mod behind;
 pub mod change;
 pub mod gap;
 pub mod group;
@@ -105,6 +106,12 @@ fn stay(position: i64) -> i64 {
     position.div_euclid(STAY_SPACING)
 }
 
+/// Whether a position is for history from before the next stay. Events that come take the places above the join by which a
+/// stay begins, upwards; history is put below it, downwards.
+fn is_below_stay(position: i64) -> bool {
+    position.rem_euclid(STAY_SPACING) >= STAY_SPACING / 2
+}
+
 /// Where an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whereabouts {
@@ -120,8 +127,8 @@ enum Whereabouts {
 ///
 /// Commands by role: a hub's are [`Room::send_local`], [`Room::accept_lpdu`], [`Room::make_membership`],
 /// [`Room::prepare_invite`], [`Room::finish_invite`], [`Room::replay`]; a participant's are [`Room::join`], [`Room::make_lpdu`],
-/// [`Room::receive`], [`Room::end_stay`], [`Room::fill_gap`], [`Room::give_up_gap`], [`Room::fill_history`]. Before a command that takes
-/// [`Known`], ask [`Room::lookup`] what to look up, and the store for the answer.
+/// [`Room::receive`], [`Room::end_stay`], [`Room::fill_gap`], [`Room::give_up_gap`], [`Room::fill_history`],
+/// [`Room::look_behind`]. Before a command that takes [`Known`], ask [`Room::lookup`] what to look up, and the store for the answer.
 pub struct Room {
     us: ServerName,
     id: RoomId,

@@ -1,8 +1,8 @@
 //! What a participant does: sends LPDUs to the hub, follows the hub's order, and notices when the hub does wrong.
 
-use axle_protocol::auth::Membership;
+use axle_protocol::auth::{AuthState as _, Membership};
 use axle_protocol::event::{Hash, Template};
-use axle_protocol::{Event, EventId, EventKind, ServerName};
+use axle_protocol::{Event, EventId, EventKind, ServerName, UserId};
 
 use super::change::{Change, Fault, FaultKind, Placed, Refusal, Status};
 use super::gap::Received;
@@ -11,7 +11,7 @@ use super::known::Known;
 use super::place::{FirstEvent, without_position};
 use super::state::{RoomState, membership_of};
 use super::verified::{Verified, VerifyError};
-use super::{Head, Identity, Room, Whereabouts};
+use super::{Head, Identity, Room, Whereabouts, stay};
 
 impl Room {
     /// Makes the LPDU of one of our users, to be queued for the hub. An event that the room as we know it would not
@@ -36,13 +36,16 @@ impl Room {
         }
         let lpdu = template.into_lpdu(self.version, &hub, &me.name, &me.key)?;
         self.authorise(&lpdu)?;
-        self.note_lpdu(&lpdu);
+        self.lpdus.note(&lpdu);
         Ok(lpdu)
     }
 
     /// Tells the room of an LPDU that was queued before this server restarted. To be called in the order of the queue.
     pub fn note_lpdu(&mut self, lpdu: &Event) {
         self.lpdus.note(lpdu);
+        if self.head.as_ref().is_some_and(|head| stay(head.position) > 0) {
+            self.lpdus.came_in();
+        }
         if self.state.get("m.room.member", lpdu.sender().as_str()) == Some(lpdu.event_id()) {
             self.early_leaves.insert(lpdu.event_id().clone(), lpdu.origin_server_ts());
         }
@@ -62,6 +65,12 @@ impl Room {
     /// Whether LPDUs of ours have neither come back nor been refused.
     pub fn awaits_echoes(&self) -> bool {
         !self.lpdus.is_empty()
+    }
+
+    /// Whether a leave of this user is on its way to the hub. What is sent past the queue would come there before it, from
+    /// somebody who has left by our own word.
+    pub fn is_leaving(&self, user: &UserId) -> bool {
+        self.lpdus.has_leave_of(user)
     }
 
     /// Ends our stay by the leave of our last user, which the hub has taken and not sent back: some hubs send nothing
@@ -121,19 +130,25 @@ impl Room {
 
     /// Whether an event is what became of an LPDU of a user whom we [took out](Room::leave_early) before the hub answered
     /// to the leave: that leave, or something from before it, by its time. The user was in the room when it was made.
-    fn left_early(&self, event: &Event) -> bool {
+    fn left_early(&self, event: &Event, known: &Known) -> bool {
         // It is asked of every event, and there is hardly ever any.
-        if self.early_leaves.is_empty() {
+        if event.lpdu_hash().is_none() || event.sender().server_str() != self.us.as_str() {
             return false;
         }
-        let member = self.state.get("m.room.member", event.sender().as_str());
-        let left_at = member.and_then(|id| self.early_leaves.get(id));
-        event.lpdu_hash().is_some() && left_at.is_some_and(|left| event.origin_server_ts() <= *left)
+        let member = self.state.member(event.sender().as_str()).filter(|(_, now)| *now == Membership::Leave);
+        let left_at = member.and_then(|(id, _)| self.left_at(id, known));
+        left_at.is_some_and(|left| event.origin_server_ts() <= left)
+    }
+
+    /// The time of a leave that is current as the LPDU that it is; `None` for every other event. When the hub refuses it,
+    /// because it has put the user out before, it is not in the queue any more, but still current until we learn of that.
+    pub(super) fn left_at(&self, id: &EventId, known: &Known) -> Option<i64> {
+        self.early_leaves.get(id).copied().or_else(|| self.brief(id, known)?.lpdu_time)
     }
 
     /// Takes an event that `origin` sent. It must be the hub.
     pub fn receive(&mut self, event: &Verified, origin: &ServerName, known: &Known) -> Received {
-        let is_outside = match self.check_sender(event.event(), origin) {
+        let is_outside = match self.check_sender(event.event(), origin, known) {
             Ok(()) => false,
             Err(Refusal::NotParticipating) if self.is_awaited(event.event()) => true,
             Err(refusal) => return Received::Refused(refusal),
@@ -171,14 +186,14 @@ impl Room {
 
     /// What to note of an event of the hub that is not signed as it should be, and so is dropped.
     pub fn refuse_unverified(&self, event: &Event, origin: &ServerName, error: &VerifyError) -> Result<Fault, Refusal> {
-        self.check_sender(event, origin)?;
+        self.check_sender(event, origin, &Known::default())?;
         Ok(Fault { event_id: event.event_id().clone(), kind: FaultKind::BadSignature(error.to_string()) })
     }
 
     /// Puts older events into the log, below the position `above`: what the hub gave when asked to backfill from
     /// `from`, oldest first. They change no state. Returns whether anything new came.
     pub fn fill_history(
-        &self,
+        &mut self,
         above: i64,
         from: &EventId,
         events: &[Verified],
@@ -189,9 +204,14 @@ impl Room {
             return Err(Refusal::Unfit("the event that was asked for is not in the answer".into()));
         }
         let mut change = self.change();
-        let new = events.iter().rev().take_while(|event| self.is_unplaced(event.event().event_id(), known));
-        for (i, event) in (1..).zip(new) {
-            let event = event.event();
+        for (i, event) in (1..).zip(events.iter().rev().map(Verified::event)) {
+            if !self.is_unplaced(event.event_id(), known) {
+                break;
+            }
+            // One that was made before our last stay ended.
+            if self.is_awaited(event) {
+                self.settle(event, &mut change);
+            }
             change.events.push(Placed {
                 event: event.clone(),
                 position: Some(above - i),
@@ -213,7 +233,7 @@ impl Room {
     pub(super) fn take(&mut self, event: &Verified, known: &Known, change: &mut Change) -> Option<Fault> {
         let content_changed = event.content_changed();
         let event = event.event();
-        let left_early = self.left_early(event);
+        let left_early = self.left_early(event, known);
         let fault = |kind| Fault { event_id: event.event_id().clone(), kind };
         if let Err(kind) = self.judge(event, known) {
             if !matches!(kind, FaultKind::ReplayedLpdu(_)) {
@@ -228,7 +248,7 @@ impl Room {
         }
         if !left_early {
             change.faults.extend(self.oddity(event, known).map(fault));
-            change.faults.extend(self.check_commit_of_hub(event).map(fault));
+            change.faults.extend(self.check_commit_of_hub(event, known).map(fault));
         }
         let position = self.next_position();
         self.place(event, position, known, FirstEvent::Join, change);
@@ -242,7 +262,7 @@ impl Room {
         // taken as an LPDU.
         let first = event.lpdu_hash().and_then(|hash| self.known_lpdu(hash, known));
         let first = first.filter(|first| !self.waiting.contains(first) && !self.lpdus.has(first));
-        if self.left_early(event) {
+        if self.left_early(event, known) {
             let replayed = first.filter(|first| first != event.event_id());
             return replayed.map_or(Ok(()), |first| Err(FaultKind::ReplayedLpdu(first)));
         }
@@ -266,7 +286,7 @@ impl Room {
         }
         // Those who have left early are in the room yet, as the hub knows it; so is who was put out meanwhile, for what they
         // sent before.
-        let is_early = |id: &EventId| self.early_leaves.contains_key(id);
+        let is_early = |id: &EventId| self.left_at(id, known).is_some();
         let is_ahead = self.is_awaited(event)
             && matches!(self.state.membership(event.sender().as_str()), Membership::Leave | Membership::Ban);
         let names_other = names_other_auth_events(event, &self.state)
@@ -283,7 +303,7 @@ impl Room {
         self.lpdus.left_out()
     }
 
-    fn is_awaited(&self, event: &Event) -> bool {
+    pub(super) fn is_awaited(&self, event: &Event) -> bool {
         event.lpdu_hash().is_some_and(|hash| self.lpdus.awaits(hash))
     }
 
@@ -292,7 +312,7 @@ impl Room {
         self.early_leaves.keys().any(|id| self.lpdus.has(id))
     }
 
-    fn check_sender(&self, event: &Event, origin: &ServerName) -> Result<(), Refusal> {
+    fn check_sender(&self, event: &Event, origin: &ServerName, known: &Known) -> Result<(), Refusal> {
         self.check_event(event)?;
         let hub = self.hub().ok_or(Refusal::NoRoom)?;
         if hub == self.us {
@@ -302,7 +322,7 @@ impl Room {
             return Err(Refusal::NotHub(hub));
         }
         let is_followed = self.is_participating() || self.waiting() > 0 || self.awaits_early_leave();
-        if !is_followed && !self.is_return(event) {
+        if !is_followed && !self.is_return(event, known) {
             return Err(Refusal::NotParticipating);
         }
         // While we are out, what we know of the room is from before, and tells nothing of who may speak there now.
@@ -314,9 +334,9 @@ impl Room {
 
     /// A user of ours joins by `/send` while the end of our last stay is on its way to us: what lies between is missing
     /// and will be fetched.
-    fn is_return(&self, event: &Event) -> bool {
+    fn is_return(&self, event: &Event, known: &Known) -> bool {
         let is_ours = event.sender().server_str() == self.us.as_str();
-        is_ours && event.membership() == Some("join") && self.head.is_some() && !self.left_early(event)
+        is_ours && event.membership() == Some("join") && self.head.is_some() && !self.left_early(event, known)
     }
 }
 

@@ -159,14 +159,14 @@ fn membership_ends(event: &Event) -> bool {
 pub(super) struct Collect<'a> {
     room: &'a Room,
     events: HashSet<&'a EventId>,
-    redacted: HashSet<EventId>,
+    owned: HashSet<EventId>,
     lpdus: HashSet<Hash>,
     devices: BTreeSet<UserId>,
 }
 
 impl<'a> Collect<'a> {
     pub(super) fn new(room: &'a Room) -> Self {
-        Self { room, events: HashSet::new(), redacted: HashSet::new(), lpdus: HashSet::new(), devices: BTreeSet::new() }
+        Self { room, events: HashSet::new(), owned: HashSet::new(), lpdus: HashSet::new(), devices: BTreeSet::new() }
     }
 
     pub(super) fn add_all(&mut self, events: impl Iterator<Item = &'a Event>) {
@@ -176,7 +176,7 @@ impl<'a> Collect<'a> {
     }
 
     pub(super) fn finish(self) -> Lookup {
-        let mut events: HashSet<EventId> = self.redacted;
+        let mut events: HashSet<EventId> = self.owned;
         events.extend(self.events.into_iter().cloned());
         Lookup { events: events.into_iter().collect(), lpdus: self.lpdus.into_iter().collect(), devices: self.devices }
     }
@@ -190,7 +190,10 @@ impl<'a> Collect<'a> {
         let parents = event.prev_events().iter().filter(|id| Some(*id) != head && !room.waiting.contains(id));
         let auth = event.auth_events().iter().filter(|id| !current.contains(id));
         self.events.extend(own.into_iter().chain(parents).chain(auth).filter(|id| room.recent.event(id).is_none()));
-        self.redacted.extend(event.redacts().filter(|id| room.recent.event(id).is_none()));
+        // What is current here and not at the hub may be a leave that was taken as it is.
+        let here_only = current.iter().filter(|id| is_pdu && !event.auth_events().contains(id)).cloned();
+        self.owned.extend(room.members_to_look_up(event).into_iter().filter(|id| room.recent.event(id).is_none()));
+        self.owned.extend(event.redacts().into_iter().chain(here_only).filter(|id| room.recent.event(id).is_none()));
         self.devices.extend(room.devices_for_event(event));
         self.lpdus.extend(event.lpdu_hash().filter(|hash| room.recent.lpdu(hash).is_none()));
     }

@@ -1,8 +1,10 @@
 //! What a hub does that was restored from a backup: it takes the end of its own log back, from a server that has it.
 
+use std::borrow::Cow;
+
 use axle_mls::HubGroup;
 use axle_mls::event::CommitContent;
-use axle_mls::hub;
+use axle_mls::hub::{self, Merged};
 use axle_protocol::{Event, EventKind};
 
 use super::change::{Change, Refusal};
@@ -53,10 +55,13 @@ impl Room {
         self.check_own(event)?;
         self.judge(event, known).map_err(|kind| Refusal::Unfit(kind.to_string()))?;
         if event.event_type() == CommitContent::EVENT_TYPE && self.has_group() {
-            match self.replay_commit(me, event) {
-                Ok(group) => {
+            match self.replay_commit(me, event, &replayed.change) {
+                Ok((group, merged)) => {
                     self.group = Some(Box::new(group));
-                    self.note_group(&mut replayed.change, false)?;
+                    match merged {
+                        Some(merged) => self.note_merged(event.event_id(), merged, &mut replayed.change),
+                        None => self.note_group(&mut replayed.change, false)?,
+                    }
                 }
                 Err(refusal) => {
                     replayed.commit_refused.get_or_insert(refusal);
@@ -86,18 +91,27 @@ impl Room {
         Ok(())
     }
 
-    fn replay_commit(&self, me: &Identity, event: &Event) -> Result<HubGroup, hub::Refusal> {
+    /// The group after a commit, and what the commit came to, if it is not the first.
+    fn replay_commit(
+        &self,
+        me: &Identity,
+        event: &Event,
+        change: &Change,
+    ) -> Result<(HubGroup, Option<Merged>), hub::Refusal> {
         let content = CommitContent::parse(event.content()).map_err(|_| hub::Refusal::Malformed("the commit"))?;
         let broken = |error: &dyn std::error::Error| hub::Refusal::Invalid(error.to_string());
         let Some(group) = self.group() else {
             let layering = self.encryption().ok_or(hub::Refusal::NoGroup)?.layering;
             let (created, _) = HubGroup::found(&self.id, layering, &hub_sender(me), &content)?;
-            return Ok(created.confirm(event.event_id().clone()));
+            return Ok((created.confirm(event.event_id().clone()), None));
         };
-        // On a copy: what fails half-way leaves nothing that can be used.
-        let bytes = group.to_bytes().map_err(|error| broken(&error))?;
+        // On a copy: what fails half-way leaves nothing that can be used. What the last commit came to is written down already.
+        let bytes = match change.groups.last() {
+            Some(last) => Cow::Borrowed(&last.state),
+            None => Cow::Owned(group.to_bytes().map_err(|error| broken(&error))?),
+        };
         let mut copy = HubGroup::from_bytes(&bytes).map_err(|error| broken(&error))?;
-        copy.replay(&content, &self.group_view(&Known::default().devices), event.event_id().clone())?;
-        Ok(copy)
+        let merged = copy.replay(&content, &self.group_view(&Known::default().devices), event.event_id().clone())?;
+        Ok((copy, Some(merged)))
     }
 }

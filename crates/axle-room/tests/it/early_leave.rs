@@ -1,10 +1,12 @@
 //! Leaves that are taken before the hub answers.
 
+use axle_mls::Layering;
 use axle_protocol::Event;
 use axle_protocol::auth::Membership;
 use axle_room::{FaultKind, Received, Refusal};
 use serde_json::json;
 
+use crate::groups::{DAN, World};
 use crate::world::*;
 
 /// Bob and bert of a server in a room; bob has said something and left, and the hub has not answered to either.
@@ -75,6 +77,57 @@ fn one_that_came_back_or_was_refused_changes_nothing() {
     left.one.room.lpdu_refused(left.leave.lpdu_hash().unwrap());
     assert!(left.one.room.leave_early(&left.leave).unwrap().is_empty());
     assert_eq!(left.membership(), Membership::Join);
+}
+
+/// The hub put the user out before the leave came, refuses it therefore, and tells the reason later.
+#[test]
+fn one_that_was_refused_counts_until_the_reason_comes() {
+    for restarts in [false, true] {
+        let mut left = Left::new();
+        let other = left.one.lpdu(member("@bert:one.example", "@bert:one.example", "join"));
+        let other = left.hub.append(&other);
+        left.one.receive(&other);
+        let said = left.hub.append(&left.said);
+        let ban = left.hub.send(member(ALICE, BOB, "ban")).unwrap();
+        left.leave_early();
+        left.one.room.lpdu_taken(left.said.lpdu_hash().unwrap());
+        left.one.room.lpdu_refused(left.leave.lpdu_hash().unwrap());
+        if restarts {
+            left.one.restart();
+            left.one.room.note_lpdu(&left.said);
+        }
+        assert_eq!(appended(left.one.receive(&said)), []);
+        assert_eq!(appended(left.one.receive(&ban)), []);
+        assert_eq!(left.membership(), Membership::Ban);
+    }
+}
+
+/// The hub has not heard of the leave, or refuses it, and somebody lets a device of theirs into the room's group.
+#[test]
+fn a_commit_may_add_who_has_left_early() {
+    let all = [Layering::OnTop, Layering::Bound].map(|layering| [(layering, false), (layering, true)]);
+    for (layering, is_refused) in all.into_iter().flatten() {
+        let mut world = World::without_group(layering);
+        let leave = world.one.lpdu(member(DAN, DAN, "leave"));
+        let change = world.one.room.leave_early(&leave).unwrap();
+        world.one.store(&change);
+        if is_refused {
+            world.one.restart();
+        }
+        for commit in world.found() {
+            assert_eq!(appended(world.one.receive(&commit)), []);
+        }
+    }
+}
+
+#[test]
+fn who_has_a_leave_on_its_way_is_leaving() {
+    let mut left = Left::new();
+    let (bob, bert) = (user(BOB), user("@bert:one.example"));
+    assert!(left.one.room.is_leaving(&bob) && !left.one.room.is_leaving(&bert));
+    let events = [left.hub.append(&left.said), left.hub.append(&left.leave)];
+    events.iter().for_each(|event| _ = left.one.receive(event));
+    assert!(!left.one.room.is_leaving(&bob));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use axle_mls::hub::{self, HubSender, Report, Verdict};
 use axle_mls::member::{CommitPlan, HubState, MemoryStore, PendingCommit};
 use axle_mls::{CheckedKeyPackage, Credential, DeviceKey, HubGroup, Layering, Member, RoomEncryption};
 use axle_protocol::event::Template;
-use axle_protocol::{EventId, ServerName, UserId};
+use axle_protocol::{Event, EventId, ServerName, UserId};
 use axle_room::{Accepted, Devices, FaultKind, Paired, PairedWith, Received, Refusal, Reported, Route};
 use serde_json::json;
 
@@ -45,14 +45,19 @@ impl World {
     /// A room whose group has alice's device, which has added those of bob and dan.
     pub(crate) fn new(layering: Layering) -> Self {
         let mut world = Self::without_group(layering);
-        let pending = world.first_commit();
-        let event = world.hub.send(commit_template(&user(ALICE), &pending.content)).unwrap();
-        world.alice.confirm(&room_id(), event.event_id()).unwrap();
-        world.add_both();
+        world.found();
         world
     }
 
-    fn without_group(layering: Layering) -> Self {
+    /// Makes that group; returns the commits.
+    pub(crate) fn found(&mut self) -> [Event; 2] {
+        let pending = self.first_commit();
+        let first = self.hub.send(commit_template(&user(ALICE), &pending.content)).unwrap();
+        self.alice.confirm(&room_id(), first.event_id()).unwrap();
+        [first, self.add_both()]
+    }
+
+    pub(crate) fn without_group(layering: Layering) -> Self {
         let encryption = RoomEncryption { layering }.to_json();
         let mut hub = Server::hub_of("public", json!({ "room_version": "I.1", "encryption": encryption }));
         let mut one = Server::new("one.example");
@@ -88,7 +93,7 @@ impl World {
         RoomBinding { member_event: Some(hash), ..binding }
     }
 
-    fn add_both(&mut self) {
+    fn add_both(&mut self) -> Event {
         let key_packages = [&mut self.bob, &mut self.dan]
             .map(|member| CheckedKeyPackage::parse(&member.key_package(false).unwrap()).unwrap());
         let binding = self.binding(ALICE, &[BOB, DAN]);
@@ -101,6 +106,7 @@ impl World {
         for member in [&mut self.bob, &mut self.dan] {
             member.join(&room_id(), self.layering, &welcome, &tree).unwrap();
         }
+        event
     }
 
     pub(crate) fn group(&self) -> &HubGroup {

@@ -1,6 +1,7 @@
 //! Rooms and delivery through their public interface.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+mod behind;
 mod early_leave;
 mod entering;
 mod gaps;

@@ -9,7 +9,7 @@ use axle_store::OutOfRoom;
 use serde_json::{Map, Value};
 
 use super::joining::Joiner;
-use super::{Needs, PeerError, Rooms, SentJoin, errors, leaving, received, send, transaction};
+use super::{Needs, PeerError, Rooms, SentJoin, behind, errors, leaving, received, send, transaction};
 
 /// Servers that are tried for one handshake.
 const MAX_CANDIDATES: usize = 8;
@@ -148,6 +148,7 @@ async fn join_through(
         other => other?,
     };
     enter(rooms, lpdu, answer).await?;
+    behind::look(rooms, room_id);
     loop {
         let early = joiner.early();
         if early.is_empty() {

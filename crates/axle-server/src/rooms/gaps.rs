@@ -10,9 +10,9 @@ use super::{Batch, Needs, PeerError, Rooms, Turn, received};
 /// Events asked for at a time.
 const PAGE: usize = 100;
 /// The first pause after a failure; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How often an answer is asked for again because it holds events whose signatures cannot be checked: the servers whose
 /// keys are needed are away, perhaps for good. About five minutes.
 const KEY_TRIES: u32 = 10;

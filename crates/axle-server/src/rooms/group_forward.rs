@@ -10,7 +10,7 @@ use axle_protocol::{Event, EventKind, MatrixError, RoomId, RoomVersion, ServerNa
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{PeerError, Rooms, Turn, errors, groups};
+use super::{PeerError, Rooms, Turn, errors, groups, leaving};
 
 /// How long a client waits, after the hub has appended what it sent, for that to come back.
 const ECHO_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +47,8 @@ pub(crate) async fn pair(
     request: PairRequest,
 ) -> Result<Paired, MatrixError> {
     let member = member_lpdu(&request.member, user_id, room_id)?;
+    // One that is queued after this is later than what was prepared before.
+    leaving::delivered(rooms, user_id, room_id).await?;
     let commit;
     // They are appended as one, so that the last of them stands for both.
     let (last, with) = match &request.with {

@@ -9,7 +9,9 @@ use axle_protocol::{Event, EventId, EventKind, MatrixError, RoomId, RoomVersion,
 use axle_room::{InviteSource, Prepared, PreparedInvite, Route, Verified};
 use axle_store::{Announcement, OutOfRoom};
 
-use super::{Batch, Echo, Needs, PeerError, Rooms, Turn, errors, outside, received, refused, restored, send, stripped};
+use super::{
+    Batch, Echo, Needs, PeerError, Rooms, Turn, errors, leaving, outside, received, refused, restored, send, stripped,
+};
 
 /// Invites somebody in the name of a local user.
 pub(crate) async fn of_local_user(rooms: &Rooms, event: &Arc<SendEvent>) -> Result<EventId, MatrixError> {
@@ -139,10 +141,14 @@ async fn stored(rooms: &Rooms, event_id: &EventId) -> Result<Event, MatrixError>
 /// As participant: hands the invite to the hub, which asks the target's server.
 async fn through_hub(rooms: &Rooms, event: &Arc<SendEvent>) -> Result<EventId, MatrixError> {
     let room_id = &event.room_id;
+    leaving::delivered(rooms, &event.sender, room_id).await?;
     let (me, echoes, to_send) = (rooms.0.me.clone(), rooms.0.echoes.clone(), event.clone());
     let made = rooms.with(room_id, move |turn| {
         let template = send::template(&to_send, turn.now);
         let (room, _) = turn.room()?;
+        if room.is_leaving(&to_send.sender) {
+            return Err(send::not_inside(axle_room::Refusal::NotParticipating));
+        }
         let lpdu = room.make_lpdu(&me, template).map_err(send::not_inside)?;
         let hub = room.hub().ok_or_else(super::unknown_room)?;
         let echo = echoes.wait(send::pending(&lpdu, None)?.lpdu_hash);

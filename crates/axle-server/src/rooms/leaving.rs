@@ -97,17 +97,22 @@ pub(crate) async fn leave(
     Ok(())
 }
 
-/// Waits until the hub has a leave of this user that was queued: what follows it must not come there first.
+/// Waits until the hub has answered to a leave of this user that was queued: what is sent past the queue must not come there
+/// first.
 pub(crate) async fn delivered(rooms: &Rooms, user: &UserId, room_id: &RoomId) -> Result<(), MatrixError> {
     let Some((hash, lpdu)) = rooms.0.leaving.of(user, room_id) else { return Ok(()) };
-    let echo = rooms.0.echoes.wait(hash);
+    let mut echo = rooms.0.echoes.wait(hash);
     if !is_queued(rooms, &hash, &lpdu).await.map_err(super::errors::broken)? {
         return Ok(());
     }
     if let Some(hub) = lpdu.hub_server() {
         rooms.0.outbound.wake_lpdus(hub, room_id);
     }
-    send::wait(echo).await.map(|_| ())
+    match timeout(send::ECHO_TIMEOUT, echo.outcome()).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(MatrixError::unknown("The server is shutting down.")),
+        Err(_) => Err(MatrixError::gateway_timeout("The room's hub does not answer to the leave before this.")),
+    }
 }
 
 /// The hub has taken this LPDU. A leave that does not come back is seen to in the background.

@@ -7,6 +7,7 @@ use axle_protocol::{Event, RoomId, UserId};
 use axle_room::{Brief, Head, Known, Lookup, Room, Snapshot, StateItem, Status};
 use axle_store::{ClientTxnKey, ClientTxnState, EventStatus, RoomSnapshot, Store, StoreError, StoredEvent};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Shared, groups};
 
@@ -90,6 +91,9 @@ fn brief(event: &StoredEvent) -> Result<Brief, StoreError> {
         event_type: Box<str>,
         state_key: Option<Box<str>>,
         sender: UserId,
+        /// Others may write it as a float.
+        origin_server_ts: serde_json::Number,
+        auth_events: Option<IgnoredAny>,
     }
     let fields: Fields = serde_json::from_str(&event.json)
         .map_err(|error| StoreError::Io(format!("the stored event {} is broken: {error}", event.event_id)))?;
@@ -99,6 +103,14 @@ fn brief(event: &StoredEvent) -> Result<Brief, StoreError> {
         EventStatus::Outlier => Status::Outlier,
         EventStatus::Waiting => Status::Waiting,
     };
-    let position = event.position;
-    Ok(Brief { event_type: fields.event_type, state_key: fields.state_key, sender: fields.sender, status, position })
+    // Only our own LPDUs are stored.
+    let lpdu_time = fields.origin_server_ts.as_i64().filter(|_| fields.auth_events.is_none());
+    Ok(Brief {
+        event_type: fields.event_type,
+        state_key: fields.state_key,
+        sender: fields.sender,
+        status,
+        position: event.position,
+        lpdu_time,
+    })
 }

@@ -5,6 +5,7 @@
 
 mod announce;
 mod background;
+mod behind;
 mod blocks;
 mod chain;
 mod commit;
@@ -94,6 +95,8 @@ struct Shared {
     restored: restored::Restored,
     /// Rooms whose gaps are being filled.
     gaps: Background<RoomId>,
+    /// Rooms in which it is looked for what is behind the join of this server.
+    behind: Background<RoomId>,
     /// Servers that are being told of invites.
     announcing: Background<ServerName>,
     /// Set once the network is up, if there is one.
@@ -121,6 +124,7 @@ impl Rooms {
             leaving: leaving::Leaving::default(),
             restored: restored::Restored::default(),
             gaps: Background::default(),
+            behind: Background::default(),
             announcing: Background::default(),
             device_source: OnceLock::new(),
             counters: Counters::default(),
@@ -133,11 +137,17 @@ impl Rooms {
         restored::hold(self).await
     }
 
-    /// Goes on with what a restart interrupted: leaves on their way, gaps that were being filled, invites that are to be
-    /// told, guests who are to leave; and
-    /// completes rooms that are held. To be called once the network is up, and before the queues go on.
+    /// Goes on with what a restart interrupted: leaves on their way, gaps that were being filled, what was looked for
+    /// behind joins, invites that are to be told, guests who are to leave; and completes rooms that are held. To be called once the network is up, and before the queues go on.
     pub async fn resume(&self) -> Result<(), axle_store::StoreError> {
-        self.0.leaving.resume(&self.0.store.pending_lpdus(None).await?);
+        let queued = self.0.store.pending_lpdus(None).await?;
+        self.0.leaving.resume(&queued);
+        queued
+            .iter()
+            .map(|lpdu| &lpdu.room_id)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .for_each(|id| behind::look(self, id));
         for room_id in self.0.store.rooms_with_waiting().await? {
             gaps::fill(self, &room_id);
         }

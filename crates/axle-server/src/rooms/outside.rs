@@ -49,6 +49,7 @@ pub(crate) async fn knock(
     if is_inside(rooms, room_id).await? {
         return send_member(rooms, user, room_id, content).await;
     }
+    leaving::delivered(rooms, user, room_id).await?;
     let told = rooms.0.store.out_of_room_in(user, room_id).await.map_err(errors::broken)?;
     let mut failure = Failure::default();
     for server in candidates(rooms, via, told.as_ref(), room_id) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axle_federation::endpoints::MAX_FOLLOWING;
+use axle_federation::endpoints::{MAX_BACKFILL, MAX_FOLLOWING};
 use axle_federation::{RoomStateAt, StateIds};
 use axle_protocol::{EventId, MatrixError, RoomId, ServerName};
 use axle_room::Refusal;
@@ -10,9 +10,6 @@ use axle_store::{Direction, EventStatus, StoredEvent};
 
 use super::visibility::{self, Sight};
 use super::{Rooms, chain, errors, refused, restored, unknown_room};
-
-/// The most events of one backfill.
-const MAX_BACKFILL: usize = 100;
 
 /// `GET /event`.
 pub(crate) async fn event(rooms: &Rooms, origin: &ServerName, event_id: &EventId) -> Result<Arc<str>, MatrixError> {

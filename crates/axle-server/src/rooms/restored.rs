@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName};
+use axle_room::Room;
 use axle_store::StoreError;
 use futures_util::{StreamExt as _, stream};
 
@@ -117,6 +118,14 @@ async fn complete_room(rooms: &Rooms, room_id: RoomId) {
     rooms.0.restored.release(&room_id);
 }
 
+/// What a server has told.
+struct Told {
+    /// How many events came.
+    events: usize,
+    /// It has not told all that it has: it gave no answer, or keys are missing.
+    is_silent: bool,
+}
+
 /// What a round of questions came to.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Round {
@@ -128,8 +137,9 @@ struct Round {
 /// Asks until all have answered, or it has taken too long. `false`: the server stops.
 async fn ask_until_known(rooms: &Rooms, room_id: &RoomId) -> bool {
     let begun = Instant::now();
+    let mut unfinished = BTreeSet::new();
     loop {
-        let round = match ask_all(rooms, room_id).await {
+        let round = match ask_all(rooms, room_id, &mut unfinished).await {
             Ok(round) => round,
             Err(error) => {
                 tracing::warn!(%room_id, %error, "asking for what a restored room lacks failed");
@@ -151,52 +161,65 @@ async fn ask_until_known(rooms: &Rooms, room_id: &RoomId) -> bool {
     }
 }
 
-/// A room whose hub this server is.
-struct Ours {
-    version: RoomVersion,
-    head: EventId,
-    others: Vec<ServerName>,
+/// Looks at a room whose hub this server is.
+async fn look<T: Send + 'static>(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    at: impl Fn(&Room) -> Option<T> + Send + 'static,
+) -> Result<Option<T>, MatrixError> {
+    rooms.with(room_id, move |turn| at(turn.slot.as_ref().filter(|room| room.is_hub())?)).await
 }
 
-async fn ours(rooms: &Rooms, room_id: &RoomId) -> Result<Option<Ours>, MatrixError> {
+/// The servers that may know more of a room than this one, its hub.
+async fn others(rooms: &Rooms, room_id: &RoomId) -> Result<Vec<ServerName>, MatrixError> {
     let us = rooms.0.me.name.clone();
-    let look = rooms.with(room_id, move |turn| {
-        let room = turn.slot.as_ref().filter(|room| room.is_hub())?;
-        let others = room.state().joined_servers().filter(|server| **server != us).cloned().collect();
-        Some(Ours { version: room.version(), head: room.head()?.event_id.clone(), others })
+    let others = look(rooms, room_id, move |room| {
+        let others = room.state().joined_servers().filter(|server| **server != us);
+        Some(others.cloned().collect::<Vec<_>>())
     });
-    look.await
+    Ok(others.await?.unwrap_or_default())
 }
 
-async fn ask_all(rooms: &Rooms, room_id: &RoomId) -> Result<Round, MatrixError> {
-    let Some(room) = ours(rooms, room_id).await? else { return Ok(Round::default()) };
-    let answers = stream::iter(room.others).map(|server| async move { ask(rooms, room_id, &server).await });
+/// The version of a room whose hub this server is, and the end of its log.
+async fn end_of_log(rooms: &Rooms, room_id: &RoomId) -> Result<Option<(RoomVersion, EventId)>, MatrixError> {
+    look(rooms, room_id, |room| Some((room.version(), room.head()?.event_id.clone()))).await
+}
+
+/// `unfinished`: those that have not told all that they have. By the part that they have told they may be out of the room, and
+/// have come back since.
+async fn ask_all(rooms: &Rooms, room_id: &RoomId, unfinished: &mut BTreeSet<ServerName>) -> Result<Round, MatrixError> {
+    let asked: BTreeSet<ServerName> = others(rooms, room_id).await?.into_iter().chain(unfinished.clone()).collect();
+    let answers = stream::iter(asked).map(|server| async move {
+        let told = ask(rooms, room_id, &server).await;
+        (server, told)
+    });
     let mut answers = answers.buffer_unordered(SERVERS_AT_ONCE);
     let mut round = Round::default();
-    while let Some(answer) = answers.next().await {
-        match answer? {
-            Some(events) => {
-                round.events += events;
-                round.answered += 1;
-            }
-            None => round.silent += 1,
-        }
+    while let Some((server, told)) = answers.next().await {
+        let Told { events, is_silent } = told?;
+        round.events += events;
+        round.silent += usize::from(is_silent);
+        round.answered += usize::from(!is_silent || events > 0);
+        match is_silent {
+            true => unfinished.insert(server),
+            false => unfinished.remove(&server),
+        };
     }
     Ok(round)
 }
 
-/// Takes all that a server has; returns how many events came. `None`: it gave no answer.
-async fn ask(rooms: &Rooms, room_id: &RoomId, server: &ServerName) -> Result<Option<usize>, MatrixError> {
+/// Takes all that a server has.
+async fn ask(rooms: &Rooms, room_id: &RoomId, server: &ServerName) -> Result<Told, MatrixError> {
     if rooms.0.restored.is_silent(server) {
-        return Ok(None);
+        return Ok(Told { events: 0, is_silent: true });
     }
     match rooms.check_server(server).await {
         // Nobody speaks with it.
-        Err(refusal) if refusal.status == 403 => return Ok(Some(0)),
+        Err(refusal) if refusal.status == 403 => return Ok(Told { events: 0, is_silent: false }),
         checked => checked?,
     }
-    let mut came = 0;
-    while let Some(Ours { version, head, .. }) = ours(rooms, room_id).await? {
+    let mut events = 0;
+    while let Some((version, head)) = end_of_log(rooms, room_id).await? {
         let raws = match rooms.0.peers.following(server, room_id, &head, PAGE).await {
             Ok(raws) => raws,
             // It does not have what we have, does not know the request, or is in the room no more.
@@ -207,17 +230,17 @@ async fn ask(rooms: &Rooms, room_id: &RoomId, server: &ServerName) -> Result<Opt
             Err(error) => {
                 tracing::info!(%room_id, %server, %error, "a server is not to be asked what a restored room lacks");
                 rooms.0.restored.silent().insert(server.clone(), Instant::now());
-                return Ok((came > 0).then_some(came));
+                return Ok(Told { events, is_silent: true });
             }
         };
-        let (events, lacks_keys) = received::sound_as_far_as_known(rooms, &raws, version).await;
-        let taken = if events.is_empty() { 0 } else { take(rooms, room_id, server, events).await? };
-        came += taken;
+        let (page, lacks_keys) = received::sound_as_far_as_known(rooms, &raws, version).await;
+        let taken = if page.is_empty() { 0 } else { take(rooms, room_id, server, page).await? };
+        events += taken;
         if taken == 0 {
-            return Ok((!lacks_keys || came > 0).then_some(came));
+            return Ok(Told { events, is_silent: lacks_keys });
         }
     }
-    Ok(Some(came))
+    Ok(Told { events, is_silent: false })
 }
 
 /// Appends what this server has made; returns how many events came.

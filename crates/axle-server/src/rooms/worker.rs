@@ -257,8 +257,9 @@ impl Worker {
         }
         match &self.room {
             Some(room) if !batch.is_empty() => {
-                let replays = commands.iter().all(|command| command.needs().replays);
-                if !replays && self.shared.restored.holds(&self.room_id) {
+                // Hardly any room is held.
+                let is_held = self.shared.restored.holds(&self.room_id);
+                if is_held && !commands.iter().all(|command| command.needs().replays) {
                     return Err(NotStored::Held);
                 }
                 batch.made_here = was_hub && room.is_hub() && all_placed(&batch.change);

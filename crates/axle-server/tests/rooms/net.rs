@@ -38,9 +38,12 @@ pub(crate) struct Net {
     cut: Mutex<HashSet<(ServerName, ServerName)>>,
     replaying: Mutex<HashSet<ServerName>>,
     losing: Mutex<HashSet<ServerName>>,
+    stalled: Mutex<HashSet<ServerName>>,
+    busy: Mutex<HashSet<ServerName>>,
     lost_lpdus: Mutex<usize>,
     keyless: Mutex<HashSet<ServerName>>,
     in_vain: Mutex<HashMap<ServerName, usize>>,
+    followings: Mutex<usize>,
 }
 
 /// One server. Dropping it is pulling its plug.
@@ -104,6 +107,26 @@ impl Net {
         };
     }
 
+    /// Stops a server's queues, or lets them go on. It reaches others all the same.
+    pub(crate) fn stall(&self, server: &ServerName, stalled: bool) {
+        let mut all = self.stalled.lock().unwrap();
+        if stalled {
+            all.insert(server.clone())
+        } else {
+            all.remove(server)
+        };
+    }
+
+    /// Whether a server says that it is too busy to backfill.
+    pub(crate) fn set_busy(&self, server: &ServerName, busy: bool) {
+        let mut all = self.busy.lock().unwrap();
+        if busy {
+            all.insert(server.clone())
+        } else {
+            all.remove(server)
+        };
+    }
+
     /// How many LPDUs were lost on their way to a server that seemed to take them.
     pub(crate) fn lost_lpdus(&self) -> usize {
         *self.lost_lpdus.lock().unwrap()
@@ -126,6 +149,11 @@ impl Net {
     /// How often somebody tried to reach a server in vain.
     pub(crate) fn tried_in_vain(&self, server: &ServerName) -> usize {
         self.in_vain.lock().unwrap().get(server).copied().unwrap_or(0)
+    }
+
+    /// How often a hub asked somebody what follows in its log.
+    pub(crate) fn followings(&self) -> usize {
+        *self.followings.lock().unwrap()
     }
 
     fn reach(&self, from: &ServerName, to: &ServerName) -> Result<Rooms, PeerError> {
@@ -218,6 +246,9 @@ async fn send_queues(wire: Arc<Wire>, store: Arc<dyn Store>, rooms: Rooms) {
     let mut sent: HashSet<Hash> = HashSet::new();
     loop {
         let _ = tokio::time::timeout(RETRY, wire.wake.notified()).await;
+        if wire.net.stalled.lock().unwrap().contains(&wire.us) {
+            continue;
+        }
         for destination in store.pending_destinations().await.unwrap_or_default() {
             let events = store.pending_events(&destination, 0, TRANSACTION).await.unwrap();
             let Some(last) = events.last().map(|event| event.stream) else { continue };
@@ -356,6 +387,9 @@ impl Peers for Wire {
         limit: usize,
     ) -> Result<Vec<Box<RawValue>>, PeerError> {
         let peer = self.reach(destination)?;
+        if self.net.busy.lock().unwrap().contains(destination) {
+            return Err(refused(MatrixError::limit_exceeded(100)));
+        }
         Ok(raws(peer.backfill(&self.us, room_id, from, limit).await.map_err(refused)?))
     }
 
@@ -367,6 +401,7 @@ impl Peers for Wire {
         limit: usize,
     ) -> Result<Vec<Box<RawValue>>, PeerError> {
         let peer = self.reach(destination)?;
+        *self.net.followings.lock().unwrap() += 1;
         Ok(raws(peer.following(&self.us, room_id, after, limit).await.map_err(refused)?))
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use axle_client_api::RoomService as _;
 use axle_federation::FederationService as _;
 use axle_protocol::auth::Membership;
 use axle_protocol::{MatrixError, RoomId};
@@ -188,4 +189,42 @@ async fn nobody_is_refused_for_what_the_hub_has_forgotten() {
     until_agree(&hub, &c, &room).await;
     assert_eq!((b.rooms.counters().hub_faults(), c.rooms.counters().hub_faults()), (0, 0));
     drop(folders);
+}
+
+/// The only server that knows the rest tells a part first: by that part it is out of the room, and it has come back since.
+#[tokio::test]
+async fn who_has_told_a_part_is_asked_for_the_rest() {
+    let Three { net, hub, b, c, folders } = three().await;
+    let (alice, bob, beth, carol) = (hub.user("alice"), b.user("bob"), b.user("beth"), c.user("carol"));
+    let room = hub.create(&alice, "public").await;
+    b.join(&bob, &room, &hub).await.unwrap();
+    until_agree(&hub, &b, &room).await;
+    let folder = back_up(&hub).await;
+    // Beth's join is on its way when bob is put out, and does not come to the hub before carol's.
+    net.stall(&b.name, true);
+    let joining = {
+        let (rooms, via, beth, room) = (b.rooms.clone(), hub.name.clone(), beth.clone(), room.clone());
+        tokio::spawn(async move { rooms.join(&beth, &room, &[via], serde_json::Map::new()).await })
+    };
+    until("the join is queued", async || b.store.pending_lpdus(None).await.unwrap().len() == 1).await;
+    let ban = hub.set_member(&alice, &room, &bob, "ban").await.unwrap();
+    b.until_membership(&room, &bob, Membership::Ban).await;
+    c.join(&carol, &room, &hub).await.unwrap();
+    net.stall(&b.name, false);
+    joining.await.unwrap().unwrap();
+    until_agree(&hub, &b, &room).await;
+    let timeline = ids(&hub.timeline(&room).await);
+    drop(hub);
+
+    // What it tells first ends before carol's join, whose signature cannot be checked yet.
+    net.hide_keys(&c.name, true);
+    let hub = net.start("hub.test", folder, &[]).await;
+    hub.until_has(&room, &ban).await;
+    // Once for the part, once in vain, and again.
+    until("it is asked again", async || net.followings() >= 3).await;
+    assert_eq!(hub.membership(&room, &carol).await, None);
+    net.hide_keys(&c.name, false);
+    until_complete(&hub).await;
+    assert_eq!(ids(&hub.timeline(&room).await), timeline);
+    drop((b, c, folders));
 }

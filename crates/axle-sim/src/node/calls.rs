@@ -21,6 +21,8 @@ pub enum Call {
     Transaction(ServerName),
     /// The events of a gap.
     Backfill(RoomId, EventId),
+    /// What is behind the join by which this server came in again.
+    Behind(RoomId, EventId),
     /// What follows in a room of an older disk, as this server has it.
     Following(RoomId, NodeId),
     /// The state behind a gap that cannot be filled.
@@ -57,6 +59,7 @@ impl Node {
         match call {
             Call::Transaction(name) => self.transaction_answered(ctx, &name, response),
             Call::Backfill(room_id, from) => self.backfilled(ctx, room_id, &from, response),
+            Call::Behind(room_id, from) => self.told_behind(ctx, &room_id, &from, response),
             Call::Following(room_id, of) => self.told_following(ctx, &room_id, of, response),
             Call::Bridge(room_id) => self.bridged(ctx, room_id, response),
             Call::Join { room_id, version, lpdu } => self.joined(ctx, room_id, version, lpdu, response),
@@ -189,7 +192,7 @@ impl Node {
             Ok(change) => {
                 // Its echo may have been faster: then the answer is not looked at.
                 ctx.out.extend((!change.is_empty()).then_some(fact));
-                self.store(ctx, room, change, vec![Effect::Release(room_id)]);
+                self.store(ctx, room, change, vec![Effect::Release(room_id.clone()), Effect::LookBehind(room_id)]);
             }
             Err(refusal) => {
                 ctx.out.push(fact);

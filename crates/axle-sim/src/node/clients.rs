@@ -184,6 +184,7 @@ impl Node {
     }
 
     fn act_as_participant(&mut self, ctx: &mut Ctx<'_>, room: &mut Room, template: Template, txn: &ClientTxn) {
+        let is_leaving = room.is_leaving(&template.sender);
         let lpdu = match room.make_lpdu(&self.me, template) {
             Ok(lpdu) => lpdu,
             Err(refusal) => return self.refused(ctx, txn, &refusal.to_string()),
@@ -193,6 +194,9 @@ impl Node {
         match hub.filter(|_| room.invite_target(&lpdu).is_some()) {
             Some(hub) => {
                 room.lpdu_refused(&hash);
+                if is_leaving {
+                    return self.refused(ctx, txn, "a leave is on its way");
+                }
                 self.ask_hub_to_invite(ctx, hub, &lpdu);
             }
             None => {

@@ -74,6 +74,8 @@ impl Node {
         if room.is_hub() {
             let (change, told) = self.judge(ctx, &mut room, asker, user, ask);
             self.tell(ctx, asker, change.map(|change| (&room, change)), told);
+        } else if matches!(ask, GroupAsk::Pair { .. }) && room.is_leaving(user) {
+            self.tell(ctx, asker, None, GroupTold::Denied("a leave is on its way".into()));
         } else if let Asker::Device(device, number) = asker {
             self.ask_hub(ctx, &room, user, ask, Call::Device(device, number));
         } else {

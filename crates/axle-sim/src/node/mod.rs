@@ -1,5 +1,6 @@
 //! A server: rooms, queues and a disk, wired as the real one is, without sockets and threads.
 
+mod behind;
 mod calls;
 mod clients;
 mod delivery;
@@ -77,6 +78,8 @@ pub enum Timer {
     CallTimeout(u64),
     /// A gap is to be filled.
     Backfill(RoomId),
+    /// What is behind a join is to be asked for again.
+    Behind(RoomId),
     /// EDUs are to be sent again.
     Outbox,
     /// What a room of an older disk lacks is to be asked for again.
@@ -126,6 +129,7 @@ enum Effect {
     AbortTransaction(NodeId, Arc<str>),
     AnswerJoin { to: NodeId, call: u64, room_id: RoomId, event_id: EventId },
     Release(RoomId),
+    LookBehind(RoomId),
     AskFollowing(RoomId, NodeId),
     Fact(Fact),
     Tell(usize, u64, GroupTold),
@@ -166,6 +170,8 @@ struct Memory {
     backfilling: BTreeSet<RoomId>,
     /// Rooms of an older disk, about which the others are being asked.
     rounds: BTreeMap<RoomId, restored::Round>,
+    /// Servers that have not told all that they have of such a room.
+    unfinished: BTreeMap<RoomId, BTreeSet<NodeId>>,
     client_txns: BTreeMap<ClientTxn, ClientState>,
     /// KeyPackages that were given out since the start.
     given: BTreeSet<Vec<u8>>,
@@ -227,7 +233,10 @@ impl Node {
         }
         peers.iter().for_each(|peer| self.wake(ctx, peer));
         let rooms: Vec<RoomId> = self.disk.rooms.keys().cloned().collect();
-        rooms.into_iter().for_each(|room_id| self.start_backfill(ctx, room_id));
+        for room_id in rooms {
+            self.look_behind(ctx, &room_id);
+            self.start_backfill(ctx, room_id);
+        }
         self.complete_rooms(ctx);
         self.send_outbox(ctx);
     }
@@ -263,6 +272,7 @@ impl Node {
                 self.mem.backfilling.remove(&room_id);
                 self.start_backfill(ctx, room_id);
             }
+            Timer::Behind(room_id) => self.look_behind(ctx, &room_id),
             Timer::Outbox => {
                 self.mem.outbox_waits = false;
                 self.send_outbox(ctx);
@@ -422,6 +432,7 @@ impl Node {
             Effect::AnswerJoin { to, call, room_id, event_id } => self.answer_join(ctx, to, call, &room_id, &event_id),
             Effect::AbortTransaction(origin, txn_id) => self.abort_transaction(ctx, origin, &txn_id),
             Effect::Release(room_id) => self.release(ctx, &room_id),
+            Effect::LookBehind(room_id) => self.look_behind(ctx, &room_id),
             Effect::AskFollowing(room_id, of) => self.ask_following(ctx, &room_id, of),
             Effect::Fact(fact) => ctx.out.push(Out::Fact(fact)),
             Effect::Tell(device, number, told) => ctx.out.push(Out::Told(device, number, told)),

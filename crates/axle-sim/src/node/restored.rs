@@ -1,6 +1,8 @@
 //! A server whose disk is an older copy. In rooms whose hub it is, it asks the others for what it has forgotten, and makes
 //! nothing new until they have answered.
 
+use std::collections::BTreeSet;
+
 use axle_protocol::{EventId, RoomId};
 use axle_room::Verified;
 
@@ -46,12 +48,14 @@ impl Node {
         rooms.iter().for_each(|room_id| self.ask_all(ctx, room_id));
     }
 
-    /// Begins a round: everybody in the room is asked what follows. Where others are the hub there is nobody to be asked.
+    /// Begins a round: everybody in the room is asked what follows, and who has not told all. By the part that they have told
+    /// they may be out of the room, and have come back since. Where others are the hub there is nobody to be asked.
     pub(super) fn ask_all(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId) {
         let Some(room) = self.take_room(ctx, room_id) else { return };
         let joined = room.state().joined_servers().filter_map(|server| ctx.directory.node(server.as_str()));
-        let others: Vec<NodeId> = joined.filter(|node| *node != self.id && room.is_hub()).collect();
+        let mut others: BTreeSet<NodeId> = joined.filter(|node| *node != self.id && room.is_hub()).collect();
         self.put_room(room);
+        others.extend(self.mem.unfinished.get(room_id).into_iter().flatten());
         self.mem.rounds.insert(room_id.clone(), Round { asked: others.len(), ..Round::default() });
         if others.is_empty() {
             self.end_round(ctx, room_id);
@@ -72,7 +76,7 @@ impl Node {
             Response::Events(events) => events,
             // It does not have what we have, or is in the room no more.
             Response::Error { status: 400 | 403 | 404 | 405, .. } => Vec::new(),
-            _ => return self.answered(ctx, room_id, false),
+            _ => return self.answered(ctx, room_id, of, false),
         };
         let Some(mut room) = self.take_room(ctx, room_id) else { return };
         let version = room.version();
@@ -90,12 +94,17 @@ impl Node {
         }
         self.put_room(room);
         if count == 0 {
-            self.answered(ctx, room_id, true);
+            self.answered(ctx, room_id, of, true);
         }
     }
 
     /// A server has told all that it has, or gave no answer.
-    fn answered(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, has_told: bool) {
+    fn answered(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId, of: NodeId, has_told: bool) {
+        let unfinished = self.mem.unfinished.entry(room_id.clone()).or_default();
+        match has_told {
+            true => unfinished.remove(&of),
+            false => unfinished.insert(of),
+        };
         let Some(round) = self.mem.rounds.get_mut(room_id) else { return };
         round.asked = round.asked.saturating_sub(1);
         round.silent += usize::from(!has_told);

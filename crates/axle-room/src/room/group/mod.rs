@@ -12,7 +12,7 @@ mod view;
 use std::collections::BTreeSet;
 
 use axle_mls::event::{CommitContent, EncryptedContent};
-use axle_mls::hub::{self, Created, HubSender, PairedMember, RoomView, Staged};
+use axle_mls::hub::{self, Created, HubSender, Merged, PairedMember, RoomView, Staged};
 use axle_mls::{HubGroup, Layering, RoomEncryption};
 use axle_protocol::auth::{AuthState as _, JoinRule, Membership};
 use axle_protocol::{Event, EventId, UserId};
@@ -202,10 +202,8 @@ impl Room {
             (Step::None, _) => return Ok(()),
             (Step::Create(created), None) => self.group = Some(Box::new(created.confirm(event.event_id().clone()))),
             (Step::Commit(staged), Some(group)) => {
-                let commit = event.event_id().clone();
-                let merged = group.merge(*staged, commit.clone())?;
-                let (epoch, state, awaited) = (merged.epoch, merged.snapshot, group.awaited_epochs());
-                change.put_group(GroupChange { epoch, commit, state, is_back: false, awaited });
+                let merged = group.merge(*staged, event.event_id().clone())?;
+                self.note_merged(event.event_id(), merged, change);
                 return Ok(());
             }
             (Step::Create(_), Some(_)) | (Step::Commit(_), None) => return Err(hub::Refusal::Outdated.into()),
@@ -229,6 +227,13 @@ impl Room {
         group.drop_forbidden(&view)?;
         group.queue_removals(&hub_sender(me), &me.key, &view)?;
         if group.generation() == before { Ok(()) } else { self.note_group(change, false) }
+    }
+
+    /// Has stored what a commit came to.
+    pub(super) fn note_merged(&self, commit: &EventId, merged: Merged, change: &mut Change) {
+        let awaited = self.group().map(HubGroup::awaited_epochs).unwrap_or_default();
+        let (epoch, state, commit) = (merged.epoch, merged.snapshot, commit.clone());
+        change.put_group(GroupChange { epoch, commit, state, is_back: false, awaited });
     }
 
     /// Has the group as it is now stored.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axle_protocol::auth::Membership;
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
-use axle_store::{MAX_ALIASES_PER_ROOM, PutAlias, StoredEvent};
+use axle_store::{MAX_ALIASES_PER_ROOM, PutAlias, RoomAlias, StoredEvent};
 use ruma::RoomAliasId;
 use serde_json::{Map, Value};
 
@@ -36,7 +36,7 @@ pub(crate) async fn resolve(api: &Api, id_or_alias: &str) -> ApiResult<ResolvedA
 async fn look_up(api: &Api, alias: &str) -> ApiResult<Option<ResolvedAlias>> {
     let server = parse(alias)?.server_name();
     if server.as_str() == api.config.server_name.as_str() {
-        let known = appservice::query_alias(api, alias).await?;
+        let known = own(api, alias).await?;
         return Ok(known.map(|known| ResolvedAlias { room_id: known.room_id, servers: Vec::new() }));
     }
     // One that no server can have has no aliases.
@@ -52,6 +52,12 @@ async fn look_up(api: &Api, alias: &str) -> ApiResult<Option<ResolvedAlias>> {
         Err(error) if error.status == 404 => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// An alias of this server. One that is not there yet may be about to be made by an application service.
+pub(crate) async fn own(api: &Api, alias: &str) -> ApiResult<Option<RoomAlias>> {
+    let is_own = parse(alias).is_ok_and(|alias| alias.server_name().as_str() == api.config.server_name.as_str());
+    if is_own { appservice::query_alias(api, alias).await } else { Ok(None) }
 }
 
 /// The servers that know a room of an alias of this server. This one resolves it, so it comes first.

@@ -404,9 +404,17 @@ fn caller(api: Api, request: &Request<Body>) -> (Api, Caller) {
 
 type Params = Result<RawPathParams, RawPathParamsRejection>;
 
-/// The paths on released versions of the API.
+/// Paths from before a release had the endpoint, on which libraries for bots still ask.
+const OLD_PATHS: [&str; 4] = [
+    "/_matrix/client/unstable/org.matrix.msc2432/rooms/{room_id}/aliases",
+    "/_matrix/client/unstable/rooms/{room_id}/relations/{event_id}",
+    "/_matrix/client/unstable/rooms/{room_id}/relations/{event_id}/{rel_type}",
+    "/_matrix/client/unstable/rooms/{room_id}/relations/{event_id}/{rel_type}/{event_type}",
+];
+
+/// The paths on released versions of the API, and those that are asked for as if they were.
 fn stable_paths<R: Metadata>() -> Vec<&'static str> {
-    R::PATH_BUILDER.all_paths().filter(|path| !path.contains("/unstable/")).collect()
+    R::PATH_BUILDER.all_paths().filter(|path| !path.contains("/unstable/") || OLD_PATHS.contains(path)).collect()
 }
 
 async fn parse<R: IncomingRequest>(params: Params, request: Request<Body>, max_body_bytes: usize) -> ApiResult<R> {

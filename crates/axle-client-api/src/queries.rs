@@ -6,6 +6,7 @@ use axle_store::{Direction, MediaContent};
 use serde_json::{Map, Value, json};
 
 use crate::aliases;
+use crate::appservice;
 use crate::by_time::{self, Reader};
 use crate::error::{ApiError, ApiResult};
 use crate::media;
@@ -63,10 +64,16 @@ impl Queries {
         Ok(profile)
     }
 
+    /// Whether this server has such a user, or an application service makes them now that they are asked for.
+    pub async fn has_user(&self, user_id: &UserId) -> Result<bool, MatrixError> {
+        let user = appservice::known_user(&self.0, user_id).await.map_err(ApiError::into_matrix_error)?;
+        Ok(user.is_some_and(|user| !user.deactivated))
+    }
+
     /// What an alias of this server stands for. 404 if there is none.
     pub async fn alias(&self, alias: &str) -> Result<ResolvedAlias, MatrixError> {
         let resolve = async {
-            let known = self.0.store.alias(alias).await?.ok_or_else(aliases::unknown)?;
+            let known = aliases::own(&self.0, alias).await?.ok_or_else(aliases::unknown)?;
             let servers = aliases::servers(&self.0, &known.room_id).await?;
             ApiResult::Ok(ResolvedAlias { room_id: known.room_id, servers })
         };

@@ -9,12 +9,20 @@ use futures_util::StreamExt as _;
 use futures_util::stream::try_unfold;
 use serde_json::{Map, Value};
 
+use crate::rooms::invite::Accounts;
 use crate::rooms::{Rooms, reads};
 
 /// The answers of the client-server API, for servers that may have them.
 pub(crate) struct QueryAnswers {
     pub(crate) queries: Queries,
     pub(crate) rooms: Rooms,
+}
+
+#[async_trait]
+impl Accounts for QueryAnswers {
+    async fn has_user(&self, user_id: &UserId) -> Result<bool, MatrixError> {
+        self.queries.has_user(user_id).await
+    }
 }
 
 #[async_trait]

@@ -301,6 +301,8 @@ impl Foundations<'_> {
         let Some(network) = self.network else { return Router::new() };
         let users = Arc::new(Incoming::new(self.between.clone(), clients.clone()));
         let answers = Arc::new(QueryAnswers { queries: clients.queries(), rooms: self.rooms.clone() });
+        let accounts = Arc::downgrade(&answers);
+        self.rooms.set_accounts(accounts);
         network.router(users, answers)
     }
 }

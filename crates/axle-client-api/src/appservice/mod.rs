@@ -18,6 +18,7 @@ use axle_store::{Standing, Store, StoreError, User};
 use sha2::{Digest as _, Sha256};
 
 use crate::accounts;
+use crate::session::Session;
 use crate::state::now_ms;
 
 pub use registration::{ApplicationService, Namespace, Namespaces};
@@ -72,13 +73,15 @@ impl ApplicationServices {
         self.check(by, "This user name belongs to an application service.", |service| service.reserves_user(user_id))
     }
 
-    /// The same of an alias; and of one that a service wants and that is none of its own.
-    pub(crate) fn check_alias(&self, by: Option<ServiceIndex>, alias: &str) -> Result<(), MatrixError> {
+    /// The same of an alias; and of one that a service wants and that is none of its own. A service's sender is the
+    /// service also when logged in: bots that encrypt are.
+    pub(crate) fn check_alias(&self, session: &Session, alias: &str) -> Result<(), MatrixError> {
+        let by = session.service();
         if by.and_then(|index| self.get(index)).is_some_and(|service| !service.has_alias(alias)) {
             return Err(exclusive("This room alias is none of the application service's."));
         }
         self.check(by, "This room alias belongs to an application service.", |service| {
-            Namespace::reserves(&service.namespaces.aliases, alias)
+            service.sender != session.user_id && Namespace::reserves(&service.namespaces.aliases, alias)
         })
     }
 

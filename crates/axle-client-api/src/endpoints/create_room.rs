@@ -64,7 +64,7 @@ pub(crate) async fn create_room(api: Api, session: Session, request: Request) ->
     };
     let alias = request.room_alias_name.as_deref().map(|name| aliases::of_localpart(&api, name)).transpose()?;
     if let Some(alias) = &alias {
-        api.config.services.check_alias(session.service(), alias)?;
+        api.config.services.check_alias(&session, alias)?;
     }
     let preset = preset(&request);
     let initial_state = new_room::State::of(preset, &session.user_id, &invites)

@@ -116,6 +116,7 @@ fn endpoints(room: &str, event: &str) -> Vec<(Method, String)> {
         put(format!("/_matrix/client/v3/directory/list/room/{room}")),
         post("/_matrix/client/v3/publicRooms".into()),
         get(format!("{rooms}/aliases")),
+        get(format!("/_matrix/client/unstable/org.matrix.msc2432/rooms/{room}/aliases")),
         get(format!("/_matrix/client/v1/rooms/{room}/hierarchy")),
         post(format!("{rooms}/forget")),
         post(format!("{rooms}/upgrade")),

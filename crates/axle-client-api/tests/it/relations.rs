@@ -89,6 +89,19 @@ async fn relations_are_listed_in_pages() {
 }
 
 #[tokio::test]
+async fn relations_are_told_on_old_paths() {
+    let server = server().await;
+    let alice = server.person("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let root = alice.say(&room, "root").await;
+    let one = alice.send(&room, MESSAGE, relating("m.thread", &root, "1")).await;
+    for rest in ["", "/m.thread", "/m.thread/m.room.message"] {
+        let old = format!("/_matrix/client/unstable/rooms/{room}/relations/{root}{rest}");
+        assert_eq!(alice.get(&old).await.ok()["chunk"][0]["event_id"], json!(one), "{rest}");
+    }
+}
+
+#[tokio::test]
 async fn relations_of_relations_are_followed_so_far() {
     let server = server().await;
     let alice = server.person("alice").await;

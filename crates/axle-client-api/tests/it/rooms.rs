@@ -313,6 +313,38 @@ async fn state_is_read_whole_and_in_parts() {
 }
 
 #[tokio::test]
+async fn who_has_left_may_say_so_again() {
+    let server = server().await;
+    let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+    let room = alice.create_room(json!({"preset": "public_chat"})).await;
+    let last = async || {
+        let page = alice.get(&format!("/_matrix/client/v3/rooms/{room}/messages?dir=b&limit=1")).await.ok();
+        page["chunk"][0]["event_id"].clone()
+    };
+    let refused = async || {
+        let answer = bob.leave(&room).await;
+        answer.fails(403, "M_FORBIDDEN");
+        // Bridges look for these words, and go on where they find them.
+        assert!(answer.body["error"].as_str().unwrap().contains("not in room"), "{}", answer.body);
+    };
+    refused().await;
+    bob.join(&room).await.ok();
+    bob.leave(&room).await.ok();
+    let left = last().await;
+    bob.leave(&room).await.ok();
+    bob.post(&format!("/_matrix/client/v3/rooms/{room}/forget"), json!({})).await.ok();
+    bob.leave(&room).await.ok();
+    assert_eq!(last().await, left, "nothing more happens in the room");
+    bob.join(&room).await.ok();
+    alice.moderate("kick", &room, &bob.user_id).await.ok();
+    refused().await;
+    bob.join(&room).await.ok();
+    let answer = alice.moderate("invite", &room, &bob.user_id).await;
+    answer.fails(403, "M_FORBIDDEN");
+    assert!(answer.body["error"].as_str().unwrap().contains("is already in the room"), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn members_are_listed_by_membership_and_moment() {
     let server = server().await;
     let (alice, bob) = (server.person("alice").await, server.person("bob").await);

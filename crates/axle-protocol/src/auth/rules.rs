@@ -136,7 +136,7 @@ fn check_invite(change: &Change<'_>, state: &dyn AuthState) -> Result<(), AuthEr
         return deny("the sender is not in the room");
     }
     match change.target_was {
-        Membership::Join => return deny("the invited user is in the room already"),
+        Membership::Join => return deny("the invited user is already in the room"),
         Membership::Ban => return deny("the invited user is banned"),
         Membership::Invite | Membership::Knock | Membership::Leave => {}
     }

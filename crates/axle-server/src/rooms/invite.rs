@@ -1,7 +1,8 @@
 //! Invites of users whose server is not in the room, in all three roles: hub, inviting participant, target.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
 use axle_client_api::SendEvent;
 use axle_federation::InviteRequest;
 use axle_protocol::auth::Membership;
@@ -12,6 +13,29 @@ use axle_store::{Announcement, OutOfRoom};
 use super::{
     Batch, Echo, Needs, PeerError, Rooms, Turn, errors, leaving, outside, received, refused, restored, send, stripped,
 };
+
+/// Says which users this server has.
+#[async_trait]
+pub(crate) trait Accounts: Send + Sync {
+    /// Whether there is such a user, also one who is made because somebody asks for them.
+    async fn has_user(&self, user_id: &UserId) -> Result<bool, MatrixError>;
+}
+
+impl Rooms {
+    /// Sets what knows the users of this server. Until then, they are those in the store.
+    pub(crate) fn set_accounts(&self, accounts: Weak<dyn Accounts>) {
+        // There is one client-server API.
+        let _ = self.0.accounts.set(accounts);
+    }
+
+    async fn has_user(&self, user_id: &UserId) -> Result<bool, MatrixError> {
+        if let Some(accounts) = self.0.accounts.get().and_then(Weak::upgrade) {
+            return accounts.has_user(user_id).await;
+        }
+        let user = self.0.store.user(user_id).await.map_err(errors::broken)?;
+        Ok(user.is_some_and(|user| !user.deactivated))
+    }
+}
 
 /// Invites somebody in the name of a local user.
 pub(crate) async fn of_local_user(rooms: &Rooms, event: &Arc<SendEvent>) -> Result<EventId, MatrixError> {
@@ -193,8 +217,7 @@ async fn as_target(
     let user =
         event.state_key().and_then(|user| UserId::parse(user).ok()).filter(|user| user.server_str() == us.as_str());
     let user = user.ok_or_else(|| MatrixError::invalid_param("The invited user is not of this server."))?;
-    let account = rooms.0.store.user(&user).await.map_err(errors::broken)?;
-    if account.is_none_or(|account| account.deactivated) {
+    if !rooms.has_user(&user).await? {
         return Err(MatrixError::forbidden("The user cannot be invited."));
     }
     let from = origin.clone();

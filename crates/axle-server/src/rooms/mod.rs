@@ -101,6 +101,8 @@ struct Shared {
     announcing: Background<ServerName>,
     /// Set once the network is up, if there is one.
     device_source: OnceLock<Weak<dyn groups::DeviceSource>>,
+    /// Likewise.
+    accounts: OnceLock<Weak<dyn invite::Accounts>>,
     counters: Counters,
     registry: registry::Registry,
 }
@@ -127,6 +129,7 @@ impl Rooms {
             behind: Background::default(),
             announcing: Background::default(),
             device_source: OnceLock::new(),
+            accounts: OnceLock::new(),
             counters: Counters::default(),
             registry: registry::Registry::new(),
         }))

@@ -1,8 +1,18 @@
 //! Invites: from the hub to the target's server, from a participant to the hub, and wrong ones.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
 use axle_protocol::{Event, RoomId, RoomVersion};
+use axle_server::listen::Api;
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use axum::routing::get;
 use serde_json::{Value, json};
 
+use crate::support::Https;
 use crate::world::{BOB, HUB, PEER, World, key, lpdu, member, message, name};
 
 const PATH: &str = "/_matrix/federation/v3/invite";
@@ -54,6 +64,46 @@ async fn a_local_user_is_invited_by_another_hub() {
     let changed = body(&event.json().replace("\"invite\"", "\"join\""));
     let answer = world.call("POST", &format!("{PATH}/5"), changed).await;
     assert!(matches!(answer.status, 400 | 403), "{}", answer.text);
+}
+
+/// What a bridge writes, with the place where it is.
+fn registration(url: &str) -> String {
+    format!(
+        "id: irc\nurl: {url}\nas_token: token-of-the-service\nhs_token: token-of-the-server\n\
+         sender_localpart: ircbot\nnamespaces:\n  users:\n  - regex: \"@irc_.*:hub\\\\.test\"\n    exclusive: true\n"
+    )
+}
+
+#[tokio::test]
+async fn a_service_makes_the_user_who_is_invited() {
+    let hub = Arc::new(OnceLock::<SocketAddr>::new());
+    let makes = {
+        let hub = hub.clone();
+        move |Path(user): Path<String>| async move {
+            let Some(name) = user.strip_prefix("@irc_b").and(user.strip_prefix('@')) else {
+                return StatusCode::NOT_FOUND.into_response();
+            };
+            let name = name.strip_suffix(":hub.test").unwrap();
+            let body = json!({"type": "m.login.application_service", "username": name, "inhibit_login": true});
+            let url = format!("http://{}/_matrix/client/v3/register", hub.get().unwrap());
+            let request = reqwest::Client::new().post(url).bearer_auth("token-of-the-service").json(&body);
+            assert_eq!(request.send().await.unwrap().status(), 200);
+            axum::Json(json!({})).into_response()
+        }
+    };
+    let service = Https::start(None, Router::new().route("/_matrix/app/v1/users/{user}", get(makes))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("irc.yaml");
+    std::fs::write(&file, registration(&format!("http://{}", service.address))).unwrap();
+    let world = World::with(|config| config.appservices.registration_files = vec![file]).await;
+    hub.set(world.server.addresses(Api::Client).next().unwrap()).unwrap();
+
+    let room = RoomId::parse("!there:a.test").unwrap();
+    let refused = finished_invite(&room, BOB, "@irc_nobody:hub.test");
+    world.call("POST", &format!("{PATH}/1"), body(refused.json())).await.fails(403, "M_FORBIDDEN");
+    let event = finished_invite(&room, BOB, "@irc_bridget:hub.test");
+    let answer = world.call("POST", &format!("{PATH}/2"), body(event.json())).await.ok();
+    assert!(answer["event"]["signatures"][HUB].is_object(), "{answer}");
 }
 
 #[tokio::test]

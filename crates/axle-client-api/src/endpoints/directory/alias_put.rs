@@ -13,7 +13,7 @@ use crate::visibility::Access;
 pub(crate) async fn alias_put(api: Api, session: Session, request: Request) -> ApiResult<Response> {
     session.require_active()?;
     aliases::require_own(&api, &request.room_alias)?;
-    api.config.services.check_alias(session.service(), request.room_alias.as_str())?;
+    api.config.services.check_alias(&session, request.room_alias.as_str())?;
     let room_id = ids::room(&request.room_id)?;
     api.limits.changes.take(session.user_id.as_str())?;
     match session.service() {

@@ -34,6 +34,37 @@ async fn a_service_makes_rooms_when_they_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_makes_what_other_servers_ask_for() {
+    let service = TestService::start().await;
+    let server = with_services(vec![registration(Some(service.url.clone()))]).await;
+    let (queries, maker) = (server.api.queries(), bot(&server));
+    service.answers(|_| Some((404, json!({}))));
+    assert_eq!(queries.alias("#irc_tea:example.org").await.unwrap_err().status, 404);
+    assert!(!queries.has_user(&"@irc_bob:example.org".parse().unwrap()).await.unwrap());
+    let room = maker.create_room(json!({"preset": "public_chat"})).await;
+    let (store, made, creator) = (server.store.clone(), room.clone(), maker.user_id.clone());
+    service.answers(move |got: &Got| {
+        if got.what == "GET /_matrix/app/v1/rooms/%23irc_tea:example.org" {
+            now(store.put_alias("#irc_tea:example.org", &made, &creator)).unwrap();
+        } else {
+            assert_eq!(got.what, "GET /_matrix/app/v1/users/@irc_bob:example.org");
+            let body = json!({"type": "m.login.application_service", "username": "irc_bob", "inhibit_login": true});
+            now(maker.post("/_matrix/client/v3/register", body)).ok();
+        }
+        None
+    });
+    let resolved = queries.alias("#irc_tea:example.org").await.unwrap();
+    assert_eq!((resolved.room_id, resolved.servers), (room, vec![crate::common::SERVER.parse().unwrap()]));
+    assert!(queries.has_user(&"@irc_bob:example.org".parse().unwrap()).await.unwrap());
+    let asked = service.got().len();
+    for not_its in ["#tea:example.org", "#irc_tea:other.org", "#irc_tea", "irc_tea:example.org"] {
+        assert_eq!(queries.alias(not_its).await.unwrap_err().status, 404, "{not_its}");
+    }
+    assert!(!queries.has_user(&"@nobody:example.org".parse().unwrap()).await.unwrap());
+    assert_eq!(service.got().len(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_makes_users_when_they_are_asked_for() {
     let service = TestService::start().await;
     let server = with_services(vec![registration(Some(service.url.clone()))]).await;

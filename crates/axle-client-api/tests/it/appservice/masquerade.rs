@@ -125,6 +125,14 @@ async fn a_service_logs_its_users_in() {
     assert_eq!(bob.get("/_matrix/client/v3/account/whoami").await.ok()["device_id"], "D");
     server.person("alice").await;
     bot(&server).post(login, body("alice")).await.fails(403, "M_EXCLUSIVE");
+
+    // Logged in, the sender has the service's aliases still; a user of its has not.
+    let session = bot(&server).post(login, body("ircbot")).await.ok();
+    let itself = server.person_from(&session);
+    let portal = |name: &str| json!({"room_alias_name": name});
+    itself.post("/_matrix/client/v3/createRoom", portal("irc_tea")).await.ok();
+    itself.post("/_matrix/client/v3/createRoom", portal("tea")).await.ok();
+    bob.post("/_matrix/client/v3/createRoom", portal("irc_coffee")).await.fails(400, "M_EXCLUSIVE");
     let wrong = json!({"type": "m.login.password", "user": "irc_bob", "password": "correct horse"});
     server.anonymous(Method::POST, login, Some(&wrong)).await.fails(403, "M_FORBIDDEN");
 }

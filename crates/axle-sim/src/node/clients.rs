@@ -135,7 +135,10 @@ impl Node {
             }
             room => {
                 room.into_iter().for_each(|room| self.put_room(room));
-                self.act_from_outside(ctx, room_id, plan, template);
+                match template.event_type.as_str() {
+                    "m.room.member" => self.act_from_outside(ctx, room_id, plan, template),
+                    _ => self.refused(ctx, txn, "the sender is not in the room"),
+                }
             }
         }
     }

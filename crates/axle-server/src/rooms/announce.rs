@@ -7,14 +7,13 @@ use std::time::Duration;
 use axle_protocol::{Event, MatrixError, ServerName};
 use axle_store::{Announcement, StoreError};
 
+use super::background::{LONGEST_PAUSE, Pauses};
 use super::{PeerError, Rooms, stripped};
 
 /// Invites read at a time.
 const PAGE: usize = 50;
 /// The first pause after a failure; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Tells a server of all that is stored for it, in the background, unless that is under way.
 pub(crate) fn tell(rooms: &Rooms, destination: &ServerName) {
@@ -23,16 +22,15 @@ pub(crate) fn tell(rooms: &Rooms, destination: &ServerName) {
     }
     let (rooms, destination) = (rooms.clone(), destination.clone());
     tokio::spawn(async move {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::new(FIRST_PAUSE);
         loop {
             match tell_all(&rooms, &destination).await {
                 Ok(()) if rooms.0.announcing.finished(&destination) => return,
-                Ok(()) => pause = FIRST_PAUSE,
+                Ok(()) => pauses.begin_anew(),
                 Err(wait) => {
-                    if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
+                    if !pauses.wait(&rooms, wait).await {
                         return;
                     }
-                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }

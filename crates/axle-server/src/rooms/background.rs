@@ -3,6 +3,37 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Rooms;
+
+/// The longest pause between two attempts.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// The pauses between attempts: each is twice as long as the one before.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    first: Duration,
+    next: Duration,
+}
+
+impl Pauses {
+    pub(super) fn new(first: Duration) -> Self {
+        Self { first, next: first }
+    }
+
+    /// An attempt has brought something.
+    pub(super) fn begin_anew(&mut self) {
+        self.next = self.first;
+    }
+
+    /// Waits before the next attempt, so long as whoever was asked says, if they do. `false`: the server is shutting down.
+    pub(super) async fn wait(&mut self, rooms: &Rooms, asked_for: Option<Duration>) -> bool {
+        let pause = asked_for.unwrap_or(self.next).min(LONGEST_PAUSE);
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        rooms.0.registry.pause(pause).await
+    }
+}
 
 /// What is being worked on. `true`: more came up meanwhile, look again.
 #[derive(Debug)]

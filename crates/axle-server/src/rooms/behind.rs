@@ -5,7 +5,8 @@ use std::time::Duration;
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName};
 use axle_store::Direction;
 
-use super::gaps::{FIRST_PAUSE, LONGEST_PAUSE, in_room_order, is_definitive};
+use super::background::Pauses;
+use super::gaps::{FIRST_PAUSE, in_room_order, is_definitive};
 use super::{Needs, PeerError, Rooms, errors, received};
 
 /// Events asked for at a time.
@@ -56,7 +57,7 @@ async fn run(rooms: &Rooms, room_id: &RoomId) -> Result<(), MatrixError> {
 
 /// Looks through one page; returns where the next one begins.
 async fn page(rooms: &Rooms, room_id: &RoomId, asked: &Asked, from: EventId) -> Result<Option<EventId>, MatrixError> {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new(FIRST_PAUSE);
     let raws = loop {
         let wait = match rooms.0.peers.backfill(&asked.hub, room_id, &from, PAGE).await {
             Ok(raws) => break raws,
@@ -64,10 +65,9 @@ async fn page(rooms: &Rooms, room_id: &RoomId, asked: &Asked, from: EventId) -> 
             Err(PeerError::Refused(refusal)) => refusal.retry_after_ms.map(Duration::from_millis),
             Err(PeerError::Unreachable(_)) => None,
         };
-        if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
+        if !pauses.wait(rooms, wait).await {
             return Ok(None);
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     };
     let events = in_room_order(received::sound(rooms, &raws, asked.version).await, &from);
     let needs = Needs { events: events.into(), ..Needs::default() };

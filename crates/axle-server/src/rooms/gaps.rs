@@ -5,14 +5,13 @@ use std::time::Duration;
 use axle_protocol::{EventId, MatrixError, RoomId, RoomVersion, ServerName};
 use axle_room::{Filled, Room, Verified};
 
+use super::background::Pauses;
 use super::{Batch, Needs, PeerError, Rooms, Turn, received};
 
 /// Events asked for at a time.
 const PAGE: usize = 100;
 /// The first pause after a failure; doubled each time.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How often an answer is asked for again because it holds events whose signatures cannot be checked: the servers whose
 /// keys are needed are away, perhaps for good. About five minutes.
 const KEY_TRIES: u32 = 10;
@@ -53,7 +52,7 @@ enum Step {
 }
 
 async fn run(rooms: &Rooms, room_id: &RoomId) {
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = Pauses::new(FIRST_PAUSE);
     let mut key_tries = 0;
     loop {
         let step = match missing(rooms, room_id).await {
@@ -64,13 +63,17 @@ async fn run(rooms: &Rooms, room_id: &RoomId) {
         let wait = match step {
             Ok(Step::Closed) => return,
             Ok(Step::Progress) => {
-                (pause, key_tries) = (FIRST_PAUSE, 0);
+                pauses.begin_anew();
+                key_tries = 0;
                 continue;
             }
             Ok(Step::Refused) => {
                 match give_up(rooms, room_id).await {
                     // What waits after it may be behind another gap.
-                    Ok(()) => (pause, key_tries) = (FIRST_PAUSE, 0),
+                    Ok(()) => {
+                        pauses.begin_anew();
+                        key_tries = 0;
+                    }
                     Err(error) => tracing::warn!(%room_id, %error, "a gap could not be given up"),
                 }
                 continue;
@@ -85,10 +88,9 @@ async fn run(rooms: &Rooms, room_id: &RoomId) {
                 None
             }
         };
-        if !rooms.0.registry.pause(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await {
+        if !pauses.wait(rooms, wait).await {
             return;
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -141,7 +141,8 @@ impl Rooms {
     }
 
     /// Goes on with what a restart interrupted: leaves on their way, gaps that were being filled, what was looked for
-    /// behind joins, invites that are to be told, guests who are to leave; and completes rooms that are held. To be called once the network is up, and before the queues go on.
+    /// behind joins, invites that are to be told, guests who are to leave; and completes rooms that are held. To be called
+    /// once the network is up, and before the queues go on.
     pub async fn resume(&self) -> Result<(), axle_store::StoreError> {
         let queued = self.0.store.pending_lpdus(None).await?;
         self.0.leaving.resume(&queued);

@@ -99,32 +99,17 @@ impl Net {
 
     /// Loses everything on its way to a server, as if it had been acknowledged.
     pub(crate) fn lose_all(&self, destination: &ServerName, lost: bool) {
-        let mut all = self.losing.lock().unwrap();
-        if lost {
-            all.insert(destination.clone())
-        } else {
-            all.remove(destination)
-        };
+        toggle(&self.losing, destination, lost);
     }
 
     /// Stops a server's queues, or lets them go on. It reaches others all the same.
     pub(crate) fn stall(&self, server: &ServerName, stalled: bool) {
-        let mut all = self.stalled.lock().unwrap();
-        if stalled {
-            all.insert(server.clone())
-        } else {
-            all.remove(server)
-        };
+        toggle(&self.stalled, server, stalled);
     }
 
     /// Whether a server says that it is too busy to backfill.
     pub(crate) fn set_busy(&self, server: &ServerName, busy: bool) {
-        let mut all = self.busy.lock().unwrap();
-        if busy {
-            all.insert(server.clone())
-        } else {
-            all.remove(server)
-        };
+        toggle(&self.busy, server, busy);
     }
 
     /// How many LPDUs were lost on their way to a server that seemed to take them.
@@ -481,4 +466,14 @@ impl KeySource for EverybodysKeys {
         let is_hidden = self.0.keyless.lock().unwrap().contains(server);
         (id.as_str() == "ed25519:1" && !is_hidden).then(|| key(server).verify_key())
     }
+}
+
+/// Puts a server into a set, or takes it out.
+fn toggle(set: &Mutex<HashSet<ServerName>>, server: &ServerName, on: bool) {
+    let mut set = set.lock().unwrap();
+    if on {
+        set.insert(server.clone())
+    } else {
+        set.remove(server)
+    };
 }

@@ -31,19 +31,21 @@ impl Default for EncryptedSends {
 impl EncryptedSends {
     /// Whether the device has sent something after this place.
     pub(crate) fn any_since(&self, session: &Session, stream: i64) -> bool {
-        let device = (session.user_id.clone(), session.device_id.clone());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&device).is_some_and(|sent| *sent > stream)
+        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(&session.device()).is_some_and(|sent| *sent > stream)
     }
 }
 
-/// The device has sent an event: if it was encrypted, its sync is to be answered.
-pub(crate) async fn sent(api: &Api, session: &Session, event_type: &str) {
-    if event_type != EVENT_TYPE {
-        return;
-    }
+/// The device that sends something of this type, if that is encrypted.
+pub(crate) fn sender(session: &Session, event_type: &str) -> Option<(UserId, String)> {
+    (event_type == EVENT_TYPE).then(|| session.device())
+}
+
+/// A device has sent something encrypted: its sync is to be answered.
+pub(crate) async fn sent(api: &Api, device: (UserId, String)) {
     // The event is sent, whatever becomes of this.
     let Ok(stream) = api.store.max_stream().await else { return };
-    let device = (session.user_id.clone(), session.device_id.clone());
+    let user_id = device.0.clone();
     api.encrypted_sends.0.lock().unwrap_or_else(PoisonError::into_inner).put(device, stream);
-    api.notifier.wake(&session.user_id);
+    api.notifier.wake(&user_id);
 }

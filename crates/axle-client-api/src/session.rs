@@ -46,6 +46,11 @@ enum Proof {
 }
 
 impl Session {
+    /// The user and the device: by what is kept in memory of a device.
+    pub(crate) fn device(&self) -> (UserId, String) {
+        (self.user_id.clone(), self.device_id.clone())
+    }
+
     /// A session of a user that an application service acts as. Without a device it has an id that no device has.
     pub(crate) fn of_service(user: User, device_id: Option<String>, service: ServiceIndex) -> Self {
         let User { user_id, standing, .. } = user;

@@ -43,10 +43,13 @@ pub(crate) async fn send(
         return Ok(JsonResponse(SentOrWaiting::Waiting { delay_id: delayed::schedule(&api, &session, new).await? }));
     }
     let timestamp = session.timestamp(request.timestamp);
-    let sender = session.user_id.clone();
-    let event = SendEvent { room_id, sender, event_type: event_type.clone(), state_key: None, content, txn: Some(txn) };
+    let device = encrypted_sends::sender(&session, &event_type);
+    let sender = session.user_id;
+    let event = SendEvent { room_id, sender, event_type, state_key: None, content, txn: Some(txn) };
     let event_id = api.rooms.send_at(event, timestamp).await?;
-    encrypted_sends::sent(&api, &session, &event_type).await;
+    if let Some(device) = device {
+        encrypted_sends::sent(&api, device).await;
+    }
     Ok(JsonResponse(SentOrWaiting::Sent { event_id }))
 }
 

@@ -41,8 +41,7 @@ impl Told {
     }
 
     fn put(&self, session: &Session, told: bool) -> Option<bool> {
-        let device = (session.user_id.clone(), session.device_id.clone());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(device, told)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(session.device(), told)
     }
 }
 

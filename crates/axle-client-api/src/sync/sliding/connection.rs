@@ -61,7 +61,7 @@ impl Connections {
     /// The connection of a device with this name.
     pub(crate) fn get(&self, session: &Session, name: Option<&str>) -> Option<Shared> {
         let mut devices = self.lock();
-        let kept = devices.devices.get(&key(session))?.iter().find(|kept| kept.name.as_deref() == name);
+        let kept = devices.devices.get(&session.device())?.iter().find(|kept| kept.name.as_deref() == name);
         kept.map(|kept| Arc::clone(&kept.connection))
     }
 
@@ -100,22 +100,18 @@ impl Devices {
     /// Changes the connections of a device, and lets go of those of others if there is too much.
     fn change(&mut self, session: &Session, change: impl FnOnce(&mut VecDeque<Kept>)) {
         let weight = |kept: &VecDeque<Kept>| kept.iter().map(|kept| kept.weight).sum::<usize>();
-        let mut kept = self.devices.pop(&key(session)).unwrap_or_default();
+        let mut kept = self.devices.pop(&session.device()).unwrap_or_default();
         self.rooms -= weight(&kept);
         change(&mut kept);
         self.rooms += weight(&kept);
         if !kept.is_empty() {
-            self.devices.put(key(session), kept);
+            self.devices.put(session.device(), kept);
         }
         while self.rooms > MAX_ROOMS && self.devices.len() > 1 {
             let Some((_, gone)) = self.devices.pop_lru() else { break };
             self.rooms -= weight(&gone);
         }
     }
-}
-
-fn key(session: &Session) -> (UserId, String) {
-    (session.user_id.clone(), session.device_id.clone())
 }
 
 /// The answer to who goes on from where this server knows nothing of.

@@ -97,6 +97,8 @@ impl Device {
             Ok(()) => {
                 self.fact(ctx, DeviceFact::Covered("a device joins by a Welcome"));
                 self.arrive(node, ctx, &welcome.commit_event_id);
+                // What followed may be older than its server's log; `axle-sdk` reads the history then.
+                self.track.behind = true;
             }
             Err(error) => self.line(ctx, format!("a Welcome is of no use: {error}")),
         }

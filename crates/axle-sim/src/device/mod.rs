@@ -290,7 +290,8 @@ impl Device {
     /// Does what is to be done next.
     pub fn step(&mut self, node: &mut Node, ctx: &mut Ctx<'_>) {
         if !self.is_alive {
-            if node.is_published(&self.user, self.key.credential()) && ctx.now >= self.publish_again {
+            // Also under a key that it had before: the new one may never have been published.
+            if node.publishes(self.key.credential()) && ctx.now >= self.publish_again {
                 self.publish_again = ctx.now + PUBLISH_AGAIN_MS;
                 node.publish(ctx, self.key.credential(), false);
             }

@@ -30,6 +30,12 @@ impl Node {
         self.disk.devices.published(user).is_some_and(|devices| devices.contains(device))
     }
 
+    /// Whether a device of this id is published, with any key.
+    pub fn publishes(&self, device: &Credential) -> bool {
+        let published = self.disk.devices.published(&device.user_id);
+        published.is_some_and(|devices| devices.iter().any(|other| other.is_same_device(device)))
+    }
+
     /// Sends a Welcome to a device of some server.
     pub fn post(&mut self, ctx: &mut Ctx<'_>, node: NodeId, device: usize, welcome: WelcomeContent) {
         let write = match node == self.id {

@@ -104,6 +104,7 @@ impl Checker {
     /// A server has an older disk: what was checked there is to be checked again.
     pub fn put_back(&mut self, node: NodeId) {
         self.checked.retain(|(other, _), _| *other != node);
+        self.groups.put_back();
     }
 
     /// How many events clients were told of.

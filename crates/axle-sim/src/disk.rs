@@ -14,7 +14,7 @@ use axle_room::{
     Brief, Change, Delivery, GroupChange, Head, Known, Lookup, Placed, Settled, Snapshot, StateItem, Status,
 };
 
-use crate::wire::Response;
+use crate::wire::{NodeId, Response};
 
 pub use devices::{DeviceWrite, Devices};
 
@@ -84,6 +84,8 @@ pub enum Write {
     Answered(ServerName, Arc<str>, Response),
     /// Something about devices.
     Device(DeviceWrite),
+    /// Who is being asked for what came after an older copy.
+    Asked(RoomId, BTreeSet<NodeId>),
     /// A room lacks nothing any more of what came after an older copy.
     Complete(RoomId),
     /// Nothing: whoever waits for it waits for everything before.
@@ -107,8 +109,8 @@ pub struct Disk {
     pub answers: BTreeMap<ServerName, (Arc<str>, Response)>,
     /// Devices and what is theirs.
     pub devices: Devices,
-    /// Of a disk that is an older copy: the rooms that may lack what came after it.
-    pub restored: BTreeSet<RoomId>,
+    /// Of a disk that is an older copy: the rooms that may lack what came after it, and the servers that are being asked.
+    pub restored: BTreeMap<RoomId, BTreeSet<NodeId>>,
     /// A defect: what tells a queue to stop is not written.
     never_stops: bool,
     /// A defect: a group is not written together with the commit that changes it, but with the next change of the room.
@@ -158,6 +160,9 @@ impl Disk {
             }
             Write::Invited(room_id, user) => {
                 self.invites.insert((room_id.clone(), user.clone()));
+            }
+            Write::Asked(room_id, servers) => {
+                self.restored.entry(room_id.clone()).and_modify(|asked| asked.clone_from(servers));
             }
             Write::Complete(room_id) => {
                 self.restored.remove(room_id);

@@ -172,8 +172,6 @@ impl Plan {
             servers,
             rooms,
             actions: rng.between(20, 60),
-            // What waits at a hub for a commit, and what devices publish, no log has.
-            restores: 0,
             forgetful: 0,
             quiet_end: true,
             lie: None,

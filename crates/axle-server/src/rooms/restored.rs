@@ -11,7 +11,7 @@ use axle_room::Room;
 use axle_store::StoreError;
 use futures_util::{StreamExt as _, stream};
 
-use super::{Needs, PeerError, Rooms, gaps, received};
+use super::{Needs, PeerError, Rooms, errors, gaps, received};
 
 /// Events asked for at a time.
 const PAGE: usize = 100;
@@ -137,7 +137,7 @@ struct Round {
 /// Asks until all have answered, or it has taken too long. `false`: the server stops.
 async fn ask_until_known(rooms: &Rooms, room_id: &RoomId) -> bool {
     let begun = Instant::now();
-    let mut unfinished = BTreeSet::new();
+    let mut unfinished = None;
     loop {
         let round = match ask_all(rooms, room_id, &mut unfinished).await {
             Ok(round) => round,
@@ -185,10 +185,20 @@ async fn end_of_log(rooms: &Rooms, room_id: &RoomId) -> Result<Option<(RoomVersi
     look(rooms, room_id, |room| Some((room.version(), room.head()?.event_id.clone()))).await
 }
 
-/// `unfinished`: those that have not told all that they have. By the part that they have told they may be out of the room, and
-/// have come back since.
-async fn ask_all(rooms: &Rooms, room_id: &RoomId, unfinished: &mut BTreeSet<ServerName>) -> Result<Round, MatrixError> {
+/// `unfinished`: those that have not told all that they have; `None`: see in the store. By the part that they have told they
+/// may be out of the room, and have come back since.
+async fn ask_all(
+    rooms: &Rooms,
+    room_id: &RoomId,
+    unfinished: &mut Option<BTreeSet<ServerName>>,
+) -> Result<Round, MatrixError> {
+    let noted = rooms.0.store.asked(room_id).await.map_err(errors::broken)?;
+    let unfinished = unfinished.get_or_insert_with(|| noted.clone());
     let asked: BTreeSet<ServerName> = others(rooms, room_id).await?.into_iter().chain(unfinished.clone()).collect();
+    if !asked.is_subset(&noted) {
+        // Before anything of theirs is appended.
+        rooms.0.store.note_asked(room_id, &asked).await.map_err(errors::broken)?;
+    }
     let answers = stream::iter(asked).map(|server| async move {
         let told = ask(rooms, room_id, &server).await;
         (server, told)

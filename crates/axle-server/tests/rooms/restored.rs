@@ -223,6 +223,9 @@ async fn who_has_told_a_part_is_asked_for_the_rest() {
     // Once for the part, once in vain, and again.
     until("it is asked again", async || net.followings() >= 3).await;
     assert_eq!(hub.membership(&room, &carol).await, None);
+    // The next start does not know less.
+    let left = hub.kill();
+    let hub = net.start("hub.test", left, &[]).await;
     net.hide_keys(&c.name, false);
     until_complete(&hub).await;
     assert_eq!(ids(&hub.timeline(&room).await), timeline);

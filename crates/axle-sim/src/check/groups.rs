@@ -127,6 +127,11 @@ impl Groups {
         *self.race(race) = Race { devices: devices as u64, began_at, ended_at: began_at, ..Race::default() };
     }
 
+    /// The hub has an older disk: until the next commit its group may be where an earlier one has led.
+    pub fn put_back(&mut self) {
+        self.has_gone_back = true;
+    }
+
     /// Somebody takes a device's store as it is now.
     pub fn steal(&mut self, device: &Device) {
         self.thieves.push(Thief::of(device, self.commits.len()));

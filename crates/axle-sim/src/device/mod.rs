@@ -272,6 +272,11 @@ impl Device {
         self.is_alive && self.is_online && !self.is_culprit
     }
 
+    /// Whether something of it is on its way.
+    pub fn waits(&self) -> bool {
+        self.asked.is_some() || self.pending.is_some()
+    }
+
     /// Whether it is in the group, as far as it knows, with nothing on its way.
     pub fn is_ready(&mut self) -> bool {
         self.is_active() && self.asked.is_none() && self.is_in()

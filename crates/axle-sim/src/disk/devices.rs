@@ -8,6 +8,9 @@ use axle_protocol::UserId;
 
 use crate::wire::{Edu, NodeId};
 
+/// By how much the versions of what is published go on in an older copy.
+const RESTORED_STEP: u64 = 1_000;
+
 /// Devices and what is theirs. Those of this server are named by their index.
 #[derive(Debug, Clone, Default)]
 pub struct Devices {
@@ -87,6 +90,19 @@ impl Devices {
     /// What has come for a device. Then it is gone from here.
     pub fn fetch_mail(&mut self, device: usize) -> Vec<WelcomeContent> {
         self.mail.remove(&device).unwrap_or_default()
+    }
+
+    /// This is a copy of an earlier time, of this server: keys of it may have been given out since. Others are told of its
+    /// users' devices anew, and have told it of theirs.
+    pub fn put_back(&mut self, newer: Self, server: &str, others: &[NodeId]) {
+        self.packages.values_mut().for_each(|packages| packages.once.clear());
+        self.published.retain(|user, _| user.server_str() == server);
+        for (user, (version, devices)) in self.published.clone() {
+            let version = version + RESTORED_STEP;
+            self.apply(&DeviceWrite::Publish { user, version, devices, tell: others.to_vec() });
+        }
+        let of_others = newer.published.into_iter().filter(|(user, _)| user.server_str() != server);
+        self.published.extend(of_others);
     }
 
     pub(super) fn apply(&mut self, write: &DeviceWrite) {

@@ -125,12 +125,24 @@ pub enum Fact {
 #[derive(Debug)]
 enum Effect {
     Respond(NodeId, u64, Response),
-    FinishTransaction { origin: NodeId, txn_id: Arc<str>, response: Response, lpdus: Vec<(RoomId, Hash)> },
+    FinishTransaction {
+        origin: NodeId,
+        txn_id: Arc<str>,
+        response: Response,
+        lpdus: Vec<(RoomId, Hash)>,
+    },
     AbortTransaction(NodeId, Arc<str>),
-    AnswerJoin { to: NodeId, call: u64, room_id: RoomId, event_id: EventId },
+    AnswerJoin {
+        to: NodeId,
+        call: u64,
+        room_id: RoomId,
+        event_id: EventId,
+    },
     Release(RoomId),
     LookBehind(RoomId),
     AskFollowing(RoomId, NodeId),
+    /// A round of questions about a room begins.
+    AskAll(RoomId),
     Fact(Fact),
     Tell(usize, u64, GroupTold),
     Outbox,
@@ -299,7 +311,7 @@ impl Node {
         if let Some(lpdu) = self.disk.lpdus.values().find(|lpdu| swallowed.is_none() || lpdu.lpdu_hash() != swallowed) {
             return Some(format!("the LPDU {} has neither echo nor refusal", lpdu.event_id()));
         }
-        if let Some(room) = self.disk.restored.first() {
+        if let Some(room) = self.disk.restored.keys().next() {
             return Some(format!("{room} still lacks something"));
         }
         let waiting = self.disk.rooms.keys().find(|id| self.mem.rooms.get(*id).is_some_and(|room| room.waiting() > 0));
@@ -433,6 +445,7 @@ impl Node {
             Effect::AbortTransaction(origin, txn_id) => self.abort_transaction(ctx, origin, &txn_id),
             Effect::Release(room_id) => self.release(ctx, &room_id),
             Effect::LookBehind(room_id) => self.look_behind(ctx, &room_id),
+            Effect::AskAll(room_id) => self.ask_all(ctx, &room_id),
             Effect::AskFollowing(room_id, of) => self.ask_following(ctx, &room_id, of),
             Effect::Fact(fact) => ctx.out.push(Out::Fact(fact)),
             Effect::Tell(device, number, told) => ctx.out.push(Out::Told(device, number, told)),

@@ -29,14 +29,16 @@ pub(super) fn try_again() -> Response {
 
 impl Node {
     /// Puts an older copy of the disk in the place of this one. The server must be down.
-    pub fn put_back(&mut self, copy: Disk) {
-        self.disk = copy;
-        self.disk.restored = self.disk.rooms.keys().cloned().collect();
+    pub fn put_back(&mut self, copy: Disk, servers: usize) {
+        let newer = std::mem::replace(&mut self.disk, copy);
+        let others: Vec<NodeId> = (0..servers).filter(|node| *node != self.id).collect();
+        self.disk.devices.put_back(newer.devices, self.me.name.as_str(), &others);
+        self.disk.restored = self.disk.rooms.keys().map(|room_id| (room_id.clone(), BTreeSet::new())).collect();
     }
 
     /// Whether nothing may be made of what somebody wants in a room.
     pub(super) fn holds_off(&self, ctx: &mut Ctx<'_>, room_id: &RoomId) -> bool {
-        let holds = self.disk.restored.contains(room_id) && ctx.plan.defect != Some(Defect::OpenAtOnce);
+        let holds = self.disk.restored.contains_key(room_id) && ctx.plan.defect != Some(Defect::OpenAtOnce);
         if holds {
             ctx.out.push(Out::Fact(Fact::Covered("who wants something of a restored room is to try again")));
         }
@@ -44,18 +46,23 @@ impl Node {
     }
 
     pub(super) fn complete_rooms(&mut self, ctx: &mut Ctx<'_>) {
-        let rooms: Vec<RoomId> = self.disk.restored.iter().cloned().collect();
+        let rooms: Vec<RoomId> = self.disk.restored.keys().cloned().collect();
         rooms.iter().for_each(|room_id| self.ask_all(ctx, room_id));
     }
 
     /// Begins a round: everybody in the room is asked what follows, and who has not told all. By the part that they have told
-    /// they may be out of the room, and have come back since. Where others are the hub there is nobody to be asked.
+    /// they may be out of the room, and have come back since; so it is noted first, for after a crash, who is asked. Where
+    /// others are the hub there is nobody to be asked.
     pub(super) fn ask_all(&mut self, ctx: &mut Ctx<'_>, room_id: &RoomId) {
         let Some(room) = self.take_room(ctx, room_id) else { return };
         let joined = room.state().joined_servers().filter_map(|server| ctx.directory.node(server.as_str()));
         let mut others: BTreeSet<NodeId> = joined.filter(|node| *node != self.id && room.is_hub()).collect();
         self.put_room(room);
-        others.extend(self.mem.unfinished.get(room_id).into_iter().flatten());
+        let Some(noted) = self.disk.restored.get(room_id).cloned() else { return };
+        others.extend(self.mem.unfinished.entry(room_id.clone()).or_insert_with(|| noted.clone()).iter());
+        if !others.is_subset(&noted) {
+            return self.enqueue(ctx, Write::Asked(room_id.clone(), others), vec![Effect::AskAll(room_id.clone())]);
+        }
         self.mem.rounds.insert(room_id.clone(), Round { asked: others.len(), ..Round::default() });
         if others.is_empty() {
             self.end_round(ctx, room_id);
@@ -165,7 +172,7 @@ impl Node {
 
     /// What is not here may be among what was forgotten.
     fn unknown_event(&self, ctx: &mut Ctx<'_>, room_id: &RoomId) -> Response {
-        if self.disk.restored.contains(room_id) {
+        if self.disk.restored.contains_key(room_id) {
             ctx.out.push(Out::Fact(Fact::Covered("a restored hub is asked for what it has forgotten")));
             if ctx.plan.defect != Some(Defect::DenyForgotten) {
                 return try_again();

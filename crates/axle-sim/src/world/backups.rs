@@ -55,7 +55,7 @@ impl World {
         self.checker.coverage.note("a hub comes back with an older disk");
         self.checker.put_back(id);
         if let Some(node) = self.nodes.get_mut(id) {
-            node.put_back(copy);
+            node.put_back(copy, self.plan.servers);
         }
     }
 
@@ -78,8 +78,8 @@ impl World {
     fn would_come_back(&self, id: NodeId, copy: &Disk) -> bool {
         let Some(disk) = self.nodes.get(id).map(|node| &node.disk) else { return false };
         // Who still asks may have been told by somebody of whom an older copy does not know.
-        if !disk.restored.is_empty() || !disk.lpdus.keys().eq(copy.lpdus.keys()) || self.will_ask_again(id, disk, copy)
-        {
+        let is_busy = !disk.restored.is_empty() || !disk.lpdus.keys().eq(copy.lpdus.keys());
+        if is_busy || self.will_ask_again(id, disk, copy) || self.does_device_wait(id) {
             return false;
         }
         let mut is_older = false;
@@ -105,6 +105,11 @@ impl World {
             }
             _ => false,
         })
+    }
+
+    /// Whether a device will ask once more for what the copy does not know it has done.
+    fn does_device_wait(&self, id: NodeId) -> bool {
+        self.devices.iter().flatten().any(|device| device.node == id && device.waits())
     }
 
     /// Whether those who are in a room, and those who turn out to be in it, have all that an older log of it lacks.

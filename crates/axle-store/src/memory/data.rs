@@ -91,7 +91,8 @@ pub(super) struct Data {
     pub(super) url_previews: VecDeque<(String, UrlPreview)>,
     pub(super) blocked_servers: BTreeSet<ServerName>,
     pub(super) blocked_rooms: BTreeSet<RoomId>,
-    pub(super) restored_rooms: BTreeSet<RoomId>,
+    /// With the servers that are being asked.
+    pub(super) restored_rooms: BTreeMap<RoomId, BTreeSet<ServerName>>,
     /// In the order in which they were set.
     pub(super) pushers: Vec<Pusher>,
     pub(super) last_pusher: i64,

@@ -8,6 +8,7 @@ use axle_protocol::auth::Membership;
 
 use super::MemoryStore;
 use super::data::Data;
+use crate::restored::RESTORED_ID_STEP;
 use crate::{DeviceLists, MAX_REMOTE_LISTS, NewEdu, RemoteDevices, StoreError, ToldDevices, UntoldDevices};
 
 /// What a list is as of that nobody has asked for: before every member event, so that it is good for nobody.
@@ -119,6 +120,15 @@ impl ListData {
             && let Some(oldest) = self.remote.iter().min_by_key(|(_, (as_of, _))| *as_of).map(|(user, _)| user.clone())
         {
             self.remote.remove(&oldest);
+        }
+    }
+
+    /// Of a copy of an earlier time: other servers are told everything anew, and are asked.
+    pub(super) fn begin_anew(&mut self) {
+        self.remote.clear();
+        for own in self.own.values_mut() {
+            own.told_to = 0;
+            own.told = ToldDevices { last_id: own.told.last_id + RESTORED_ID_STEP, devices: String::new() };
         }
     }
 

@@ -5,6 +5,7 @@ use axle_protocol::UserId;
 
 use super::MemoryStore;
 use super::data::Data;
+use super::device_keys::KeyData;
 use crate::{
     ClaimedKey, KeyCounts, KeyEnd, KeyName, KeyNames, KeyWithdrawal, NewKey, OneTimeKeys, StoreError, WantedKey,
 };
@@ -155,9 +156,7 @@ impl Data {
         let key = match keys.one_time.iter().position(is_it) {
             Some(index) => {
                 let (user_id, device_id, key) = keys.one_time.remove(index);
-                if let Some(KeyEnd { expires, fingerprint }) = key.end.clone() {
-                    keys.used.insert((user_id, device_id, fingerprint), expires);
-                }
+                keys.note_used(user_id, device_id, key.end.clone());
                 key
             }
             None => {
@@ -168,6 +167,22 @@ impl Data {
             }
         };
         Some(ClaimedKey { wanted, key_id: key.key_id, json: key.json })
+    }
+}
+
+impl KeyData {
+    /// Takes all keys for given out.
+    pub(super) fn use_all(&mut self) {
+        for (user_id, device_id, key) in std::mem::take(&mut self.one_time) {
+            self.note_used(user_id, device_id, key.end);
+        }
+        self.fallback.values_mut().for_each(|(_, used)| *used = true);
+    }
+
+    fn note_used(&mut self, user_id: UserId, device_id: String, end: Option<KeyEnd>) {
+        if let Some(KeyEnd { expires, fingerprint }) = end {
+            self.used.insert((user_id, device_id, fingerprint), expires);
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! A store that was put back from an older copy.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use axle_protocol::RoomId;
+use axle_protocol::{RoomId, ServerName};
 
 use super::MemoryStore;
 use crate::{RestoredRooms, StoreError};
@@ -10,14 +12,33 @@ use crate::{RestoredRooms, StoreError};
 impl RestoredRooms for MemoryStore {
     async fn mark_restored(&self) -> Result<(), StoreError> {
         self.write(|data| {
-            data.restored_rooms = data.rooms.keys().cloned().collect();
+            for room_id in data.rooms.keys() {
+                data.restored_rooms.entry(room_id.clone()).or_default();
+            }
+            data.e2ee.use_all();
+            data.device_lists.begin_anew();
             Ok(())
         })
         .await
     }
 
     async fn restored_rooms(&self) -> Result<Vec<RoomId>, StoreError> {
-        Ok(self.lock().data.restored_rooms.iter().cloned().collect())
+        Ok(self.lock().data.restored_rooms.keys().cloned().collect())
+    }
+
+    async fn note_asked(&self, room_id: &RoomId, servers: &BTreeSet<ServerName>) -> Result<(), StoreError> {
+        let (room_id, servers) = (room_id.clone(), servers.clone());
+        self.write(move |data| {
+            if let Some(asked) = data.restored_rooms.get_mut(&room_id) {
+                *asked = servers;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn asked(&self, room_id: &RoomId) -> Result<BTreeSet<ServerName>, StoreError> {
+        Ok(self.lock().data.restored_rooms.get(room_id).cloned().unwrap_or_default())
     }
 
     async fn unmark_restored(&self, room_id: &RoomId) -> Result<(), StoreError> {

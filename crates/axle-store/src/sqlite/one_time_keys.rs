@@ -157,6 +157,19 @@ fn counts(conn: &Connection, user_id: &UserId, device_id: &str, now: i64) -> Res
     Ok(KeyCounts { one_time: BTreeMap::from_iter(one_time), unused_fallback })
 }
 
+/// Takes all keys for given out.
+pub(super) fn use_all(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute(
+        "INSERT OR IGNORE INTO used_key (user_id, device_id, fingerprint, expires)
+         SELECT user_id, device_id, fingerprint, expires FROM one_time_key
+         WHERE fingerprint IS NOT NULL AND expires IS NOT NULL",
+        [],
+    )?;
+    conn.execute("DELETE FROM one_time_key", [])?;
+    conn.execute("UPDATE fallback_key SET used = 1", [])?;
+    Ok(())
+}
+
 fn claim(conn: &Connection, wanted: &WantedKey, now: i64) -> Result<Option<ClaimedKey>, StoreError> {
     let WantedKey { user_id, device_id, algorithm } = wanted;
     let which = params![user_id.as_str(), device_id, algorithm, now];

@@ -176,7 +176,7 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
         backup.step(-1)?;
         drop(backup);
         // Whoever is started with it learns that time has gone on elsewhere.
-        restored::mark_all(&copy)?;
+        restored::mark(&copy)?;
         // One file, that can be copied and opened anywhere.
         copy.pragma_update(None, "journal_mode", "DELETE")?;
         copy.close().map_err(|(_, error)| StoreError::from(error))?;

@@ -126,7 +126,7 @@ macro_rules! full_suite {
             groups: stored_with_events, the_newest_are_kept, awaited_ones_are_kept, goes_back;
             url_previews: the_newest_are_kept;
             remote_media: fetched, content_that_others_have;
-            operator: rooms, blocks, restored;
+            operator: rooms, blocks, restored, restored_keys;
             concurrency: many_tasks_many_rooms, racing_for_one_head;
         }
     };

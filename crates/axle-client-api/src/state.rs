@@ -27,7 +27,7 @@ use crate::oauth::visits::Visits;
 use crate::openid::OpenIdTokens;
 use crate::password::PasswordPool;
 use crate::preferences::KnownPreferences;
-use crate::presence::{Outbox, Presence};
+use crate::presence::{Outbox, Presence, Resting};
 use crate::previews::Previews;
 use crate::profile::RemoteProfiles;
 use crate::push::Pushing;
@@ -128,6 +128,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) typing: Typing,
     pub(crate) presence: Presence,
+    /// Rooms whose members were just told who is there.
+    pub(crate) resting: Resting,
     /// Whose presence other servers are to be told.
     pub(crate) outbox: Outbox,
     /// Events that wait to be sent.
@@ -192,6 +194,7 @@ impl Api {
             clock: Clock::default(),
             typing: Typing::default(),
             presence: Presence::default(),
+            resting: Resting::default(),
             outbox: Outbox::default(),
             delays: Delays::default(),
             unread: Counts::default(),

@@ -9,7 +9,7 @@ use ruma::presence::PresenceState;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::{Device, MAX_PEOPLE, MAX_ROOMS_WOKEN, Noted, Person, Presence, newest_rooms, watch};
+use super::{Device, MAX_PEOPLE, MAX_ROOMS_WOKEN, Noted, Person, Presence, newest_rooms, rooms, watch};
 use crate::error::ApiResult;
 use crate::fleeting::Clock;
 use crate::servers::{Availability, PresenceUpdate};
@@ -85,9 +85,7 @@ pub(crate) async fn note_elsewhere(api: &Api, updates: Vec<PresenceUpdate>) -> A
             woken.extend(rooms.take(MAX_ROOMS_WOKEN.saturating_sub(woken.len())));
         }
     }
-    for room_id in woken {
-        api.rooms.wake_members(&room_id).await?;
-    }
+    woken.into_iter().for_each(|room_id| rooms::tell(api, room_id));
     Ok(())
 }
 

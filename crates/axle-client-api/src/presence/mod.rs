@@ -4,6 +4,7 @@
 //! liveliest of them is. What other servers tell of their users is noted in the same place, as of one device.
 
 mod elsewhere;
+mod rooms;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) use elsewhere::{Outbox, note_elsewhere, tell_servers};
+pub(crate) use rooms::Resting;
 
 /// After so long without a sync or a word from a device it counts as offline. A sync waits for less.
 const GONE_AFTER: Duration = Duration::from_secs(120);
@@ -137,9 +139,7 @@ async fn tell(api: &Api, user_id: &UserId) -> ApiResult<()> {
         api.notifier.wake(user_id);
         api.outbox.put(user_id.clone());
     }
-    for room_id in newest_rooms(api, user_id).await? {
-        api.rooms.wake_members(&room_id).await?;
-    }
+    newest_rooms(api, user_id).await?.for_each(|room_id| rooms::tell(api, room_id));
     Ok(())
 }
 

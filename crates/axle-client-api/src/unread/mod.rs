@@ -11,7 +11,6 @@ mod anew;
 mod judging;
 mod tally;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axle_protocol::auth::Membership;
@@ -40,9 +39,9 @@ pub(crate) use tally::{Count, Unread};
 const MAX_EVENTS: usize = 1_000;
 /// Of a room's newest events, so many are gone through for those that notify.
 pub(crate) const MAX_LISTED: usize = 200;
-/// Counts that are kept, of one user in one room each, and the unread events of all of them together.
+/// Counts that are kept, of one user in one room each, and the runs of unread events of all of them together.
 const MAX_KEPT: usize = 50_000;
-const MAX_KEPT_EVENTS: usize = 500_000;
+const MAX_KEPT_RUNS: usize = 500_000;
 
 /// Counts that were made.
 #[derive(Default)]
@@ -54,12 +53,12 @@ pub(crate) struct Counts {
 struct Kept {
     tallies: LruCache<(UserId, RoomId), Arc<Tally>>,
     /// In all of them.
-    events: usize,
+    runs: usize,
 }
 
 impl Default for Kept {
     fn default() -> Self {
-        Self { tallies: LruCache::unbounded(), events: 0 }
+        Self { tallies: LruCache::unbounded(), runs: 0 }
     }
 }
 
@@ -75,12 +74,12 @@ impl Counts {
         if kept.tallies.peek(&key).is_some_and(is_behind) {
             return;
         }
-        kept.events += tally.len();
+        kept.runs += tally.size();
         let before = kept.tallies.put(key, Arc::new(tally));
-        kept.events -= before.map_or(0, |before| before.len());
-        while kept.tallies.len() > MAX_KEPT || kept.events > MAX_KEPT_EVENTS {
+        kept.runs -= before.map_or(0, |before| before.size());
+        while kept.tallies.len() > MAX_KEPT || kept.runs > MAX_KEPT_RUNS {
             let Some((_, oldest)) = kept.tallies.pop_lru() else { break };
-            kept.events -= oldest.len();
+            kept.runs -= oldest.size();
         }
     }
 
@@ -208,7 +207,7 @@ impl<'a> Reader<'a> {
             true => self.read(room_id, until).await?,
             false => Read::nothing(),
         };
-        tally.retain(|event| !read.has(event.thread.as_deref(), event.position));
+        tally.read(&read);
         self.leave_out_redacted(&mut tally, room_id, news).await?;
         self.add(&mut tally, room_id, member, &read, news).await?;
         Ok(Some(tally))
@@ -253,8 +252,7 @@ impl<'a> Reader<'a> {
         }
         let redacted = |event: &StoredEvent| event.redacted_by.is_some() && event.room_id == *room_id;
         let gone = self.api.store.events(&targets).await?.into_iter().filter(redacted);
-        let gone: HashSet<i64> = gone.filter_map(|event| event.position).collect();
-        tally.retain(|event| !gone.contains(&event.position));
+        gone.filter_map(|event| event.position).for_each(|position| tally.leave_out(position));
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What one user has yet to read in one room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use axle_protocol::EventId;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::receipts::MAIN;
 
 /// The most events that are unread in a room at once. Of more, the oldest count as read.
-pub(crate) const MAX_UNREAD: usize = 1_000;
+pub(crate) const MAX_UNREAD: u64 = 1_000;
 
 /// What is unread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -56,10 +56,19 @@ impl Unread {
         self.0.iter().filter_map(thread).collect()
     }
 
-    fn add(&mut self, event: &UnreadEvent) {
-        let count = self.0.entry(event.thread.clone()).or_default();
-        count.notification_count = count.notification_count.saturating_add(1);
-        count.highlight_count = count.highlight_count.saturating_add(event.highlight.into());
+    fn add(&mut self, run: &Run) {
+        let count = self.0.entry(run.thread.clone()).or_default();
+        count.notification_count = count.notification_count.saturating_add(run.len());
+        count.highlight_count = count.highlight_count.saturating_add(run.highlights());
+    }
+
+    fn take(&mut self, run: &Run) {
+        let Some(count) = self.0.get_mut(&run.thread) else { return };
+        count.notification_count = count.notification_count.saturating_sub(run.len());
+        count.highlight_count = count.highlight_count.saturating_sub(run.highlights());
+        if count.notification_count == 0 {
+            self.0.remove(&run.thread);
+        }
     }
 }
 
@@ -70,7 +79,10 @@ pub(super) struct Tally {
     pub(super) until: i64,
     /// Stream position of the list of whom the user ignores.
     pub(super) ignored: i64,
-    events: Vec<UnreadEvent>,
+    /// In the order in which they came.
+    runs: VecDeque<Run>,
+    /// How many events that are.
+    events: u64,
     /// Their sums.
     unread: Unread,
 }
@@ -83,52 +95,114 @@ pub(super) struct UnreadEvent {
     pub(super) highlight: bool,
 }
 
+/// Unread events of one kind that follow on each other: most do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Run {
+    /// The positions of the first and the last of them.
+    first: i64,
+    last: i64,
+    thread: Thread,
+    highlight: bool,
+}
+
+impl Run {
+    fn len(&self) -> u64 {
+        u64::try_from(self.last.saturating_sub(self.first).saturating_add(1)).unwrap_or(0)
+    }
+
+    fn highlights(&self) -> u64 {
+        if self.highlight { self.len() } else { 0 }
+    }
+
+    /// The part between two positions, if there is one.
+    fn between(&self, first: i64, last: i64) -> Option<Self> {
+        let part = Self { first: self.first.max(first), last: self.last.min(last), ..self.clone() };
+        (part.first <= part.last).then_some(part)
+    }
+
+    fn goes_on_with(&self, event: &UnreadEvent) -> bool {
+        self.last.checked_add(1) == Some(event.position)
+            && (self.highlight, &self.thread) == (event.highlight, &event.thread)
+    }
+}
+
 impl Tally {
     /// Nothing is unread.
     pub(super) fn new(until: i64, ignored: i64) -> Self {
-        Self { until, ignored, events: Vec::new(), unread: Unread::default() }
+        Self { until, ignored, runs: VecDeque::new(), events: 0, unread: Unread::default() }
     }
 
     pub(super) fn unread(&self) -> &Unread {
         &self.unread
     }
 
-    /// How many events there are.
-    pub(super) fn len(&self) -> usize {
-        self.events.len()
+    /// What it takes in memory, in runs of events.
+    pub(super) fn size(&self) -> usize {
+        self.runs.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.events == 0
     }
 
     /// One more event is unread.
     pub(super) fn add(&mut self, event: UnreadEvent) {
-        self.unread.add(&event);
-        self.events.push(event);
-        if self.events.len() > MAX_UNREAD {
-            self.events.remove(0);
-            self.sum();
+        match self.runs.back_mut().filter(|run| run.goes_on_with(&event)) {
+            Some(run) => {
+                run.last = event.position;
+                self.unread.add(&Run { first: event.position, ..run.clone() });
+            }
+            None => {
+                let UnreadEvent { position, thread, highlight } = event;
+                let run = Run { first: position, last: position, thread, highlight };
+                self.unread.add(&run);
+                self.runs.push_back(run);
+            }
+        }
+        self.events += 1;
+        if self.events > MAX_UNREAD {
+            self.forget_oldest();
         }
     }
 
-    /// Only these events are unread still.
-    pub(super) fn retain(&mut self, keep: impl Fn(&UnreadEvent) -> bool) {
-        let before = self.events.len();
-        self.events.retain(keep);
-        if self.events.len() < before {
-            self.sum();
+    fn forget_oldest(&mut self) {
+        let Some(mut oldest) = self.runs.pop_front() else { return };
+        self.unread.take(&Run { last: oldest.first, ..oldest.clone() });
+        self.events -= 1;
+        if oldest.first < oldest.last {
+            oldest.first += 1;
+            self.runs.push_front(oldest);
         }
+    }
+
+    /// Everything is read up to these positions.
+    pub(super) fn read(&mut self, read: &Read) {
+        self.replace(|run| {
+            run.between(read.up_to(run.thread.as_deref()).saturating_add(1), i64::MAX).into_iter().collect()
+        });
+    }
+
+    /// The event at this position is not unread any more.
+    pub(super) fn leave_out(&mut self, position: i64) {
+        self.replace(|run| {
+            let before = run.between(i64::MIN, position.saturating_sub(1));
+            before.into_iter().chain(run.between(position.saturating_add(1), i64::MAX)).collect()
+        });
     }
 
     /// Everything so far is read.
     pub(super) fn clear(&mut self) {
-        self.retain(|_| false);
+        *self = Self::new(self.until, self.ignored);
     }
 
-    fn sum(&mut self) {
-        self.unread = Unread::default();
-        self.events.iter().for_each(|event| self.unread.add(event));
+    fn replace(&mut self, by: impl Fn(&Run) -> Vec<Run>) {
+        let runs: VecDeque<Run> = self.runs.iter().flat_map(by).collect();
+        if runs != self.runs {
+            self.events = runs.iter().map(Run::len).sum();
+            self.unread = Unread::default();
+            runs.iter().for_each(|run| self.unread.add(run));
+            self.runs = runs;
+        }
     }
 }
 
@@ -177,6 +251,13 @@ mod tests {
         UnreadEvent { position, thread: None, highlight }
     }
 
+    fn read(thread: Option<&str>, position: i64) -> Read {
+        match thread {
+            None => Read { everything: position, threads: HashMap::new() },
+            Some(thread) => Read { threads: HashMap::from([(thread.to_owned(), position)]), ..Read::nothing() },
+        }
+    }
+
     #[test]
     fn the_oldest_events_count_as_read_where_there_are_too_many() {
         let mut tally = Tally::new(0, 0);
@@ -185,13 +266,59 @@ mod tests {
         (1..most).for_each(|position| tally.add(event(position, false)));
         assert_eq!(tally.unread().main(), Count { highlight_count: 1, notification_count: 1_000 });
         tally.add(event(most, false));
-        assert_eq!(
-            (tally.unread().main(), tally.len()),
-            (Count { highlight_count: 0, notification_count: 1_000 }, 1_000)
-        );
-        tally.retain(|event| event.position > 10);
+        assert_eq!(tally.unread().main(), Count { highlight_count: 0, notification_count: 1_000 });
+        tally.read(&read(None, 10));
         assert_eq!(tally.unread().total().notifications(), 990);
         tally.clear();
         assert!(tally.is_empty() && *tally.unread() == Unread::default());
+    }
+
+    #[test]
+    fn events_that_follow_on_each_other_take_no_more_than_one() {
+        let mut tally = Tally::new(0, 0);
+        (0..10_000).for_each(|position| tally.add(event(position, false)));
+        assert_eq!((tally.size(), tally.unread().total().notifications()), (1, 1_000));
+        tally.leave_out(9_500);
+        assert_eq!((tally.size(), tally.unread().total().notifications()), (2, 999));
+    }
+
+    /// Whatever comes, it counts as if each event were kept.
+    #[test]
+    fn runs_count_what_events_would() {
+        let thread = Some(Arc::new(EventId::parse("$thread").unwrap()));
+        let mut random = 7_u64;
+        let mut below = |n: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % n
+        };
+        let (mut tally, mut events, mut position) = (Tally::new(0, 0), Vec::<UnreadEvent>::new(), 0);
+        for _ in 0..5_000 {
+            match below(20) {
+                0 => {
+                    let (in_thread, to) = (below(2) == 0, position - below(30).cast_signed());
+                    let read = read(in_thread.then_some("$thread"), to);
+                    tally.read(&read);
+                    events.retain(|event| !read.has(event.thread.as_deref(), event.position));
+                }
+                1 => {
+                    let gone = position - below(20).cast_signed();
+                    tally.leave_out(gone);
+                    events.retain(|event| event.position != gone);
+                }
+                _ => {
+                    position += 1 + (below(4) / 3).cast_signed();
+                    let thread = thread.clone().filter(|_| below(5) == 0);
+                    let event = UnreadEvent { position, thread, highlight: below(6) == 0 };
+                    tally.add(event.clone());
+                    events.push(event);
+                }
+            }
+            let mut expected = Unread::default();
+            for event in &events {
+                let UnreadEvent { position, thread, highlight } = event.clone();
+                expected.add(&Run { first: position, last: position, thread, highlight });
+            }
+            assert_eq!((tally.unread(), tally.is_empty()), (&expected, events.is_empty()));
+        }
     }
 }

@@ -40,8 +40,8 @@ pub(super) struct Homeserver {
 }
 
 impl Homeserver {
-    /// Starts `axle serve`, as it comes but for the rate limits, and for the limit of connections: all of the bench's
-    /// users have one address.
+    /// Starts `axle serve`, as it comes but for what Synapse does without here, too: rate limits and presence; and for the
+    /// limit of connections: all of the bench's users have one address.
     pub(super) async fn axle() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let (client, federation) = (free_address()?, free_address()?);
@@ -49,7 +49,7 @@ impl Homeserver {
         let text = format!(
             "server_name = \"bench.test\"\ndata = {:?}\n[client]\nlisten = [\"{client}\"]\n\
              [federation]\nlisten = [\"{federation}\"]\nplain_http = true\n[registration]\nmode = \"open\"\n\
-             [rate_limits]\nenabled = false\n[limits]\nmax_connections_per_address = 10000\n[log]\nfilter = \"warn\"\n",
+             [rate_limits]\nenabled = false\n[presence]\nenabled = false\n[limits]\nmax_connections_per_address = 10000\n[log]\nfilter = \"warn\"\n",
             folder.path().join("data")
         );
         fs::write(&config, text)?;

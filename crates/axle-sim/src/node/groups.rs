@@ -12,7 +12,7 @@ use axle_protocol::{EventId, RoomId, UserId};
 use axle_room::{Accepted, Change, Known, Paired, PairedWith, Refusal, Reported, Room, Route, Verified};
 use serde_json::{Map, Value, json};
 
-use super::{Call, Ctx, Effect, Node, REQUEST, bytes};
+use super::{Call, Ctx, Effect, Node, REQUEST, bytes, restored};
 use crate::defects::Defect;
 use crate::disk::Write;
 use crate::wire::{GroupAsk, GroupState, GroupTold, MemberHalf, NodeId, OtherHalf, Request, Response};
@@ -68,6 +68,12 @@ impl Node {
 
     /// Somebody asks about a group. A participant asks its hub.
     pub fn ask_group(&mut self, ctx: &mut Ctx<'_>, asker: Asker, room_id: &RoomId, user: &UserId, ask: &GroupAsk) {
+        if self.holds_off(ctx, room_id) {
+            return match asker {
+                Asker::Device(..) => self.tell(ctx, asker, None, GroupTold::Unanswered),
+                Asker::Server(to, call) => self.respond(ctx, to, call, restored::try_again()),
+            };
+        }
         let Some(mut room) = self.take_room(ctx, room_id) else {
             return self.tell(ctx, asker, None, GroupTold::Denied("no such room".into()));
         };

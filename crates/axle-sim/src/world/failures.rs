@@ -65,6 +65,9 @@ impl World {
         }
         self.note(|| format!("s{id} crashes"));
         self.with(id, |node, ctx| node.crash(ctx));
+        if self.plan.rooms.first().is_some_and(|room| room.hub == id) {
+            self.checker.groups.hub_crashes();
+        }
         self.put_back_some(id);
         let back = (self.now + self.rng.between(50, 20_000)).min(HEAL_MS);
         self.at(back, Event::Restart(id));

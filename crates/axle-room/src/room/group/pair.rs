@@ -83,7 +83,7 @@ impl Room {
             }
             PairedWith::Template(_) => return Err(Refusal::Unfit("the commit is no LPDU".into())),
         };
-        Ok(Paired { member, commit, change: Change::default() })
+        Ok(Paired { member, commit, change: self.change() })
     }
 
     fn pair(&mut self, me: &Identity, member: &Event, with: PairedWith<'_>, known: &Known) -> Result<Paired, Refusal> {

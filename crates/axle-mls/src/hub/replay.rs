@@ -6,8 +6,9 @@ use openmls::framing::{ContentType, ProcessedMessageContent};
 use openmls::prelude::Proposal;
 
 use super::commit::{After, Merged, Read};
+use super::report::{CommitRecord, RollBack};
 use super::rules::{credential_of, has_to_leave};
-use super::{HubGroup, Refusal, RoomView};
+use super::{HubGroup, Refusal, RoomView, StateError};
 use crate::event::CommitContent;
 
 impl HubGroup {
@@ -37,6 +38,14 @@ impl HubGroup {
         let Read { commit, committer, tag, .. } = read;
         let staged = self.stage(content, commit, &committer, &tag, after)?;
         self.merge(staged, event_id)
+    }
+
+    /// Goes back to the state in an epoch, `snapshot`, that a commit of this hub's own log was made in: the hub had let it in
+    /// after it had taken back what came in its place. Who had made that is in quarantine again.
+    pub fn replay_back(&self, epoch: u64, snapshot: &[u8]) -> Result<Self, StateError> {
+        let void = self.commits.iter().find(|commit| commit.epoch == epoch.saturating_add(1));
+        let committer = void.and_then(CommitRecord::committer).ok_or(StateError::WrongState)?;
+        self.roll_back(&RollBack { to_epoch: epoch, committer }, snapshot)
     }
 
     /// What a commit changes.

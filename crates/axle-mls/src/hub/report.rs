@@ -66,6 +66,10 @@ impl CommitRecord {
         Self { epoch, committer: committer.encode(), message_hash, event_id: event_id.as_str().into() }
     }
 
+    pub(super) fn committer(&self) -> Option<Credential> {
+        Credential::decode(&self.committer).ok()
+    }
+
     pub(super) fn is_meant_by(&self, report: &Report) -> bool {
         (self.epoch, self.message_hash) == (report.epoch, report.commit_hash)
     }
@@ -193,7 +197,7 @@ impl HubGroup {
         if commits.iter().any(|commit| commit.committer != reported.committer) {
             return Err(Refusal::ReportUseless);
         }
-        Credential::decode(&reported.committer).map_err(|_| Refusal::ReportUseless)
+        reported.committer().ok_or(Refusal::ReportUseless)
     }
 
     /// Keeps a report, in the place of an earlier one of the same device on the same commit.

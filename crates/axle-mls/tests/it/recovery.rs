@@ -118,6 +118,38 @@ fn a_commit_that_nobody_can_apply_is_taken_back() {
     }
 }
 
+/// A hub that was restored from a backup, and gets its own log back: the commit is in it, and those that were made in its place.
+#[test]
+fn what_was_taken_back_is_taken_back_again() {
+    for layering in LAYERINGS {
+        let (mut sim, content) = stuck_room(layering);
+        let (epoch, stuck) = (sim.hub().epoch(), sim.hub().last_commit().unwrap().clone());
+        let backup = sim.snapshots[&(epoch - 1)].clone();
+        report(&mut sim, 1, epoch, &content, Verdict::CannotApply).unwrap();
+        let roll_back = report(&mut sim, 2, epoch, &content, Verdict::CannotApply).unwrap().unwrap();
+        let hub = sim.hub().roll_back(&roll_back, &backup).unwrap();
+        sim.replace_hub(hub);
+        let id = sim.id.clone();
+        sim.member(0).discard(&id).unwrap();
+        let since = sim.log.len();
+        sim.update(1).unwrap();
+        sim.update(2).unwrap();
+
+        let mut restored = HubGroup::from_bytes(&backup).unwrap();
+        restored.replay(&content, &sim.room, stuck).unwrap();
+        assert!(restored.replay_back(epoch - 2, &backup).is_err(), "a state of another epoch");
+        let mut restored = restored.replay_back(epoch - 1, &backup).unwrap();
+        for (event_id, content) in &sim.log[since..] {
+            restored.replay(content, &sim.room, event_id.clone()).unwrap();
+        }
+        assert_eq!((restored.epoch(), restored.group_info()), (sim.hub().epoch(), sim.hub().group_info()));
+        assert_eq!(restored.quarantine(), [sim.credential(0)]);
+        sim.replace_hub(restored);
+        sim.update(3).unwrap();
+        sim.talk(2, &[1, 3]);
+    }
+}
+
 #[test]
 fn who_may_not_report_any_more_is_not_waited_for() {
     for layering in LAYERINGS {

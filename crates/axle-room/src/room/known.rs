@@ -1,6 +1,6 @@
 //! What a room must know of events that it does not keep in memory.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use axle_protocol::event::Hash;
 use axle_protocol::{Event, EventId, EventKind, UserId};
@@ -39,6 +39,9 @@ pub struct Known {
     pub lpdus: HashMap<Hash, EventId>,
     /// Published devices.
     pub devices: Devices,
+    /// For [`Room::replay`](super::Room::replay): states of the group in the epochs that
+    /// [`Room::replay_epochs`](super::Room::replay_epochs) names, as far as they are kept.
+    pub groups: BTreeMap<u64, Vec<u8>>,
 }
 
 /// What matters of an event that is stored.

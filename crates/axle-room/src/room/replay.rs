@@ -1,10 +1,12 @@
 //! What a hub does that was restored from a backup: it takes the end of its own log back, from a server that has it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use axle_mls::HubGroup;
 use axle_mls::event::CommitContent;
 use axle_mls::hub::{self, Merged};
+use axle_mls::member::commit_epoch;
 use axle_protocol::{Event, EventKind};
 
 use super::change::{Change, Refusal};
@@ -45,6 +47,15 @@ impl Room {
         replayed
     }
 
+    /// The epochs in which commits of these events were made, as far as the group has been in them: where it had gone back to one
+    /// of them, it has to do so again.
+    pub fn replay_epochs<'a>(&self, events: impl IntoIterator<Item = &'a Event>) -> BTreeSet<u64> {
+        let Some(group) = self.group() else { return BTreeSet::new() };
+        let commits = events.into_iter().filter(|event| event.event_type() == CommitContent::EVENT_TYPE);
+        let contents = commits.filter_map(|event| CommitContent::parse(event.content()).ok());
+        contents.filter_map(|content| commit_epoch(&content)).filter(|epoch| *epoch <= group.epoch()).collect()
+    }
+
     fn replay_one(
         &mut self,
         me: &Identity,
@@ -55,11 +66,12 @@ impl Room {
         self.check_own(event)?;
         self.judge(event, known).map_err(|kind| Refusal::Unfit(kind.to_string()))?;
         if event.event_type() == CommitContent::EVENT_TYPE && self.has_group() {
-            match self.replay_commit(me, event, &replayed.change) {
+            match self.replay_commit(me, event, known, &replayed.change) {
                 Ok((group, merged)) => {
+                    let is_back = self.group().is_some_and(|before| group.epoch() <= before.epoch());
                     self.group = Some(Box::new(group));
                     match merged {
-                        Some(merged) => self.note_merged(event.event_id(), merged, &mut replayed.change),
+                        Some(merged) => self.note_merged(event.event_id(), merged, is_back, &mut replayed.change),
                         None => self.note_group(&mut replayed.change, false)?,
                     }
                 }
@@ -96,6 +108,7 @@ impl Room {
         &self,
         me: &Identity,
         event: &Event,
+        known: &Known,
         change: &Change,
     ) -> Result<(HubGroup, Option<Merged>), hub::Refusal> {
         let content = CommitContent::parse(event.content()).map_err(|_| hub::Refusal::Malformed("the commit"))?;
@@ -111,6 +124,11 @@ impl Room {
             None => Cow::Owned(group.to_bytes().map_err(|error| broken(&error))?),
         };
         let mut copy = HubGroup::from_bytes(&bytes).map_err(|error| broken(&error))?;
+        if let Some(epoch) = commit_epoch(&content).filter(|epoch| *epoch < copy.epoch()) {
+            let of_change = change.groups.iter().find(|group| group.epoch == epoch).map(|group| &group.state);
+            let state = of_change.or_else(|| known.groups.get(&epoch)).ok_or(hub::Refusal::Outdated)?;
+            copy = copy.replay_back(epoch, state).map_err(|error| broken(&error))?;
+        }
         let merged = copy.replay(&content, &self.group_view(&Known::default().devices), event.event_id().clone())?;
         Ok((copy, Some(merged)))
     }

@@ -1,6 +1,6 @@
 //! From the store into memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axle_mls::HubGroup;
 use axle_protocol::{Event, RoomId, UserId};
@@ -44,6 +44,21 @@ pub(super) async fn known(shared: &Shared, room_id: &RoomId, wanted: Lookup) -> 
         }
     }
     Ok(known)
+}
+
+/// The states of a room's group in these epochs, as far as they are kept.
+pub(super) async fn groups_in(
+    store: &dyn Store,
+    room_id: &RoomId,
+    epochs: BTreeSet<u64>,
+) -> Result<BTreeMap<u64, Vec<u8>>, StoreError> {
+    let mut kept = BTreeMap::new();
+    for epoch in epochs {
+        if let Some(state) = store.group_in(room_id, epoch).await? {
+            kept.insert(epoch, state);
+        }
+    }
+    Ok(kept)
 }
 
 /// Where client transactions stand.

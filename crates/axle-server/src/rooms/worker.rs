@@ -244,7 +244,11 @@ impl Worker {
                     batch.lpdus_unasked = !wanted.lpdus.is_empty();
                     wanted.lpdus.clear();
                 }
-                load::known(&self.shared, &self.room_id, wanted).await?
+                let mut known = load::known(&self.shared, &self.room_id, wanted).await?;
+                let replayed = commands.iter().map(|command| command.needs()).filter(|needs| needs.replays);
+                let replayed = replayed.flat_map(|needs| needs.events.iter().map(Verified::event));
+                known.groups = load::groups_in(store, &self.room_id, room.replay_epochs(replayed)).await?;
+                known
             }
             None => Known::default(),
         };

@@ -88,7 +88,10 @@ impl Node {
         let Some(mut room) = self.take_room(ctx, room_id) else { return };
         let version = room.version();
         let events: Vec<Verified> = events.iter().filter_map(|json| ctx.directory.verified(json, version)).collect();
-        let known = self.known(&room, events.iter().map(Verified::event));
+        let mut known = self.known(&room, events.iter().map(Verified::event));
+        let kept = self.disk.rooms.get(room_id).map(|log| &log.groups);
+        let state = |epoch| Some((epoch, kept?.get(&epoch)?.state.clone()));
+        known.groups = room.replay_epochs(events.iter().map(Verified::event)).into_iter().filter_map(state).collect();
         let replayed = room.replay(&self.me, &events, &known);
         let count = replayed.change.events.len();
         if let Some(refusal) = replayed.refused {

@@ -203,7 +203,7 @@ impl Room {
             (Step::Create(created), None) => self.group = Some(Box::new(created.confirm(event.event_id().clone()))),
             (Step::Commit(staged), Some(group)) => {
                 let merged = group.merge(*staged, event.event_id().clone())?;
-                self.note_merged(event.event_id(), merged, change);
+                self.note_merged(event.event_id(), merged, false, change);
                 return Ok(());
             }
             (Step::Create(_), Some(_)) | (Step::Commit(_), None) => return Err(hub::Refusal::Outdated.into()),
@@ -229,11 +229,11 @@ impl Room {
         if group.generation() == before { Ok(()) } else { self.note_group(change, false) }
     }
 
-    /// Has stored what a commit came to.
-    pub(super) fn note_merged(&self, commit: &EventId, merged: Merged, change: &mut Change) {
+    /// Has stored what a commit came to; `is_back`, if the group had gone back before it.
+    pub(super) fn note_merged(&self, commit: &EventId, merged: Merged, is_back: bool, change: &mut Change) {
         let awaited = self.group().map(HubGroup::awaited_epochs).unwrap_or_default();
         let (epoch, state, commit) = (merged.epoch, merged.snapshot, commit.clone());
-        change.put_group(GroupChange { epoch, commit, state, is_back: false, awaited });
+        change.put_group(GroupChange { epoch, commit, state, is_back, awaited });
     }
 
     /// Has the group as it is now stored.

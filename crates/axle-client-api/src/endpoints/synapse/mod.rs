@@ -50,14 +50,32 @@ const MAX_LIMIT: usize = 1_000;
 
 /// The routes of these.
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
-    let endpoints = user_put::routes(user_get::routes(users_list::routes(server_version::routes(endpoints))));
-    let endpoints = user_devices::routes(user_rooms::routes(user_admin::routes(endpoints)));
-    let endpoints = whois::routes(deactivate::routes(reset_password::routes(endpoints)));
-    let endpoints = room_members::routes(room_get::routes(rooms_list::routes(endpoints)));
-    let endpoints = room_delete::routes(room_block::routes(room_state::routes(endpoints)));
-    let endpoints = room_media::routes(quarantine::routes(registration_tokens::routes(endpoints)));
-    let endpoints = media_purge::routes(media_delete::routes(endpoints));
-    server_notice::routes(user_media::routes(endpoints))
+    let each: &[fn(Endpoints) -> Endpoints] = &[
+        deactivate::routes,
+        media_delete::routes,
+        media_purge::routes,
+        quarantine::routes,
+        registration_tokens::routes,
+        reset_password::routes,
+        room_block::routes,
+        room_delete::routes,
+        room_get::routes,
+        room_media::routes,
+        room_members::routes,
+        room_state::routes,
+        rooms_list::routes,
+        server_notice::routes,
+        server_version::routes,
+        user_admin::routes,
+        user_devices::routes,
+        user_get::routes,
+        user_media::routes,
+        user_put::routes,
+        user_rooms::routes,
+        users_list::routes,
+        whois::routes,
+    ];
+    each.iter().fold(endpoints, |endpoints, routes| routes(endpoints))
 }
 
 /// An endpoint for administrators.
@@ -89,7 +107,12 @@ async fn is_admin(api: &Api, session: &Session) -> ApiResult<bool> {
 
 /// The user of this server that a path names; there need be no such account.
 fn user_id(api: &Api, request: &RawRequest) -> Result<UserId, MatrixError> {
-    let user_id = ids::user(request.path(0).unwrap_or_default())?;
+    local_user(api, request.path(0).unwrap_or_default())
+}
+
+/// The user of this server with this id; likewise.
+fn local_user(api: &Api, id: &str) -> Result<UserId, MatrixError> {
+    let user_id = ids::user(id)?;
     match user_id.server_str() == api.config.server_name.as_str() {
         true => Ok(user_id),
         false => Err(MatrixError::invalid_param("This is not a user of this server.")),
@@ -100,10 +123,13 @@ fn user_id(api: &Api, request: &RawRequest) -> Result<UserId, MatrixError> {
 fn account<'a>(api: &'a Api, request: &RawRequest) -> impl Future<Output = ApiResult<User>> + Send + use<'a> {
     // What is borrowed from a body that arrives cannot be kept meanwhile.
     let user_id = user_id(api, request);
-    async move {
-        let known = api.store.user(&user_id?).await?;
-        Ok(known.ok_or_else(|| MatrixError::not_found("There is no such user."))?)
-    }
+    async move { known(api, &user_id?).await }
+}
+
+/// The account of a user of this server; 404 `M_NOT_FOUND`.
+async fn known(api: &Api, user_id: &UserId) -> ApiResult<User> {
+    let known = api.store.user(user_id).await?;
+    Ok(known.ok_or_else(|| MatrixError::not_found("There is no such user."))?)
 }
 
 /// The room that a path names.

@@ -98,7 +98,7 @@ pub use relations::{
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
 pub use remote_media::{RemoteMedia, RemoteMediaAge, RemoteMediaItem};
-pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
+pub use reports::{KeptReport, MAX_REPORTS_PER_USER, Report, Reports};
 pub use restored::RestoredRooms;
 pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};

@@ -14,8 +14,8 @@ use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, ErasedUsers, EventStatus,
-    GroupEpoch, HubFault, InboundResponse, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent,
-    PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias,
+    GroupEpoch, HubFault, InboundResponse, KeptReport, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom,
+    ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, RoomAlias,
     ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, UrlPreview, User,
 };
 
@@ -77,7 +77,8 @@ pub(super) struct Data {
     pub(super) forgotten: BTreeSet<(String, RoomId)>,
     pub(super) notice_rooms: BTreeMap<UserId, RoomId>,
     /// The oldest first.
-    pub(super) reports: Vec<Report>,
+    pub(super) reports: Vec<KeptReport>,
+    pub(super) last_report: i64,
     /// By content and size.
     pub(super) thumbnails: HashMap<(Hash, String), MediaThumbnail>,
     /// How far application services have been told, by their ids.

@@ -158,5 +158,15 @@ pub(crate) async fn reports_are_kept_and_bounded(store: Arc<dyn Store>) {
     let reports = store.reports().await.unwrap();
     let expected: Vec<_> =
         std::iter::once(report("bob", 0)).chain((2..=most + 1).map(|at| report("alice", at))).collect();
-    assert_eq!(reports, expected);
+    assert!(reports.is_sorted_by(|one, next| one.id < next.id));
+    assert_eq!(reports.iter().map(|kept| kept.report.clone()).collect::<Vec<_>>(), expected);
+
+    let second = reports[1].clone();
+    assert_eq!(store.report(second.id).await.unwrap(), Some(second.clone()));
+    assert!(store.remove_report(second.id).await.unwrap());
+    assert!(!store.remove_report(second.id).await.unwrap());
+    assert_eq!(store.report(second.id).await.unwrap(), None);
+    let left = store.reports().await.unwrap();
+    assert_eq!(left, [&reports[..1], &reports[2..]].concat());
+    assert!(!store.remove_report(-1).await.unwrap());
 }

@@ -52,6 +52,7 @@ mod state_after;
 mod stays;
 mod synapse;
 mod synapse_media;
+mod synapse_reports;
 mod sync;
 mod sync_filters;
 mod threads;

@@ -8,7 +8,8 @@ use crate::common::{Person, TestServer, server, two_in_a_room};
 
 const ADMIN: &str = "/_synapse/admin";
 
-async fn admin(server: &TestServer) -> Person {
+/// An administrator.
+pub(crate) async fn admin(server: &TestServer) -> Person {
     let admin = server.person("root").await;
     assert!(server.store.set_admin(&admin.user_id, true).await.unwrap());
     admin
@@ -64,6 +65,12 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/registration_tokens/x"),
         (Method::PUT, "v1/registration_tokens/x"),
         (Method::DELETE, "v1/registration_tokens/x"),
+        (Method::GET, "v1/event_reports"),
+        (Method::GET, "v1/event_reports/1"),
+        (Method::DELETE, "v1/event_reports/1"),
+        (Method::GET, "v1/user_reports"),
+        (Method::GET, "v1/user_reports/1"),
+        (Method::DELETE, "v1/user_reports/1"),
         (Method::POST, "v1/send_server_notice"),
         (Method::PUT, "v1/send_server_notice/x"),
     ];

@@ -4,10 +4,12 @@
 //! not passed over.
 
 mod deactivate;
+mod event_reports;
 mod media_delete;
 mod media_purge;
 mod quarantine;
 mod registration_tokens;
+mod reports;
 mod reset_password;
 mod room_block;
 mod room_delete;
@@ -23,6 +25,7 @@ mod user_devices;
 mod user_get;
 mod user_media;
 mod user_put;
+mod user_reports;
 mod user_rooms;
 mod users_list;
 mod whois;
@@ -52,6 +55,7 @@ const MAX_LIMIT: usize = 1_000;
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     let each: &[fn(Endpoints) -> Endpoints] = &[
         deactivate::routes,
+        event_reports::routes,
         media_delete::routes,
         media_purge::routes,
         quarantine::routes,
@@ -71,6 +75,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         user_get::routes,
         user_media::routes,
         user_put::routes,
+        user_reports::routes,
         user_rooms::routes,
         users_list::routes,
         whois::routes,

@@ -53,6 +53,7 @@ mod stays;
 mod synapse;
 mod synapse_media;
 mod synapse_reports;
+mod synapse_rooms;
 mod sync;
 mod sync_filters;
 mod threads;

@@ -65,6 +65,8 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/registration_tokens/x"),
         (Method::PUT, "v1/registration_tokens/x"),
         (Method::DELETE, "v1/registration_tokens/x"),
+        (Method::POST, "v1/rooms/ROOM/make_room_admin"),
+        (Method::POST, "v1/join/ROOM"),
         (Method::GET, "v1/event_reports"),
         (Method::GET, "v1/event_reports/1"),
         (Method::DELETE, "v1/event_reports/1"),

@@ -11,9 +11,11 @@ mod quarantine;
 mod registration_tokens;
 mod reports;
 mod reset_password;
+mod room_admin;
 mod room_block;
 mod room_delete;
 mod room_get;
+mod room_join;
 mod room_media;
 mod room_members;
 mod room_state;
@@ -61,9 +63,11 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         quarantine::routes,
         registration_tokens::routes,
         reset_password::routes,
+        room_admin::routes,
         room_block::routes,
         room_delete::routes,
         room_get::routes,
+        room_join::routes,
         room_media::routes,
         room_members::routes,
         room_state::routes,
@@ -135,6 +139,11 @@ fn account<'a>(api: &'a Api, request: &RawRequest) -> impl Future<Output = ApiRe
 async fn known(api: &Api, user_id: &UserId) -> ApiResult<User> {
     let known = api.store.user(user_id).await?;
     Ok(known.ok_or_else(|| MatrixError::not_found("There is no such user."))?)
+}
+
+/// The answer for what cannot be done, as Synapse gives it.
+fn impossible(error: &str) -> MatrixError {
+    MatrixError::new(400, "M_UNKNOWN", error)
 }
 
 /// The room that a path names.

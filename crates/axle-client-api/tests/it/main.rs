@@ -52,6 +52,7 @@ mod state_after;
 mod stays;
 mod synapse;
 mod synapse_media;
+mod synapse_reading;
 mod synapse_reports;
 mod synapse_rooms;
 mod sync;

@@ -4,6 +4,7 @@
 //! not passed over.
 
 mod deactivate;
+mod event_fetch;
 mod event_reports;
 mod media_delete;
 mod media_purge;
@@ -13,12 +14,15 @@ mod reports;
 mod reset_password;
 mod room_admin;
 mod room_block;
+mod room_context;
 mod room_delete;
 mod room_get;
 mod room_join;
 mod room_media;
 mod room_members;
+mod room_messages;
 mod room_state;
+mod room_timestamp;
 mod rooms_list;
 mod server_notice;
 mod server_version;
@@ -57,6 +61,7 @@ const MAX_LIMIT: usize = 1_000;
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     let each: &[fn(Endpoints) -> Endpoints] = &[
         deactivate::routes,
+        event_fetch::routes,
         event_reports::routes,
         media_delete::routes,
         media_purge::routes,
@@ -65,12 +70,15 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         reset_password::routes,
         room_admin::routes,
         room_block::routes,
+        room_context::routes,
         room_delete::routes,
         room_get::routes,
         room_join::routes,
         room_media::routes,
         room_members::routes,
+        room_messages::routes,
         room_state::routes,
+        room_timestamp::routes,
         rooms_list::routes,
         server_notice::routes,
         server_version::routes,

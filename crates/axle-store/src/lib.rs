@@ -46,6 +46,7 @@ mod snapshot;
 mod to_device;
 mod url_previews;
 mod user_directory;
+mod user_tokens;
 
 pub mod memory;
 pub mod sqlite;
@@ -106,6 +107,7 @@ pub use snapshot::{ReadingWork, Snapshots, read_at_once};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use url_previews::{MAX_URL_PREVIEWS, UrlPreview, UrlPreviews};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
+pub use user_tokens::{MAX_USER_TOKENS_PER_ADMIN, UserToken, UserTokens};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
@@ -121,6 +123,7 @@ pub trait Store:
     + Devices
     + OAuth
     + LoginTokens
+    + UserTokens
     + Profiles
     + UserDirectory
     + UserData
@@ -167,6 +170,7 @@ impl<T> Store for T where
         + Devices
         + OAuth
         + LoginTokens
+        + UserTokens
         + Profiles
         + UserDirectory
         + UserData

@@ -16,7 +16,7 @@ use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, ErasedUsers, EventStatus,
     GroupEpoch, HubFault, InboundResponse, KeptReport, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom,
     ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, RoomAlias,
-    ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, UrlPreview, User,
+    ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, UrlPreview, User, UserToken,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -46,6 +46,8 @@ pub(super) struct Data {
     pub(super) next_tokens: BTreeMap<(UserId, String), Tokens>,
     pub(super) oauth: OAuthData,
     pub(super) login_tokens: BTreeMap<Hash, LoginToken>,
+    /// The oldest first.
+    pub(super) user_tokens: Vec<(Hash, UserToken)>,
     /// Deactivated, and not out of their rooms yet.
     pub(super) departing: BTreeSet<UserId>,
     pub(super) erased: ErasedUsers,

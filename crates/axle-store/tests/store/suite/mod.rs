@@ -43,6 +43,7 @@ pub(crate) mod sync;
 pub(crate) mod to_device;
 pub(crate) mod url_previews;
 pub(crate) mod user_directory;
+pub(crate) mod user_tokens;
 
 /// Makes a test of each function for the stores that `$open` (an async function) makes: an `Arc<dyn Store>`, and
 /// something that cleans up when dropped.
@@ -120,6 +121,7 @@ macro_rules! full_suite {
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is,
                 one_key_signs_id_tokens;
             login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
+            user_tokens: good_until_it_ends, gone_with_either_account, so_many_of_an_administrator;
             application_services: progress_is_kept, what_happened_in_order, what_encryption_needs, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do, locked_and_suspended;
             guests: some_stay, where_they_are;

@@ -29,6 +29,7 @@ pub(crate) async fn all(api: &Api, session: &Session) -> ApiResult<Vec<Pusher>> 
 
 /// Sets one, for the device of this session.
 pub(crate) async fn set(api: &Api, session: &Session, pusher: &Pusher, append: bool) -> ApiResult<()> {
+    session.require_device()?;
     check(api, pusher)?;
     let json = serde_json::to_string(pusher).map_err(unreadable)?;
     if json.len() > MAX_PUSHER_BYTES {

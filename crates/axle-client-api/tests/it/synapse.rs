@@ -77,6 +77,7 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/user_reports"),
         (Method::GET, "v1/user_reports/1"),
         (Method::DELETE, "v1/user_reports/1"),
+        (Method::POST, "v1/users/@bob:example.org/login"),
         (Method::POST, "v1/send_server_notice"),
         (Method::PUT, "v1/send_server_notice/x"),
     ];

@@ -29,6 +29,7 @@ mod server_version;
 mod user_admin;
 mod user_devices;
 mod user_get;
+mod user_login;
 mod user_media;
 mod user_put;
 mod user_reports;
@@ -85,6 +86,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         user_admin::routes,
         user_devices::routes,
         user_get::routes,
+        user_login::routes,
         user_media::routes,
         user_put::routes,
         user_reports::routes,

@@ -56,6 +56,7 @@ mod synapse_media;
 mod synapse_reading;
 mod synapse_reports;
 mod synapse_rooms;
+mod synapse_users;
 mod sync;
 mod sync_filters;
 mod threads;

@@ -78,6 +78,10 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/user_reports/1"),
         (Method::DELETE, "v1/user_reports/1"),
         (Method::POST, "v1/users/@bob:example.org/login"),
+        (Method::GET, "v1/users/@bob:example.org/pushers"),
+        (Method::GET, "v1/users/@bob:example.org/accountdata"),
+        (Method::GET, "v1/users/@bob:example.org/memberships"),
+        (Method::GET, "v1/username_available?username=carol"),
         (Method::POST, "v1/send_server_notice"),
         (Method::PUT, "v1/send_server_notice/x"),
     ];

@@ -26,14 +26,18 @@ mod room_timestamp;
 mod rooms_list;
 mod server_notice;
 mod server_version;
+mod user_account_data;
 mod user_admin;
 mod user_devices;
 mod user_get;
 mod user_login;
 mod user_media;
+mod user_memberships;
+mod user_pushers;
 mod user_put;
 mod user_reports;
 mod user_rooms;
+mod username_available;
 mod users_list;
 mod whois;
 
@@ -83,14 +87,18 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         rooms_list::routes,
         server_notice::routes,
         server_version::routes,
+        user_account_data::routes,
         user_admin::routes,
         user_devices::routes,
         user_get::routes,
         user_login::routes,
         user_media::routes,
+        user_memberships::routes,
+        user_pushers::routes,
         user_put::routes,
         user_reports::routes,
         user_rooms::routes,
+        username_available::routes,
         users_list::routes,
         whois::routes,
     ];

@@ -81,7 +81,7 @@ pub use log::{
 };
 pub use login_tokens::{LoginToken, LoginTokens, MAX_LOGIN_TOKENS_PER_DEVICE};
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
-pub use media_administration::{FoundMedia, MediaAdministration, RemovedMedia, UploadedMedia};
+pub use media_administration::{FoundMedia, MediaAdministration, MediaUsage, RemovedMedia, UploadedMedia};
 pub use notice_rooms::NoticeRooms;
 pub use oauth::{
     DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,

@@ -82,6 +82,7 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/users/@bob:example.org/accountdata"),
         (Method::GET, "v1/users/@bob:example.org/memberships"),
         (Method::GET, "v1/username_available?username=carol"),
+        (Method::GET, "v1/statistics/users/media"),
         (Method::POST, "v1/send_server_notice"),
         (Method::PUT, "v1/send_server_notice/x"),
     ];

@@ -8,6 +8,7 @@ mod event_fetch;
 mod event_reports;
 mod media_delete;
 mod media_purge;
+mod media_statistics;
 mod quarantine;
 mod registration_tokens;
 mod reports;
@@ -70,6 +71,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         event_reports::routes,
         media_delete::routes,
         media_purge::routes,
+        media_statistics::routes,
         quarantine::routes,
         registration_tokens::routes,
         reset_password::routes,

@@ -116,7 +116,7 @@ macro_rules! full_suite {
                 what_goes_elsewhere_is_queued_with_it, received_once_and_not_without_end;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
-            media_administration: listed_and_removed, quarantined, what_users_show;
+            media_administration: listed_and_removed, usage, quarantined, what_users_show;
             media: uploads, quotas, reservations, thumbnails;
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is,
                 one_key_signs_id_tokens;

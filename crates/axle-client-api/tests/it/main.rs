@@ -51,6 +51,7 @@ mod sliding_rooms;
 mod state_after;
 mod stays;
 mod synapse;
+mod synapse_destinations;
 mod synapse_login;
 mod synapse_media;
 mod synapse_reading;

@@ -83,6 +83,10 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/users/@bob:example.org/memberships"),
         (Method::GET, "v1/username_available?username=carol"),
         (Method::GET, "v1/statistics/users/media"),
+        (Method::GET, "v1/federation/destinations"),
+        (Method::GET, "v1/federation/destinations/other.org"),
+        (Method::GET, "v1/federation/destinations/other.org/rooms"),
+        (Method::POST, "v1/federation/destinations/other.org/reset_connection"),
         (Method::POST, "v1/send_server_notice"),
         (Method::PUT, "v1/send_server_notice/x"),
     ];

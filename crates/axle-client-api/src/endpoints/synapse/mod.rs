@@ -4,6 +4,7 @@
 //! not passed over.
 
 mod deactivate;
+mod destinations;
 mod event_fetch;
 mod event_reports;
 mod media_delete;
@@ -67,6 +68,7 @@ const MAX_LIMIT: usize = 1_000;
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     let each: &[fn(Endpoints) -> Endpoints] = &[
         deactivate::routes,
+        destinations::routes,
         event_fetch::routes,
         event_reports::routes,
         media_delete::routes,

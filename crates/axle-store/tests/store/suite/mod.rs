@@ -83,7 +83,8 @@ macro_rules! full_suite {
             relations: both_ways_and_by_kind, of_relations, sums, threads_by_their_end, only_what_is_in_the_room,
                 redacted_ones_drop_out;
             redaction: now_and_later, not_in_another_room, first_one_stays;
-            delivery: interval_in_order, nothing_before_start_or_after_stop, several_rooms_in_stream_order,
+            delivery: interval_in_order, nothing_before_start_or_after_stop, rooms_of_a_destination,
+                several_rooms_in_stream_order,
                 acknowledge_moves_on, soft_failed_are_delivered_rejected_not, start_in_the_past_is_refused,
                 attempts, parked, announcements, more_than_is_kept_in_memory, inbound_responses;
             lpdus: queue_in_order, settled_by_echo, settled_by_rejection, refused, known_lpdus, unasked_lpdus,

@@ -58,6 +58,12 @@ async fn an_administrator_reads_rooms_that_they_are_not_in() {
     for path in ["messages", "timestamp_to_event?ts=0", "context/$nosuch"] {
         root.get(&format!("{nowhere}/{path}")).await.fails(404, "M_NOT_FOUND");
     }
+    let tea = "/_matrix/client/v3/directory/room/%23tea:example.org";
+    alice.put(tea, json!({"room_id": room})).await.ok();
+    let aliases = format!("/_matrix/client/v3/rooms/{room}/aliases");
+    assert_eq!(root.get(&aliases).await.ok(), json!({"aliases": ["#tea:example.org"]}));
+    server.person("bob").await.get(&aliases).await.fails(403, "M_FORBIDDEN");
+
     // As everybody else, they are not in the room.
     root.get(&format!("/_matrix/client/v3/rooms/{room}/messages?dir=b")).await.fails(403, "M_FORBIDDEN");
     root.get(&format!("/_matrix/client/v3/rooms/{room}/event/{}", said[0])).await.fails(404, "M_NOT_FOUND");

@@ -132,7 +132,8 @@ pub(super) async fn require_admin(api: &Api, session: &Session) -> ApiResult<()>
     }
 }
 
-async fn is_admin(api: &Api, session: &Session) -> ApiResult<bool> {
+/// Whether somebody administers this server.
+pub(super) async fn is_admin(api: &Api, session: &Session) -> ApiResult<bool> {
     Ok(api.store.user(&session.user_id).await?.is_some_and(|user| user.admin && !user.deactivated))
 }
 

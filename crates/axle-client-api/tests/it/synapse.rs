@@ -246,6 +246,8 @@ async fn rooms_are_listed_and_described() {
     ] {
         assert_eq!(details[key], expected, "{key}");
     }
+    let state = root.get(&format!("{ADMIN}/v1/rooms/{tea}/state")).await.ok()["state"].as_array().unwrap().len();
+    assert_eq!((&details["state_events"], state > 5), (&json!(state), true));
     let members = root.get(&format!("{ADMIN}/v1/rooms/{tea}/members")).await.ok();
     assert_eq!(members, json!({"members": ["@alice:example.org", "@bob:example.org"], "total": 2}));
     let state = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state")).await.ok();

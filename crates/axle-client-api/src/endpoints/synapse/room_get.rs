@@ -42,6 +42,8 @@ pub(super) struct Described {
     join_rules: Option<String>,
     guest_access: Option<String>,
     history_visibility: Option<String>,
+    /// How many entries the state has.
+    state_events: u64,
     room_type: Option<String>,
 }
 
@@ -79,6 +81,7 @@ async fn of_room(api: &Api, room: RoomDescription) -> ApiResult<Described> {
         join_rules: state.text("m.room.join_rules", "join_rule")?,
         guest_access: state.text("m.room.guest_access", "guest_access")?,
         history_visibility: state.text("m.room.history_visibility", "history_visibility")?,
+        state_events: api.store.count_state(&room.room_id).await?,
         room_type: state.text("m.room.create", "type")?,
         room_id: room.room_id,
     })

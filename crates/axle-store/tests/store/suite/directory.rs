@@ -120,6 +120,8 @@ pub(crate) async fn descriptions(store: Arc<dyn Store>) {
         .collect();
     let expected = [(two, vec!["two_create".into()]), (one.clone(), vec!["name".into(), "one_create".into()])];
     assert_eq!(told, expected);
+    let counts = [store.count_state(&one).await.unwrap(), store.count_state(&room("nowhere")).await.unwrap()];
+    assert_eq!(counts, [store.current_state(&one).await.unwrap().len() as u64, 0]);
     let children = store.state_of_type(&one, "m.space.child").await.unwrap();
     assert_eq!(names(children.iter().map(|event| &event.event_id)), ["child"]);
     assert!(store.state_of_type(&room("nowhere"), "m.space.child").await.unwrap().is_empty());

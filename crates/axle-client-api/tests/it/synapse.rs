@@ -229,9 +229,34 @@ async fn rooms_are_listed_and_described() {
     assert_eq!(list("dir=b").await.0, ["Tea", "Coffee"]);
     assert_eq!(list("order_by=joined_members").await.0, ["Tea", "Coffee"]);
     assert_eq!(list("search_term=COF").await.0, ["Coffee"]);
-    let (page, found) = list("limit=1").await;
+    for event_type in ["m.room.avatar", "m.room.pinned_events"] {
+        alice.set_state(&coffee, event_type, json!({})).await;
+    }
+    for (room, access) in [(&coffee, "can_join"), (&tea, "forbidden")] {
+        alice.set_state(room, "m.room.guest_access", json!({"guest_access": access})).await;
+    }
+    for (query, expected) in [
+        ("order_by=joined_local_members", ["Tea", "Coffee"]),
+        ("order_by=joined_local_members&dir=b", ["Coffee", "Tea"]),
+        ("order_by=state_events", ["Coffee", "Tea"]),
+        ("order_by=guest_access", ["Coffee", "Tea"]),
+    ] {
+        assert_eq!(list(query).await.0, expected, "{query}");
+    }
+    for field in ["canonical_alias", "version", "creator", "encryption", "federatable", "public", "join_rules"] {
+        assert_eq!(list(&format!("order_by={field}")).await.0.len(), 2);
+    }
+    root.get(&format!("{ADMIN}/v1/rooms?order_by=luck")).await.fails(400, "M_INVALID_PARAM");
+    let empty = bob.create_room(json!({"name": "Empty"})).await;
+    bob.leave(&empty).await.ok();
+    assert_eq!(list("empty_rooms=true").await.0, ["Empty"]);
+    assert_eq!(list("empty_rooms=false").await.0, ["Coffee", "Tea"]);
+    assert_eq!(list("public_rooms=true").await.0, ["Coffee", "Tea"]);
+    assert_eq!(list("public_rooms=false").await.0, ["Empty"]);
+    root.get(&format!("{ADMIN}/v1/rooms?empty_rooms=")).await.fails(400, "M_INVALID_PARAM");
+    let (page, found) = list("empty_rooms=false&limit=1").await;
     assert_eq!((page, &found["next_batch"], &found["total_rooms"]), (vec!["Coffee".to_owned()], &json!(1), &json!(2)));
-    let (page, found) = list("limit=1&from=1").await;
+    let (page, found) = list("empty_rooms=false&limit=1&from=1").await;
     assert_eq!((page, &found["prev_batch"], found.get("next_batch")), (vec!["Tea".to_owned()], &json!(0), None));
 
     let details = root.get(&format!("{ADMIN}/v1/rooms/{tea}")).await.ok();

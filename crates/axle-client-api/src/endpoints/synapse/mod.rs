@@ -7,6 +7,7 @@ mod deactivate;
 mod destinations;
 mod event_fetch;
 mod event_reports;
+mod jobs;
 mod media_delete;
 mod media_purge;
 mod media_statistics;

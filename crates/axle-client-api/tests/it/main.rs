@@ -55,6 +55,7 @@ mod synapse_destinations;
 mod synapse_login;
 mod synapse_media;
 mod synapse_reading;
+mod synapse_redact;
 mod synapse_reports;
 mod synapse_rooms;
 mod synapse_users;

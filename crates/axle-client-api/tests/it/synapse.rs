@@ -78,6 +78,8 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/user_reports/1"),
         (Method::DELETE, "v1/user_reports/1"),
         (Method::POST, "v1/users/@bob:example.org/login"),
+        (Method::POST, "v1/user/@bob:example.org/redact"),
+        (Method::GET, "v1/user/redact_status/x"),
         (Method::GET, "v1/users/@bob:example.org/pushers"),
         (Method::GET, "v1/users/@bob:example.org/accountdata"),
         (Method::GET, "v1/users/@bob:example.org/memberships"),

@@ -38,6 +38,7 @@ mod user_media;
 mod user_memberships;
 mod user_pushers;
 mod user_put;
+mod user_redact;
 mod user_reports;
 mod user_rooms;
 mod username_available;
@@ -59,6 +60,7 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) use room_delete::Deletions;
+pub(crate) use user_redact::Redactions;
 
 /// Entries in a page, if the caller does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -101,6 +103,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
         user_memberships::routes,
         user_pushers::routes,
         user_put::routes,
+        user_redact::routes,
         user_reports::routes,
         user_rooms::routes,
         username_available::routes,

@@ -4,7 +4,7 @@ use axle_protocol::RoomId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{Person, TestServer, server, two_in_a_room};
+use crate::common::{Person, TestServer, server, two_in_a_room, types};
 
 const ADMIN: &str = "/_synapse/admin";
 
@@ -280,6 +280,10 @@ async fn rooms_are_listed_and_described() {
     let state = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state")).await.ok();
     let named = state["state"].as_array().unwrap().iter().find(|event| event["type"] == "m.room.name").unwrap();
     assert_eq!(named["content"]["name"], "Coffee");
+    let named = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state?type=m.room.name")).await.ok();
+    assert_eq!(types(&named["state"]), ["m.room.name"]);
+    let none = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state?type=m.nothing")).await.ok();
+    assert_eq!(none, json!({"state": []}));
     for path in ["", "/members", "/state"] {
         root.get(&format!("{ADMIN}/v1/rooms/!nosuch:example.org{path}")).await.fails(404, "M_NOT_FOUND");
     }

@@ -379,6 +379,9 @@ async fn registration_tokens_are_kept() {
     let valid = root.get(&format!("{tokens}?valid=true")).await.ok();
     assert_eq!(valid["registration_tokens"].as_array().unwrap().len(), 1);
     assert_eq!(root.get(&format!("{tokens}?valid=false")).await.ok()["registration_tokens"][0]["token"], "welcome");
+    for neither in ["", "1", "True"] {
+        root.get(&format!("{tokens}?valid={neither}")).await.fails(400, "M_INVALID_PARAM");
+    }
     let changed = root.put(&one, json!({"uses_allowed": null})).await.ok();
     assert_eq!((&changed["uses_allowed"], &changed["completed"]), (&Value::Null, &json!(1)));
     register("bob").await.ok();

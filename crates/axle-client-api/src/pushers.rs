@@ -1,6 +1,6 @@
 //! Pushers as clients set them.
 
-use axle_protocol::MatrixError;
+use axle_protocol::{MatrixError, UserId};
 use axle_store::{MAX_PUSHERS_PER_USER, NewPusher, PutPusher};
 use http::Uri;
 use http::uri::Scheme;
@@ -22,13 +22,14 @@ const MAX_APP_ID_BYTES: usize = 64;
 const MAX_PUSHER_BYTES: usize = 16 * 1024;
 
 /// A user's pushers.
-pub(crate) async fn all(api: &Api, session: &Session) -> ApiResult<Vec<Pusher>> {
-    let pushers = api.store.pushers(&session.user_id).await?.into_iter();
+pub(crate) async fn all(api: &Api, user_id: &UserId) -> ApiResult<Vec<Pusher>> {
+    let pushers = api.store.pushers(user_id).await?.into_iter();
     pushers.map(|pusher| serde_json::from_str(&pusher.set.json).map_err(unreadable)).collect()
 }
 
 /// Sets one, for the device of this session.
 pub(crate) async fn set(api: &Api, session: &Session, pusher: &Pusher, append: bool) -> ApiResult<()> {
+    session.require_device()?;
     check(api, pusher)?;
     let json = serde_json::to_string(pusher).map_err(unreadable)?;
     if json.len() > MAX_PUSHER_BYTES {

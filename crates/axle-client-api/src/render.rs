@@ -155,6 +155,13 @@ pub(crate) async fn for_service(api: &Api, events: &[StoredEvent]) -> ApiResult<
     seen.into_iter().map(render).collect()
 }
 
+/// An event as servers send it to each other, with its id, whether or not it is redacted: for administrators.
+pub(crate) fn whole(event: &StoredEvent) -> ApiResult<Box<RawValue>> {
+    let age = Some(now_ms().saturating_sub(origin_server_ts(event)?));
+    let redacted_by = event.redacted_by.as_ref().map(EventId::as_str);
+    render_whole(event, &event.json, &Unsigned { age, redacted_by, ..Unsigned::default() })
+}
+
 /// One event.
 pub(crate) async fn render_event<T>(api: &Api, session: &Session, event: StoredEvent, view: View) -> ApiResult<Raw<T>> {
     let rendered = render(api, session, &[event], view).await?.pop();

@@ -69,6 +69,9 @@ pub trait OtherServers: Send + Sync + 'static {
     /// EDUs, durable since now, are queued for these servers.
     fn queued(&self, destinations: &[ServerName]);
 
+    /// Whether or not a server could be reached lately, what is queued for it is sent now.
+    fn try_again(&self, destination: &ServerName);
+
     /// Devices of local users changed, durably: the servers that share rooms with them are told. When this returns, that
     /// cannot be lost any more.
     async fn devices_changed(&self);

@@ -19,7 +19,7 @@ use crate::seen;
 use crate::state::{Api, now_ms};
 
 /// Random bytes in an access token, and in a refresh token.
-const TOKEN_BYTES: usize = 32;
+pub(crate) const TOKEN_BYTES: usize = 32;
 /// Letters in a device id that this server makes up.
 const DEVICE_ID_LETTERS: usize = 10;
 /// The longest device id that a client may choose.
@@ -43,6 +43,8 @@ enum Proof {
     Token(Hash),
     /// The token of an application service.
     Service(ServiceIndex),
+    /// A token by which an administrator acts as the user, of which this is the hash.
+    Admin(Hash),
 }
 
 impl Session {
@@ -85,15 +87,23 @@ impl Session {
     /// The application service that acts as the user, if one does.
     pub(crate) fn service(&self) -> Option<ServiceIndex> {
         match self.proof {
-            Proof::Token(_) => None,
+            Proof::Token(_) | Proof::Admin(_) => None,
             Proof::Service(service) => Some(service),
         }
     }
 
-    /// The device; 400 `M_MISSING_PARAM` if an application service has named none.
+    /// The hash of the token by which an administrator acts as the user, if one does.
+    pub(crate) fn user_token(&self) -> Option<Hash> {
+        match self.proof {
+            Proof::Admin(hash) => Some(hash),
+            Proof::Token(_) | Proof::Service(_) => None,
+        }
+    }
+
+    /// The device; 400 `M_MISSING_PARAM` if an application service has named none, or an administrator acts as the user.
     pub(crate) fn require_device(&self) -> Result<&str, MatrixError> {
         match self.device_id.as_str() {
-            "" => Err(MatrixError::missing_param("An application service has to name a device for this.")),
+            "" => Err(MatrixError::missing_param("This needs a device, and there is none in this session.")),
             device_id => Ok(device_id),
         }
     }
@@ -166,7 +176,13 @@ pub(crate) fn token(request: &Request<Body>) -> Result<String, MatrixError> {
 
 /// Finds out who makes a request, and notes from where.
 pub(crate) async fn authenticate(api: &Api, token: String, address: Option<IpAddr>) -> ApiResult<Session> {
-    let (device, standing) = of_token(api, token_hash(&token)).await?;
+    let hash = token_hash(&token);
+    let Some((device, standing)) = api.store.device_by_token(&hash).await? else {
+        // Nothing is noted: the user has not been here.
+        let (user_id, standing) = of_user_token(api, &hash).await?;
+        return Ok(Session { user_id, device_id: String::new(), proof: Proof::Admin(hash), standing });
+    };
+    require_current(device.tokens.expires_ts)?;
     api.seen.note(&api.store, &device, address);
     let proof = Proof::Token(device.tokens.access_hash);
     Ok(Session { user_id: device.user_id, device_id: device.device_id, proof, standing })
@@ -175,7 +191,12 @@ pub(crate) async fn authenticate(api: &Api, token: String, address: Option<IpAdd
 /// Whether a session that was kept waiting is still logged in, and its account not locked.
 pub(crate) async fn check(api: &Api, session: &Session) -> ApiResult<()> {
     match session.proof {
-        Proof::Token(hash) => require_unlocked(of_token(api, hash).await?.1),
+        Proof::Token(hash) => {
+            let (device, standing) = api.store.device_by_token(&hash).await?.ok_or_else(unknown_token)?;
+            require_current(device.tokens.expires_ts)?;
+            require_unlocked(standing)
+        }
+        Proof::Admin(hash) => require_unlocked(of_user_token(api, &hash).await?.1),
         Proof::Service(_) => Ok(()),
     }
 }
@@ -257,13 +278,23 @@ pub(crate) fn token_hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-async fn of_token(api: &Api, token_hash: Hash) -> ApiResult<(Device, Standing)> {
-    let known = api.store.device_by_token(&token_hash).await?;
-    let (device, standing) = known.ok_or_else(|| MatrixError::unknown_token("The access token is not valid."))?;
-    if device.tokens.expires_ts.is_some_and(|end| end <= now_ms()) {
-        return Err(ApiError::Expired);
+/// As whom an administrator acts by a token.
+async fn of_user_token(api: &Api, hash: &Hash) -> ApiResult<(UserId, Standing)> {
+    let (token, standing) = api.store.user_token(hash).await?.ok_or_else(unknown_token)?;
+    // Who has it cannot get it back by logging in again, so it is not said to have ended only for now.
+    match token.expires_ts.is_some_and(|end| end <= now_ms()) {
+        true => Err(unknown_token().into()),
+        false => Ok((token.user_id, standing)),
     }
-    Ok((device, standing))
+}
+
+/// Refuses an access token that has ended, of a device that is still logged in.
+fn require_current(expires_ts: Option<i64>) -> ApiResult<()> {
+    if expires_ts.is_some_and(|end| end <= now_ms()) { Err(ApiError::Expired) } else { Ok(()) }
+}
+
+fn unknown_token() -> MatrixError {
+    MatrixError::unknown_token("The access token is not valid.")
 }
 
 fn random_device_id() -> Result<String, MatrixError> {

@@ -14,7 +14,7 @@ use crate::background::Background;
 use crate::config::{ClientApiConfig, RateLimits};
 use crate::delayed::Delays;
 use crate::encrypted_sends::EncryptedSends;
-use crate::endpoints::Deletions;
+use crate::endpoints::{Deletions, Redactions};
 use crate::fallback::Fallbacks;
 use crate::fleeting::Clock;
 use crate::groups::GroupService;
@@ -161,6 +161,7 @@ pub(crate) struct Inner {
     pub(crate) protocols: Protocols,
     /// Rooms that administrators have closed.
     pub(crate) deletions: Deletions,
+    pub(crate) redactions: Redactions,
 }
 
 impl Api {
@@ -171,6 +172,7 @@ impl Api {
             queues: Queues::new(&state.config.services),
             protocols: Protocols::default(),
             deletions: Deletions::default(),
+            redactions: Redactions::default(),
             state,
             background: Background::default(),
             passwords: PasswordPool::default(),

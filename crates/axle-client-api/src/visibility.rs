@@ -27,6 +27,8 @@ pub(crate) struct Access {
     last_joined: LastJoined,
     /// Position of the event by which they are in the room without a break, if that is known.
     joined_from: Option<i64>,
+    /// Whether they see everything, whatever they are to the room.
+    sees_all: bool,
 }
 
 /// Until when a user was in a room.
@@ -53,7 +55,8 @@ impl Access {
             (_, Some(member)) => last_joined(api, user_id, room_id, member).await?,
             (_, None) => LastJoined::Never,
         };
-        Ok(Self { room_id: room_id.clone(), user_id: user_id.clone(), membership, last_joined, joined_from: None })
+        let (room_id, user_id) = (room_id.clone(), user_id.clone());
+        Ok(Self { room_id, user_id, membership, last_joined, joined_from: None, sees_all: false })
     }
 
     /// The relation of a user who is in a room by this member event.
@@ -69,7 +72,13 @@ impl Access {
             membership: Some(Membership::Join),
             last_joined: LastJoined::Now,
             joined_from: None,
+            sees_all: false,
         }
+    }
+
+    /// The relation of an administrator of this server, who sees all of a room that is known here.
+    pub(crate) fn of_admin(user_id: &UserId, room_id: &RoomId) -> Self {
+        Self { sees_all: true, ..Self::of_member(user_id, room_id) }
     }
 
     /// The room.
@@ -200,7 +209,7 @@ impl Access {
         let mut walk: Option<Walk> = None;
         for event in events {
             let Some(position) = event.position else { continue };
-            if self.joined_from.is_some_and(|from| position > from) {
+            if self.sees_all || self.joined_from.is_some_and(|from| position > from) {
                 visible.extend(Some(event).filter(|event| event.status == EventStatus::Accepted));
                 continue;
             }

@@ -65,6 +65,8 @@ pub struct DestinationStatus {
     pub destination: ServerName,
     /// Events it has not acknowledged, and LPDUs that wait for it as their hub.
     pub pending: u64,
+    /// The stream position up to which it has acknowledged everything; 0 for one that only LPDUs wait for.
+    pub acknowledged: i64,
     /// When the first of a row of failures happened (milliseconds since the Unix epoch); `None` if the last attempt
     /// succeeded.
     pub failing_since: Option<i64>,
@@ -77,7 +79,13 @@ impl DestinationStatus {
     pub(crate) fn add_lpdus(all: &mut Vec<Self>, hub: ServerName, lpdus: u64) {
         match all.iter_mut().find(|status| status.destination == hub) {
             Some(status) => status.pending += lpdus,
-            None => all.push(Self { destination: hub, pending: lpdus, failing_since: None, last_error: None }),
+            None => all.push(Self {
+                destination: hub,
+                pending: lpdus,
+                acknowledged: 0,
+                failing_since: None,
+                last_error: None,
+            }),
         }
     }
 }
@@ -121,6 +129,10 @@ pub trait Delivery {
 
     /// Every destination that events were ever queued for.
     async fn destinations(&self) -> Result<Vec<DestinationStatus>, StoreError>;
+
+    /// The rooms whose events a destination gets from us as they come, in the order of their ids, and the stream position of
+    /// the newest of each.
+    async fn destination_rooms(&self, destination: &ServerName) -> Result<Vec<(RoomId, i64)>, StoreError>;
 
     /// Queues an LPDU of a local user. Returns its id.
     async fn queue_lpdu(&self, lpdu: PendingLpdu) -> Result<i64, StoreError>;

@@ -99,6 +99,9 @@ pub trait RoomDirectory {
         types: &'static [&'static str],
     ) -> Result<Vec<RoomDescription>, StoreError>;
 
+    /// How many entries a room's current state has; 0 of a room that is not known.
+    async fn count_state(&self, room_id: &RoomId) -> Result<u64, StoreError>;
+
     /// The entries of a room's current state that have this type.
     async fn state_of_type(&self, room_id: &RoomId, event_type: &str) -> Result<Vec<StoredEvent>, StoreError>;
 }

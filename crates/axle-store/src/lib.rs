@@ -46,6 +46,7 @@ mod snapshot;
 mod to_device;
 mod url_previews;
 mod user_directory;
+mod user_tokens;
 
 pub mod memory;
 pub mod sqlite;
@@ -80,7 +81,7 @@ pub use log::{
 };
 pub use login_tokens::{LoginToken, LoginTokens, MAX_LOGIN_TOKENS_PER_DEVICE};
 pub use media::{Media, MediaContent, MediaItem, MediaState, MediaThumbnail, MediaUploaded};
-pub use media_administration::{FoundMedia, MediaAdministration, RemovedMedia, UploadedMedia};
+pub use media_administration::{FoundMedia, MediaAdministration, MediaUsage, RemovedMedia, UploadedMedia};
 pub use notice_rooms::NoticeRooms;
 pub use oauth::{
     DeviceAuthorization, MAX_DEVICE_AUTHORIZATIONS, MAX_OAUTH_CLIENTS, OAuth, OAuthCode, OAuthGrant,
@@ -98,7 +99,7 @@ pub use relations::{
     RelationQuery, Relations, THREAD, Target, Thread, ThreadPlace,
 };
 pub use remote_media::{RemoteMedia, RemoteMediaAge, RemoteMediaItem};
-pub use reports::{MAX_REPORTS_PER_USER, Report, Reports};
+pub use reports::{KeptReport, MAX_REPORTS_PER_USER, Report, Reports};
 pub use restored::RestoredRooms;
 pub use room_lists::{DescribedUserRoom, RoomLists, StatePattern};
 pub use search::{MessageSearch, SearchKey, SearchMatches, SearchQuery};
@@ -106,6 +107,7 @@ pub use snapshot::{ReadingWork, Snapshots, read_at_once};
 pub use to_device::{MAX_RECEIVED_TO_DEVICE, NewToDevice, ReceivedToDevice, ToDevice, ToDeviceQueues};
 pub use url_previews::{MAX_URL_PREVIEWS, UrlPreview, UrlPreviews};
 pub use user_directory::{FoundUser, FoundUsers, UserDirectory};
+pub use user_tokens::{MAX_USER_TOKENS_PER_ADMIN, UserToken, UserTokens};
 
 /// Everything that is kept. Every method that writes returns only when what it wrote survives a crash, unless its
 /// documentation says otherwise.
@@ -121,6 +123,7 @@ pub trait Store:
     + Devices
     + OAuth
     + LoginTokens
+    + UserTokens
     + Profiles
     + UserDirectory
     + UserData
@@ -167,6 +170,7 @@ impl<T> Store for T where
         + Devices
         + OAuth
         + LoginTokens
+        + UserTokens
         + Profiles
         + UserDirectory
         + UserData

@@ -28,6 +28,19 @@ pub struct FoundMedia {
     pub total: u64,
 }
 
+/// How much a user has uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaUsage {
+    /// Who.
+    pub uploader: UserId,
+    /// What they are called.
+    pub displayname: Option<String>,
+    /// How many uploads.
+    pub count: u64,
+    /// Their bytes, those with the same content each for themselves.
+    pub bytes: u64,
+}
+
 /// Media that were removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemovedMedia {
@@ -42,6 +55,10 @@ pub struct RemovedMedia {
 pub trait MediaAdministration {
     /// What a user has uploaded.
     async fn media_of(&self, uploader: &UserId, offset: usize, limit: usize) -> Result<FoundMedia, StoreError>;
+
+    /// How much each user has uploaded from `from_ts` until `until_ts` (both included; `None`: now), in milliseconds since
+    /// the Unix epoch, in the order of their ids. Who has uploaded nothing in that time is left out.
+    async fn media_usage(&self, from_ts: i64, until_ts: Option<i64>) -> Result<Vec<MediaUsage>, StoreError>;
 
     /// Ids above `after`, in their order, of what was uploaded before this time, in milliseconds since the Unix epoch, and
     /// has more than so many bytes.

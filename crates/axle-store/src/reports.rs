@@ -26,6 +26,16 @@ pub struct Report {
     pub reason: String,
 }
 
+/// A report as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeptReport {
+    /// Its number; later ones have greater numbers.
+    pub id: i64,
+    /// What it says.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
 /// Reports.
 #[async_trait]
 pub trait Reports {
@@ -33,5 +43,11 @@ pub trait Reports {
     async fn put_report(&self, report: Report) -> Result<(), StoreError>;
 
     /// All of them, the oldest first.
-    async fn reports(&self) -> Result<Vec<Report>, StoreError>;
+    async fn reports(&self) -> Result<Vec<KeptReport>, StoreError>;
+
+    /// The one with this number.
+    async fn report(&self, id: i64) -> Result<Option<KeptReport>, StoreError>;
+
+    /// Forgets one; `false`: there is none with this number.
+    async fn remove_report(&self, id: i64) -> Result<bool, StoreError>;
 }

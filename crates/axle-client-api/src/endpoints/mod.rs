@@ -57,7 +57,7 @@ mod well_known_support;
 use axum::Router;
 use http::Method;
 
-pub(crate) use synapse::Deletions;
+pub(crate) use synapse::{Deletions, Redactions};
 
 use crate::endpoint::Endpoints;
 use crate::reading::at_once;

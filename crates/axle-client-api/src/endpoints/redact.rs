@@ -1,6 +1,6 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
 
-use axle_protocol::{EventId, RoomId};
+use axle_protocol::{EventId, RoomId, UserId};
 use axle_store::ClientTxnKey;
 use ruma::api::client::redact::redact_event::v3::{Request, Response};
 use serde_json::Map;
@@ -34,17 +34,29 @@ pub(super) async fn send_redaction(
     txn: Option<ClientTxnKey>,
 ) -> ApiResult<EventId> {
     api.limits.changes.take(session.user_id.as_str())?;
-    Access::of(api, &session.user_id, &room_id).await?.require_joined()?;
     // Who is suspended may take back what they said themselves.
     if session.is_suspended() && !is_own(api, &session, &event_id).await? {
         session.require_active()?;
     }
-    redaction::check(api, &session.user_id, &room_id, &event_id).await?;
+    redact_as(api, &session.user_id, room_id, event_id, reason, txn).await
+}
+
+/// The same in the name of a user of this server, for who may do it.
+pub(super) async fn redact_as(
+    api: &Api,
+    user_id: &UserId,
+    room_id: RoomId,
+    event_id: EventId,
+    reason: Option<String>,
+    txn: Option<ClientTxnKey>,
+) -> ApiResult<EventId> {
+    Access::of(api, user_id, &room_id).await?.require_joined()?;
+    redaction::check(api, user_id, &room_id, &event_id).await?;
     let mut content = Map::from_iter([("redacts".to_owned(), event_id.as_str().into())]);
     add_reason(&mut content, reason);
     let event = SendEvent {
         room_id,
-        sender: session.user_id,
+        sender: user_id.clone(),
         event_type: redaction::REDACTION.into(),
         state_key: None,
         content,

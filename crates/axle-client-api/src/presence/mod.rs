@@ -82,9 +82,11 @@ pub(crate) fn set(api: &Api, session: &Session, said: PresenceState, status_msg:
 }
 
 /// A device syncs, which makes its user what it says ("set_presence" in the specification). With `offline` it only does
-/// not make them online: what was said of them before counts as long as it would have.
+/// not make them online: what was said of them before counts as long as it would have. Nor does an administrator who acts
+/// as them.
 pub(crate) fn syncs(api: &Api, session: &Session, said: PresenceState) {
-    if KNOWN.contains(&said) && said != PresenceState::Offline {
+    let is_there = said != PresenceState::Offline && session.user_token().is_none();
+    if KNOWN.contains(&said) && is_there {
         note(api, session, said, None);
     }
 }

@@ -4,11 +4,12 @@ use axle_protocol::RoomId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{Person, TestServer, server, two_in_a_room};
+use crate::common::{Person, TestServer, server, two_in_a_room, types};
 
 const ADMIN: &str = "/_synapse/admin";
 
-async fn admin(server: &TestServer) -> Person {
+/// An administrator.
+pub(crate) async fn admin(server: &TestServer) -> Person {
     let admin = server.person("root").await;
     assert!(server.store.set_admin(&admin.user_id, true).await.unwrap());
     admin
@@ -64,6 +65,30 @@ async fn it_is_for_administrators() {
         (Method::GET, "v1/registration_tokens/x"),
         (Method::PUT, "v1/registration_tokens/x"),
         (Method::DELETE, "v1/registration_tokens/x"),
+        (Method::POST, "v1/rooms/ROOM/make_room_admin"),
+        (Method::POST, "v1/join/ROOM"),
+        (Method::GET, "v1/rooms/ROOM/messages"),
+        (Method::GET, "v1/rooms/ROOM/context/$event"),
+        (Method::GET, "v1/rooms/ROOM/timestamp_to_event?ts=0"),
+        (Method::GET, "v1/fetch_event/$event"),
+        (Method::GET, "v1/event_reports"),
+        (Method::GET, "v1/event_reports/1"),
+        (Method::DELETE, "v1/event_reports/1"),
+        (Method::GET, "v1/user_reports"),
+        (Method::GET, "v1/user_reports/1"),
+        (Method::DELETE, "v1/user_reports/1"),
+        (Method::POST, "v1/users/@bob:example.org/login"),
+        (Method::POST, "v1/user/@bob:example.org/redact"),
+        (Method::GET, "v1/user/redact_status/x"),
+        (Method::GET, "v1/users/@bob:example.org/pushers"),
+        (Method::GET, "v1/users/@bob:example.org/accountdata"),
+        (Method::GET, "v1/users/@bob:example.org/memberships"),
+        (Method::GET, "v1/username_available?username=carol"),
+        (Method::GET, "v1/statistics/users/media"),
+        (Method::GET, "v1/federation/destinations"),
+        (Method::GET, "v1/federation/destinations/other.org"),
+        (Method::GET, "v1/federation/destinations/other.org/rooms"),
+        (Method::POST, "v1/federation/destinations/other.org/reset_connection"),
         (Method::POST, "v1/send_server_notice"),
         (Method::PUT, "v1/send_server_notice/x"),
     ];
@@ -206,9 +231,34 @@ async fn rooms_are_listed_and_described() {
     assert_eq!(list("dir=b").await.0, ["Tea", "Coffee"]);
     assert_eq!(list("order_by=joined_members").await.0, ["Tea", "Coffee"]);
     assert_eq!(list("search_term=COF").await.0, ["Coffee"]);
-    let (page, found) = list("limit=1").await;
+    for event_type in ["m.room.avatar", "m.room.pinned_events"] {
+        alice.set_state(&coffee, event_type, json!({})).await;
+    }
+    for (room, access) in [(&coffee, "can_join"), (&tea, "forbidden")] {
+        alice.set_state(room, "m.room.guest_access", json!({"guest_access": access})).await;
+    }
+    for (query, expected) in [
+        ("order_by=joined_local_members", ["Tea", "Coffee"]),
+        ("order_by=joined_local_members&dir=b", ["Coffee", "Tea"]),
+        ("order_by=state_events", ["Coffee", "Tea"]),
+        ("order_by=guest_access", ["Coffee", "Tea"]),
+    ] {
+        assert_eq!(list(query).await.0, expected, "{query}");
+    }
+    for field in ["canonical_alias", "version", "creator", "encryption", "federatable", "public", "join_rules"] {
+        assert_eq!(list(&format!("order_by={field}")).await.0.len(), 2);
+    }
+    root.get(&format!("{ADMIN}/v1/rooms?order_by=luck")).await.fails(400, "M_INVALID_PARAM");
+    let empty = bob.create_room(json!({"name": "Empty"})).await;
+    bob.leave(&empty).await.ok();
+    assert_eq!(list("empty_rooms=true").await.0, ["Empty"]);
+    assert_eq!(list("empty_rooms=false").await.0, ["Coffee", "Tea"]);
+    assert_eq!(list("public_rooms=true").await.0, ["Coffee", "Tea"]);
+    assert_eq!(list("public_rooms=false").await.0, ["Empty"]);
+    root.get(&format!("{ADMIN}/v1/rooms?empty_rooms=")).await.fails(400, "M_INVALID_PARAM");
+    let (page, found) = list("empty_rooms=false&limit=1").await;
     assert_eq!((page, &found["next_batch"], &found["total_rooms"]), (vec!["Coffee".to_owned()], &json!(1), &json!(2)));
-    let (page, found) = list("limit=1&from=1").await;
+    let (page, found) = list("empty_rooms=false&limit=1&from=1").await;
     assert_eq!((page, &found["prev_batch"], found.get("next_batch")), (vec!["Tea".to_owned()], &json!(0), None));
 
     let details = root.get(&format!("{ADMIN}/v1/rooms/{tea}")).await.ok();
@@ -223,11 +273,17 @@ async fn rooms_are_listed_and_described() {
     ] {
         assert_eq!(details[key], expected, "{key}");
     }
+    let state = root.get(&format!("{ADMIN}/v1/rooms/{tea}/state")).await.ok()["state"].as_array().unwrap().len();
+    assert_eq!((&details["state_events"], state > 5), (&json!(state), true));
     let members = root.get(&format!("{ADMIN}/v1/rooms/{tea}/members")).await.ok();
     assert_eq!(members, json!({"members": ["@alice:example.org", "@bob:example.org"], "total": 2}));
     let state = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state")).await.ok();
     let named = state["state"].as_array().unwrap().iter().find(|event| event["type"] == "m.room.name").unwrap();
     assert_eq!(named["content"]["name"], "Coffee");
+    let named = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state?type=m.room.name")).await.ok();
+    assert_eq!(types(&named["state"]), ["m.room.name"]);
+    let none = root.get(&format!("{ADMIN}/v1/rooms/{coffee}/state?type=m.nothing")).await.ok();
+    assert_eq!(none, json!({"state": []}));
     for path in ["", "/members", "/state"] {
         root.get(&format!("{ADMIN}/v1/rooms/!nosuch:example.org{path}")).await.fails(404, "M_NOT_FOUND");
     }
@@ -323,6 +379,9 @@ async fn registration_tokens_are_kept() {
     let valid = root.get(&format!("{tokens}?valid=true")).await.ok();
     assert_eq!(valid["registration_tokens"].as_array().unwrap().len(), 1);
     assert_eq!(root.get(&format!("{tokens}?valid=false")).await.ok()["registration_tokens"][0]["token"], "welcome");
+    for neither in ["", "1", "True"] {
+        root.get(&format!("{tokens}?valid={neither}")).await.fails(400, "M_INVALID_PARAM");
+    }
     let changed = root.put(&one, json!({"uses_allowed": null})).await.ok();
     assert_eq!((&changed["uses_allowed"], &changed["completed"]), (&Value::Null, &json!(1)));
     register("bob").await.ok();

@@ -2,18 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Person, TestServer, server, two_in_a_room};
+use crate::common::{Person, server, two_in_a_room};
 use crate::media::{download, files, upload};
+use crate::synapse::admin as root;
 
 const ADMIN: &str = "/_synapse/admin/v1";
 /// Milliseconds, in a time that has not come.
 const LATER: &str = "before_ts=32503680000000";
-
-async fn root(server: &TestServer) -> Person {
-    let root = server.person("root").await;
-    assert!(server.store.set_admin(&root.user_id, true).await.unwrap());
-    root
-}
 
 fn id(media: &str) -> &str {
     media.split('/').nth(1).unwrap()
@@ -133,4 +128,39 @@ async fn nobody_gets_what_is_quarantined() {
     let path = format!("user/{}/media/quarantine", alice.user_id);
     assert_eq!(quarantine(&path).await.ok(), json!({"num_quarantined": 1}));
     assert_eq!(status(&alice, &good).await, 404);
+}
+
+#[tokio::test]
+async fn what_users_have_uploaded_is_counted() {
+    let server = server().await;
+    let (root, alice, bob) = (root(&server).await, server.person("alice").await, server.person("bob").await);
+    let profile = format!("/_matrix/client/v3/profile/{}/displayname", bob.user_id);
+    bob.put(&profile, json!({"displayname": "Aaron"})).await.ok();
+    for content in [b"one".as_slice(), b"three"] {
+        upload(&alice, "", "text/plain", content).await;
+    }
+    upload(&bob, "", "text/plain", &[7; 100]).await;
+    let path = format!("{ADMIN}/statistics/users/media");
+    let found = async |query: &str| root.get(&format!("{path}?{query}")).await.ok();
+    let of_alice =
+        json!({"user_id": "@alice:example.org", "displayname": "alice", "media_count": 2, "media_length": 8});
+    let of_bob = json!({"user_id": "@bob:example.org", "displayname": "Aaron", "media_count": 1, "media_length": 100});
+    assert_eq!(found("").await, json!({"users": [of_alice, of_bob], "total": 2}));
+    for (query, first, second) in [
+        ("dir=b", &of_bob, &of_alice),
+        ("order_by=displayname", &of_bob, &of_alice),
+        ("order_by=media_count", &of_bob, &of_alice),
+        ("order_by=media_length&dir=f", &of_alice, &of_bob),
+    ] {
+        assert_eq!(found(query).await["users"], json!([first, second]), "{query}");
+    }
+    assert_eq!(found("limit=1").await, json!({"users": [of_alice], "total": 2, "next_token": 1}));
+    assert_eq!(found("limit=1&from=1").await, json!({"users": [of_bob], "total": 2}));
+    assert_eq!(found("search_term=AAR").await, json!({"users": [of_bob], "total": 1}));
+    assert_eq!(found("search_term=lic").await["users"], json!([of_alice]));
+    assert_eq!(found("until_ts=1000").await, json!({"users": [], "total": 0}));
+    assert_eq!(found("from_ts=32503680000000").await["total"], 0);
+    for refused in ["order_by=luck", "dir=x", "search_term=", "from_ts=5&until_ts=5", "limit=-1"] {
+        root.get(&format!("{path}?{refused}")).await.fails(400, "M_INVALID_PARAM");
+    }
 }

@@ -137,6 +137,12 @@ impl OtherServers for Between {
         }
     }
 
+    fn try_again(&self, destination: &ServerName) {
+        if let Some((_, sender)) = &self.network {
+            sender.heard_of(destination);
+        }
+    }
+
     async fn devices_changed(&self) {
         if let Err(error) = told::tell_all(self).await {
             // It is known in the store what is to be told: the next change, or start, tells it.

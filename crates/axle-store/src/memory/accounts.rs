@@ -40,6 +40,7 @@ impl Accounts for MemoryStore {
             let Some(user) = data.users.get_mut(&user_id) else { return Ok(false) };
             user.password_hash = Some(password_hash);
             data.remove_devices(&user_id, |device_id| device_id != keep);
+            data.remove_user_tokens_of(&user_id);
             Ok(true)
         })
         .await
@@ -58,6 +59,8 @@ impl Accounts for MemoryStore {
             }
             (user.deactivated, user.password_hash) = (true, None);
             data.remove_devices(&user_id, |_| true);
+            data.remove_user_tokens_of(&user_id);
+            data.user_tokens.retain(|(_, token)| token.user_id != user_id);
             data.account_data.remove(&user_id);
             data.profiles.remove(&user_id);
             data.profile_fields.remove(&user_id);

@@ -14,9 +14,9 @@ use super::key_backups::Backups;
 use super::oauth::OAuthData;
 use crate::{
     AccountData, Announcement, ClientTxnKey, ClientTxnState, DehydratedDevice, Device, ErasedUsers, EventStatus,
-    GroupEpoch, HubFault, InboundResponse, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom, ParkedEvent,
-    PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, Report, RoomAlias,
-    ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, UrlPreview, User,
+    GroupEpoch, HubFault, InboundResponse, KeptReport, LoginToken, MediaItem, MediaThumbnail, NewEdu, OutOfRoom,
+    ParkedEvent, PendingLpdu, Profile, Pusher, Receipt, RegistrationToken, Relation, RemoteMediaItem, RoomAlias,
+    ServiceProgress, StoredEvent, StoredKey, ToDevice, Tokens, UrlPreview, User, UserToken,
 };
 
 /// Answers kept for each origin and endpoint.
@@ -46,6 +46,8 @@ pub(super) struct Data {
     pub(super) next_tokens: BTreeMap<(UserId, String), Tokens>,
     pub(super) oauth: OAuthData,
     pub(super) login_tokens: BTreeMap<Hash, LoginToken>,
+    /// The oldest first.
+    pub(super) user_tokens: Vec<(Hash, UserToken)>,
     /// Deactivated, and not out of their rooms yet.
     pub(super) departing: BTreeSet<UserId>,
     pub(super) erased: ErasedUsers,
@@ -77,7 +79,8 @@ pub(super) struct Data {
     pub(super) forgotten: BTreeSet<(String, RoomId)>,
     pub(super) notice_rooms: BTreeMap<UserId, RoomId>,
     /// The oldest first.
-    pub(super) reports: Vec<Report>,
+    pub(super) reports: Vec<KeptReport>,
+    pub(super) last_report: i64,
     /// By content and size.
     pub(super) thumbnails: HashMap<(Hash, String), MediaThumbnail>,
     /// How far application services have been told, by their ids.

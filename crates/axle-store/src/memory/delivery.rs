@@ -7,7 +7,7 @@ use axle_protocol::event::Hash;
 use axle_protocol::{RoomId, ServerName};
 
 use super::MemoryStore;
-use super::data::{Data, Destination};
+use super::data::{Data, Destination, Interval};
 use crate::{
     Announcement, ClientTxnState, Delivery, DestinationStatus, InboundResponse, ParkedEvent, PendingEvent, PendingLpdu,
     StoreError, StoredEvent,
@@ -69,6 +69,15 @@ impl Delivery for MemoryStore {
             hub.into_iter().for_each(|hub| DestinationStatus::add_lpdus(&mut statuses, hub, 1));
         }
         Ok(statuses)
+    }
+
+    async fn destination_rooms(&self, destination: &ServerName) -> Result<Vec<(RoomId, i64)>, StoreError> {
+        let locked = self.lock();
+        let is_open = |interval: &Interval| interval.destination == *destination && interval.until.is_none();
+        let rooms = locked.data.rooms.iter().filter(|(_, room)| room.intervals.iter().any(is_open));
+        let mut rooms: Vec<_> = rooms.map(|(room_id, room)| (room_id.clone(), room.newest_stream)).collect();
+        rooms.sort_unstable();
+        Ok(rooms)
     }
 
     async fn queue_lpdu(&self, lpdu: PendingLpdu) -> Result<i64, StoreError> {
@@ -140,8 +149,8 @@ impl MemoryStore {
         let status = |name: ServerName| {
             let known = self.destination(&name)?;
             let pending = pending(&self.lock().data, &name, known.cursor).count() as u64;
-            let Destination { failing_since, last_error, .. } = known;
-            Some(DestinationStatus { destination: name, pending, failing_since, last_error })
+            let Destination { cursor: acknowledged, failing_since, last_error } = known;
+            Some(DestinationStatus { destination: name, pending, acknowledged, failing_since, last_error })
         };
         names.into_iter().filter_map(status).collect()
     }

@@ -71,6 +71,9 @@ impl Devices for MemoryStore {
         let (user_id, device_id) = (user_id.clone(), device_id.map(str::to_owned));
         self.write(move |data| {
             data.remove_devices(&user_id, |device| device_id.as_deref().is_none_or(|device_id| device_id == device));
+            if device_id.is_none() {
+                data.remove_user_tokens_of(&user_id);
+            }
             Ok(())
         })
         .await

@@ -116,6 +116,10 @@ impl RoomDirectory for MemoryStore {
         Ok(known.map(describe).collect())
     }
 
+    async fn count_state(&self, room_id: &RoomId) -> Result<u64, StoreError> {
+        Ok(self.lock().data.rooms.get(room_id).map_or(0, |room| room.state.len() as u64))
+    }
+
     async fn state_of_type(&self, room_id: &RoomId, event_type: &str) -> Result<Vec<StoredEvent>, StoreError> {
         let mut state = self.current_state_of(room_id);
         state.retain(|((kind, _), _)| kind == event_type);

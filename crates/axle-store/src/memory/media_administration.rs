@@ -1,6 +1,7 @@
 //! What administrators see and do of media.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use axle_protocol::UserId;
@@ -8,7 +9,9 @@ use axle_protocol::event::Hash;
 
 use super::MemoryStore;
 use super::remote_media::{is_uploaded_or_fetched, remove_thumbnails};
-use crate::{FoundMedia, MediaAdministration, MediaItem, MediaState, RemovedMedia, StoreError, UploadedMedia};
+use crate::{
+    FoundMedia, MediaAdministration, MediaItem, MediaState, MediaUsage, RemovedMedia, StoreError, UploadedMedia,
+};
 
 #[async_trait]
 impl MediaAdministration for MemoryStore {
@@ -29,6 +32,23 @@ impl MediaAdministration for MemoryStore {
         media.sort_by_key(|item| (Reverse(item.created_ts), item.media_id.clone()));
         let total = media.len() as u64;
         Ok(FoundMedia { media: media.into_iter().skip(offset).take(limit).collect(), total })
+    }
+
+    async fn media_usage(&self, from_ts: i64, until_ts: Option<i64>) -> Result<Vec<MediaUsage>, StoreError> {
+        let locked = self.lock();
+        let time = from_ts..=until_ts.unwrap_or(i64::MAX);
+        let mut usage: BTreeMap<UserId, MediaUsage> = BTreeMap::new();
+        for item in locked.data.media.values().filter(|item| time.contains(&item.created_ts)) {
+            let MediaState::Uploaded(content) = &item.state else { continue };
+            let uploader = &item.uploader;
+            let theirs = usage.entry(uploader.clone()).or_insert_with(|| {
+                let displayname = locked.data.profiles.get(uploader).and_then(|profile| profile.displayname.clone());
+                MediaUsage { uploader: uploader.clone(), displayname, count: 0, bytes: 0 }
+            });
+            theirs.count += 1;
+            theirs.bytes += content.size;
+        }
+        Ok(usage.into_values().collect())
     }
 
     async fn old_media(

@@ -47,6 +47,7 @@ mod state;
 mod to_device;
 mod url_previews;
 mod user_directory;
+mod user_tokens;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

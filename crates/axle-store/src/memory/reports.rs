@@ -3,25 +3,40 @@
 use async_trait::async_trait;
 
 use super::MemoryStore;
-use crate::{MAX_REPORTS_PER_USER, Report, Reports, StoreError};
+use crate::{KeptReport, MAX_REPORTS_PER_USER, Report, Reports, StoreError};
 
 #[async_trait]
 impl Reports for MemoryStore {
     async fn put_report(&self, report: Report) -> Result<(), StoreError> {
         self.write(move |data| {
-            let own = data.reports.iter().filter(|other| other.reporter == report.reporter).count();
+            let is_own = |other: &KeptReport| other.report.reporter == report.reporter;
+            let own = data.reports.iter().filter(|other| is_own(other)).count();
             if own >= MAX_REPORTS_PER_USER
-                && let Some(oldest) = data.reports.iter().position(|other| other.reporter == report.reporter)
+                && let Some(oldest) = data.reports.iter().position(is_own)
             {
                 data.reports.remove(oldest);
             }
-            data.reports.push(report);
+            data.last_report += 1;
+            data.reports.push(KeptReport { id: data.last_report, report });
             Ok(())
         })
         .await
     }
 
-    async fn reports(&self) -> Result<Vec<Report>, StoreError> {
+    async fn reports(&self) -> Result<Vec<KeptReport>, StoreError> {
         Ok(self.lock().data.reports.clone())
+    }
+
+    async fn report(&self, id: i64) -> Result<Option<KeptReport>, StoreError> {
+        Ok(self.lock().data.reports.iter().find(|kept| kept.id == id).cloned())
+    }
+
+    async fn remove_report(&self, id: i64) -> Result<bool, StoreError> {
+        self.write(move |data| {
+            let before = data.reports.len();
+            data.reports.retain(|kept| kept.id != id);
+            Ok(data.reports.len() < before)
+        })
+        .await
     }
 }

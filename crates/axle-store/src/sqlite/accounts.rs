@@ -7,10 +7,9 @@ use axle_protocol::event::Hash;
 use axle_protocol::{EventId, RoomId, UserId};
 use rusqlite::{Connection, Row, params};
 
-use super::SqliteStore;
-use super::devices;
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
+use super::{SqliteStore, devices, user_tokens};
 use crate::{Accounts, ClientTxnKey, ClientTxnState, ErasedUsers, RegistrationToken, Standing, StoreError, User};
 
 /// How long the outcome of a client's transaction is kept. Clients repeat one within minutes.
@@ -20,8 +19,8 @@ const TXN_SWEEP: i64 = 256;
 /// So many sync filters of a user are kept, the newest.
 const MAX_FILTERS: i64 = 256;
 /// Tables of what a user keeps for themselves or shows of themselves, by `user_id`, beside their devices.
-const OWN_TABLES: [&str; 6] =
-    ["account_data", "profile", "profile_field", "cross_signing_key", "key_backup", "delayed_event"];
+const OWN_TABLES: [&str; 7] =
+    ["account_data", "profile", "profile_field", "cross_signing_key", "key_backup", "delayed_event", "user_token"];
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -66,6 +65,7 @@ impl Accounts for SqliteStore {
                 tx.conn.prepare_cached("SELECT device_id FROM device WHERE user_id = ?1 AND device_id <> ?2")?;
             let others: Vec<String> = all(&mut others, [user_id.as_str(), &keep], |row| Ok(row.get(0)?))?;
             others.iter().try_for_each(|device_id| devices::remove(tx, &user_id, Some(device_id)))?;
+            user_tokens::remove_of(tx, &user_id)?;
             Ok(true)
         })
         .await

@@ -10,7 +10,7 @@ use super::{relations, search};
 use crate::{Append, Appended, DeliveryChange, EventStatus, NewEvent, PendingEvent, StoreError};
 
 /// `delivery.until` of an interval without an end.
-const OPEN: i64 = i64::MAX;
+pub(super) const OPEN: i64 = i64::MAX;
 
 /// The last stream position that was given out.
 pub(super) fn last_stream(conn: &Connection) -> Result<i64, StoreError> {

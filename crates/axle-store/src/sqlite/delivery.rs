@@ -8,7 +8,7 @@ use axle_protocol::{RoomId, ServerName};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::SqliteStore;
-use super::append::last_stream;
+use super::append::{OPEN, last_stream};
 use super::destinations::{Destination, Pending};
 use super::error::damaged;
 use super::event_index::find_lpdu;
@@ -119,6 +119,19 @@ impl Delivery for SqliteStore {
                 DestinationStatus::add_lpdus(&mut statuses, hub, lpdus);
             }
             Ok(statuses)
+        })
+        .await
+    }
+
+    async fn destination_rooms(&self, destination: &ServerName) -> Result<Vec<(RoomId, i64)>, StoreError> {
+        let destination = destination.clone();
+        self.read(move |conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT r.room_id, r.newest_stream FROM destination t
+                 JOIN delivery d ON d.destination = t.id AND d.until = ?2 JOIN room_now r ON r.id = d.room
+                 WHERE t.name = ?1 ORDER BY r.room_id",
+            )?;
+            all(&mut find, params![destination.as_str(), OPEN], |row| Ok((rows::id(row, 0)?, row.get(1)?)))
         })
         .await
     }

@@ -121,6 +121,7 @@ impl Destinations {
             let status = DestinationStatus {
                 destination: name.clone(),
                 pending: 0,
+                acknowledged: destination.row.cursor,
                 failing_since: destination.row.failing_since,
                 last_error: destination.row.last_error.clone(),
             };

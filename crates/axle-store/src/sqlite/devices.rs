@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, Row, params};
 
 use super::rows::{self, all, integer, one};
 use super::writer::Tx;
-use super::{SqliteStore, accounts, device_keys};
+use super::{SqliteStore, accounts, device_keys, user_tokens};
 use crate::{Device, Devices, LastSeen, Standing, StoreError, Tokens};
 
 /// What [`device`] reads.
@@ -121,7 +121,10 @@ pub(super) fn remove(tx: &mut Tx<'_>, user_id: &UserId, device_id: Option<&str>)
         let sql = format!("DELETE FROM {table} WHERE user_id = ?1 AND device_id = coalesce(?2, device_id)");
         tx.conn.prepare_cached(&sql)?.execute(params![user_id.as_str(), device_id])?;
     }
-    Ok(())
+    match device_id {
+        Some(_) => Ok(()),
+        None => user_tokens::remove_of(tx, user_id),
+    }
 }
 
 /// Creates a device, or logs it in anew.

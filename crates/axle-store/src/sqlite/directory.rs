@@ -98,6 +98,15 @@ impl RoomDirectory for SqliteStore {
         .await
     }
 
+    async fn count_state(&self, room_id: &RoomId) -> Result<u64, StoreError> {
+        let room_id = room_id.clone();
+        let count = self.read(move |conn| {
+            let Some(room) = rows::room(conn, &room_id)? else { return Ok(None) };
+            rows::integer(conn, "SELECT count(*) FROM current_state WHERE room = ?1", [room.id])
+        });
+        u64::try_from(count.await?.unwrap_or(0)).map_err(damaged)
+    }
+
     async fn state_of_type(&self, room_id: &RoomId, event_type: &str) -> Result<Vec<StoredEvent>, StoreError> {
         let (room_id, event_type) = (room_id.clone(), event_type.to_owned());
         self.read(move |conn| {

@@ -10,7 +10,7 @@ use super::error::damaged;
 use super::media::in_column;
 use super::remote_media::{is_uploaded_or_fetched, remove_thumbnails};
 use super::rows::{self, all, integer, one};
-use crate::{FoundMedia, MediaAdministration, MediaContent, RemovedMedia, StoreError, UploadedMedia};
+use crate::{FoundMedia, MediaAdministration, MediaContent, MediaUsage, RemovedMedia, StoreError, UploadedMedia};
 
 #[async_trait]
 impl MediaAdministration for SqliteStore {
@@ -40,6 +40,26 @@ impl MediaAdministration for SqliteStore {
             let sql = "SELECT count(*) FROM media WHERE uploader = ?1 AND hash IS NOT NULL";
             let total = integer(conn, sql, [uploader.as_str()])?.unwrap_or(0);
             Ok(FoundMedia { media, total: u64::try_from(total).map_err(damaged)? })
+        })
+        .await
+    }
+
+    async fn media_usage(&self, from_ts: i64, until_ts: Option<i64>) -> Result<Vec<MediaUsage>, StoreError> {
+        self.read(move |conn| {
+            let mut find = conn.prepare_cached(
+                "SELECT m.uploader, p.displayname, count(*), sum(m.size)
+                 FROM media m LEFT JOIN profile p ON p.user_id = m.uploader
+                 WHERE m.hash IS NOT NULL AND m.created_ts BETWEEN ?1 AND ?2
+                 GROUP BY m.uploader ORDER BY m.uploader",
+            )?;
+            all(&mut find, params![from_ts, until_ts.unwrap_or(i64::MAX)], |row| {
+                Ok(MediaUsage {
+                    uploader: rows::id(row, 0)?,
+                    displayname: row.get(1)?,
+                    count: rows::count(row, 2)?,
+                    bytes: rows::count(row, 3)?,
+                })
+            })
         })
         .await
     }

@@ -58,6 +58,7 @@ mod to_device;
 mod url_previews;
 mod user_directory;
 mod user_rooms;
+mod user_tokens;
 mod writer;
 
 use std::fs::{File, TryLockError};

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use rusqlite::{Row, params};
 
 use super::{SqliteStore, rows};
-use crate::{MAX_REPORTS_PER_USER, Report, Reports, StoreError};
+use crate::{KeptReport, MAX_REPORTS_PER_USER, Report, Reports, StoreError};
+
+/// What [`read`] reads.
+const COLUMNS: &str = "reporter, at, room_id, event_id, user_id, reason, id";
 
 #[async_trait]
 impl Reports for SqliteStore {
@@ -35,24 +38,36 @@ impl Reports for SqliteStore {
         .await
     }
 
-    async fn reports(&self) -> Result<Vec<Report>, StoreError> {
+    async fn reports(&self) -> Result<Vec<KeptReport>, StoreError> {
         self.read(|conn| {
-            let mut find =
-                conn.prepare_cached("SELECT reporter, at, room_id, event_id, user_id, reason FROM report ORDER BY id")?;
-            rows::all(&mut find, [], read)
+            let sql = format!("SELECT {COLUMNS} FROM report ORDER BY id");
+            rows::all(&mut conn.prepare_cached(&sql)?, [], read)
         })
         .await
     }
+
+    async fn report(&self, id: i64) -> Result<Option<KeptReport>, StoreError> {
+        self.read(move |conn| {
+            let sql = format!("SELECT {COLUMNS} FROM report WHERE id = ?1");
+            rows::one(&mut conn.prepare_cached(&sql)?, [id], read)
+        })
+        .await
+    }
+
+    async fn remove_report(&self, id: i64) -> Result<bool, StoreError> {
+        self.write(move |tx| Ok(tx.conn.prepare_cached("DELETE FROM report WHERE id = ?1")?.execute([id])? == 1)).await
+    }
 }
 
-fn read(row: &Row<'_>) -> Result<Report, StoreError> {
+fn read(row: &Row<'_>) -> Result<KeptReport, StoreError> {
     let has = |column| Ok::<_, StoreError>(row.get_ref(column)? != rusqlite::types::ValueRef::Null);
-    Ok(Report {
+    let report = Report {
         reporter: rows::id(row, 0)?,
         at: row.get(1)?,
         room_id: if has(2)? { Some(rows::id(row, 2)?) } else { None },
         event_id: row.get(3)?,
         user_id: if has(4)? { Some(rows::id(row, 4)?) } else { None },
         reason: row.get(5)?,
-    })
+    };
+    Ok(KeptReport { id: row.get(6)?, report })
 }

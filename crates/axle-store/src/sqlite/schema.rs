@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/026.sql"),
     include_str!("migrations/027.sql"),
     include_str!("migrations/028.sql"),
+    include_str!("migrations/029.sql"),
 ];
 
 /// Brings a database from the schema that [`version`] found to the newest.

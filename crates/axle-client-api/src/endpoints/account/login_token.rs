@@ -18,6 +18,7 @@ const LIFETIME: Duration = Duration::from_secs(120);
 const TOKEN_BYTES: usize = 32;
 
 pub(crate) async fn login_token(api: Api, session: Session, request: Request) -> ApiResult<Response> {
+    session.require_device()?;
     let user_id = session.user_id;
     api.limits.changes.take(user_id.as_str())?;
     let flows: &[&[AuthType]] = &[&[AuthType::Password]];

@@ -251,6 +251,11 @@ pub(super) fn random_name() -> Result<String, MatrixError> {
 /// Refuses names that cannot be had.
 pub(super) async fn check_free(api: &Api, name: &str) -> ApiResult<UserId> {
     stage(api.config.registration)?;
+    free_user(api, name).await
+}
+
+/// The id that somebody chooses, if it is free for people, whether or not they may register themselves.
+pub(in crate::endpoints) async fn free_user(api: &Api, name: &str) -> ApiResult<UserId> {
     let user_id = chosen_user(&api.config.server_name, name)?;
     api.config.services.check_user(None, &user_id)?;
     match api.store.user(&user_id).await? {

@@ -8,5 +8,5 @@ use crate::session::Session;
 use crate::state::Api;
 
 pub(crate) async fn pushers_get(api: Api, session: Session, _: Request) -> ApiResult<Response> {
-    Ok(Response::new(pushers::all(&api, &session).await?))
+    Ok(Response::new(pushers::all(&api, &session.user_id).await?))
 }

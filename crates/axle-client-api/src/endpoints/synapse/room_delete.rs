@@ -1,9 +1,6 @@
 //! `DELETE /_synapse/admin/v1/rooms/{roomId}`; `DELETE /_synapse/admin/v2/rooms/{roomId}` with
 //! `GET /_synapse/admin/v2/rooms/delete_status/{deleteId}` and `GET /_synapse/admin/v2/rooms/{roomId}/delete_status`
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use axle_protocol::auth::Membership;
 use axle_protocol::{MatrixError, RoomId, UserId};
 use axum::response::Response;
@@ -12,6 +9,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use super::jobs::Jobs;
 use super::room_get::PATHS as FIRST;
 use super::{admin, no_such_room, room_id};
 use crate::endpoint::{Endpoints, RawRequest, respond};
@@ -28,8 +26,6 @@ const STATUSES: [&str; 1] = ["/_synapse/admin/v2/rooms/{room_id}/delete_status"]
 const LEAVES_AT_ONCE: usize = 8;
 /// Random bytes in the id of a deletion.
 const ID_BYTES: usize = 12;
-/// Deletions whose outcome is remembered, until the server is started again.
-const MAX_REMEMBERED: usize = 1_000;
 
 pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
     let endpoints = admin(admin(endpoints, Method::DELETE, &FIRST, first), Method::DELETE, &SECOND, second);
@@ -57,12 +53,12 @@ struct ShutDown {
     new_room_id: Option<RoomId>,
 }
 
-/// Deletions that were begun since the server was started, the oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct Deletions(Mutex<VecDeque<Deletion>>);
+/// Deletions that were begun since the server was started.
+pub(crate) type Deletions = Jobs<Deletion>;
 
+/// A deletion.
 #[derive(Debug, Clone, Serialize)]
-struct Deletion {
+pub(crate) struct Deletion {
     delete_id: String,
     #[serde(skip)]
     room_id: RoomId,
@@ -80,33 +76,32 @@ async fn first(api: Api, request: RawRequest) -> ApiResult<Response> {
 async fn second(api: Api, request: RawRequest) -> ApiResult<Response> {
     let (room_id, request) = begin(&api, request).await?;
     let delete_id = random_token(ID_BYTES)?;
-    api.deletions.put(Deletion {
+    let begun = Deletion {
         delete_id: delete_id.clone(),
         room_id: room_id.clone(),
         status: "shutting_down",
         error: None,
         shutdown_room: ShutDown::default(),
-    });
+    };
+    api.deletions.put(&delete_id, begun);
     let (id, here) = (delete_id.clone(), api.clone());
     api.background.spawn(async move {
         let api = here;
         let done = shut_down(&api, &room_id, request).await;
-        api.deletions.finish(&id, done.map_err(|error| format!("{error:?}")));
+        api.deletions.change(&id, |deletion| deletion.finish(done.map_err(|error| format!("{error:?}"))));
     });
     Ok(respond(JsonResponse(json!({ "delete_id": delete_id }))))
 }
 
 async fn status(api: Api, request: RawRequest) -> ApiResult<Response> {
     let wanted = request.path(0).unwrap_or_default();
-    let found = api.deletions.lock().iter().find(|deletion| deletion.delete_id == wanted).cloned();
+    let found = api.deletions.get(wanted);
     Ok(respond(JsonResponse(found.ok_or_else(|| MatrixError::not_found("There is no such deletion."))?)))
 }
 
 async fn statuses(api: Api, request: RawRequest) -> ApiResult<Response> {
     let room_id = room_id(&request)?;
-    let deletions = api.deletions.lock();
-    let found: Vec<Deletion> = deletions.iter().filter(|deletion| deletion.room_id == room_id).cloned().collect();
-    drop(deletions);
+    let found = api.deletions.find(|deletion| deletion.room_id == room_id);
     match found.is_empty() {
         true => Err(MatrixError::not_found("No deletion of this room is known.").into()),
         false => Ok(respond(JsonResponse(json!({ "results": found })))),
@@ -164,25 +159,11 @@ async fn shut_down(api: &Api, room_id: &RoomId, request: Request) -> ApiResult<S
     Ok(done)
 }
 
-impl Deletions {
-    fn put(&self, deletion: Deletion) {
-        let mut deletions = self.lock();
-        deletions.push_back(deletion);
-        while deletions.len() > MAX_REMEMBERED {
-            deletions.pop_front();
-        }
-    }
-
-    fn finish(&self, delete_id: &str, done: Result<ShutDown, String>) {
-        let mut deletions = self.lock();
-        let Some(deletion) = deletions.iter_mut().find(|deletion| deletion.delete_id == delete_id) else { return };
+impl Deletion {
+    fn finish(&mut self, done: Result<ShutDown, String>) {
         match done {
-            Ok(done) => (deletion.status, deletion.shutdown_room) = ("complete", done),
-            Err(error) => (deletion.status, deletion.error) = ("failed", Some(error)),
+            Ok(done) => (self.status, self.shutdown_room) = ("complete", done),
+            Err(error) => (self.status, self.error) = ("failed", Some(error)),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Deletion>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

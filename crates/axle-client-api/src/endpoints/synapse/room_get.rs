@@ -1,5 +1,7 @@
 //! `GET /_synapse/admin/v1/rooms/{roomId}`
 
+use std::cmp::Reverse;
+
 use axle_protocol::RoomId;
 use axle_protocol::auth::Membership;
 use axle_store::{RoomDescription, StoredEvent};
@@ -26,7 +28,7 @@ pub(super) fn routes(endpoints: Endpoints) -> Endpoints {
 /// A room as administrators see it.
 #[derive(Serialize)]
 pub(super) struct Described {
-    room_id: RoomId,
+    pub(super) room_id: RoomId,
     name: Option<String>,
     topic: Option<String>,
     avatar: Option<String>,
@@ -42,7 +44,37 @@ pub(super) struct Described {
     join_rules: Option<String>,
     guest_access: Option<String>,
     history_visibility: Option<String>,
+    /// How many entries the state has.
+    state_events: u64,
     room_type: Option<String>,
+}
+
+/// What rooms are ordered by.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Text(Option<String>),
+    Is(bool),
+    /// The most come first.
+    Count(Reverse<u64>),
+}
+
+impl Described {
+    /// What rooms are ordered by in this field, which the list of rooms does not have anyway.
+    pub(super) fn key(field: &str) -> Option<fn(&Self) -> Key> {
+        Some(match field {
+            "canonical_alias" => |room| Key::Text(room.canonical_alias.clone()),
+            "joined_local_members" => |room| Key::Count(Reverse(room.joined_local_members as u64)),
+            "creator" => |room| Key::Text(room.creator.clone()),
+            "encryption" => |room| Key::Text(room.encryption.clone()),
+            "federatable" => |room| Key::Is(room.federatable),
+            "public" => |room| Key::Is(room.public),
+            "join_rules" => |room| Key::Text(room.join_rules.clone()),
+            "guest_access" => |room| Key::Text(room.guest_access.clone()),
+            "history_visibility" => |room| Key::Text(room.history_visibility.clone()),
+            "state_events" => |room| Key::Count(Reverse(room.state_events)),
+            _ => return None,
+        })
+    }
 }
 
 async fn room_get(api: Api, request: RawRequest) -> ApiResult<Response> {
@@ -79,6 +111,7 @@ async fn of_room(api: &Api, room: RoomDescription) -> ApiResult<Described> {
         join_rules: state.text("m.room.join_rules", "join_rule")?,
         guest_access: state.text("m.room.guest_access", "guest_access")?,
         history_visibility: state.text("m.room.history_visibility", "history_visibility")?,
+        state_events: api.store.count_state(&room.room_id).await?,
         room_type: state.text("m.room.create", "type")?,
         room_id: room.room_id,
     })

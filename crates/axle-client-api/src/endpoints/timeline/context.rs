@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axle_store::{Direction, StoredEvent};
 use ruma::api::client::context::get_context::v3::{Request, Response};
 
+use super::Capacity;
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
@@ -21,14 +22,30 @@ use crate::visibility::{Access, member_of};
 const MAX_LIMIT: usize = 500;
 
 pub(crate) async fn context(api: Api, session: Session, request: Request) -> ApiResult<Response> {
-    api.answer_within_reach(|reach| read(api.clone(), session.clone(), request.clone(), reach)).await
+    context_for(api, session, request, Capacity::User).await
 }
 
-async fn read(api: Api, session: Session, request: Request, reach: Reach) -> ApiResult<Option<Response>> {
+/// The same for who reads in some capacity.
+pub(in crate::endpoints) async fn context_for(
+    api: Api,
+    session: Session,
+    request: Request,
+    capacity: Capacity,
+) -> ApiResult<Response> {
+    api.answer_within_reach(|reach| read(api.clone(), session.clone(), request.clone(), capacity, reach)).await
+}
+
+async fn read(
+    api: Api,
+    session: Session,
+    request: Request,
+    capacity: Capacity,
+    reach: Reach,
+) -> ApiResult<Option<Response>> {
     let room_id = ids::room(&request.room_id)?;
     let event_id = ids::event(&request.event_id)?;
-    let access = Access::of(&api, &session.user_id, &room_id).await?;
-    let ignored = Ignored::of(&api, &session.user_id).await?;
+    let access = capacity.access(&api, &session, &room_id).await?;
+    let ignored = capacity.ignored(&api, &session).await?;
     let event = match api.store.event(&event_id).await? {
         Some(event) if !ignored.hides(&event) && access.sees(&api, &event).await? => event,
         // One answer for what is not there and for what is hidden.

@@ -3,36 +3,44 @@
 use axle_protocol::RoomId;
 use axle_store::Direction;
 use ruma::api::client::message::get_message_events::v3::{Request, Response};
-use ruma::api::error::DeserializationError;
-use ruma::api::{IncomingRequest, Metadata};
 
-use super::members_of_senders;
+use super::{Capacity, EitherWay, members_of_senders};
 use crate::error::ApiResult;
 use crate::event_filter::EventFilter;
 use crate::ids;
-use crate::ignored::Ignored;
 use crate::page::{self, Wanted};
 use crate::reading::Reach;
 use crate::render::{Format, View, render};
 use crate::session::Session;
 use crate::state::Api;
 use crate::token::Token;
-use crate::visibility::Access;
 
 /// The most events of one page.
 const MAX_LIMIT: usize = 500;
 
-/// ruma's request. Who does not say which way to read reads forward, as with other servers.
-pub(crate) struct EitherWay(Request);
-
-pub(crate) async fn messages(api: Api, session: Session, request: EitherWay) -> ApiResult<Response> {
-    let EitherWay(request) = request;
-    api.answer_within_reach(|reach| read(api.clone(), session.clone(), request.clone(), reach)).await
+pub(crate) async fn messages(api: Api, session: Session, request: EitherWay<Request>) -> ApiResult<Response> {
+    messages_for(api, session, request.0, Capacity::User).await
 }
 
-async fn read(api: Api, session: Session, request: Request, reach: Reach) -> ApiResult<Option<Response>> {
+/// The same for who reads in some capacity.
+pub(in crate::endpoints) async fn messages_for(
+    api: Api,
+    session: Session,
+    request: Request,
+    capacity: Capacity,
+) -> ApiResult<Response> {
+    api.answer_within_reach(|reach| read(api.clone(), session.clone(), request.clone(), capacity, reach)).await
+}
+
+async fn read(
+    api: Api,
+    session: Session,
+    request: Request,
+    capacity: Capacity,
+    reach: Reach,
+) -> ApiResult<Option<Response>> {
     let room_id = ids::room(&request.room_id)?;
-    let access = Access::of(&api, &session.user_id, &room_id).await?;
+    let access = capacity.access(&api, &session, &room_id).await?;
     access.require_some(&api).await?;
     let filter = EventFilter::new(request.filter);
     let direction = page::direction(request.dir);
@@ -51,7 +59,7 @@ async fn read(api: Api, session: Session, request: Request, reach: Reach) -> Api
         Some(end) if direction == Direction::Backward => from.min(end),
         _ => from,
     };
-    let ignored = Ignored::of(&api, &session.user_id).await?;
+    let ignored = capacity.ignored(&api, &session).await?;
     let wanted = Wanted {
         room_id: &room_id,
         from: bounded,
@@ -84,32 +92,4 @@ pub(in crate::endpoints) async fn edge(api: &Api, room_id: &RoomId, direction: D
     let first = api.store.timeline(room_id, None, direction, 1).await?.pop();
     let position = first.and_then(|event| event.position).unwrap_or_default();
     Ok(if direction == Direction::Backward { position.saturating_add(1) } else { position })
-}
-
-impl Metadata for EitherWay {
-    const METHOD: http::Method = Request::METHOD;
-    const RATE_LIMITED: bool = Request::RATE_LIMITED;
-    type Authentication = <Request as Metadata>::Authentication;
-    type PathBuilder = <Request as Metadata>::PathBuilder;
-    const PATH_BUILDER: Self::PathBuilder = Request::PATH_BUILDER;
-}
-
-impl IncomingRequest for EitherWay {
-    type EndpointError = <Request as IncomingRequest>::EndpointError;
-    type OutgoingResponse = <Request as IncomingRequest>::OutgoingResponse;
-
-    fn try_from_http_request_inner(
-        mut request: http::Request<&[u8]>,
-        path_args: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        let query = request.uri().query().unwrap_or_default();
-        if !form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "dir") {
-            let path = request.uri().path();
-            let separator = if query.is_empty() { "" } else { "&" };
-            if let Ok(uri) = format!("{path}?{query}{separator}dir=f").parse() {
-                *request.uri_mut() = uri;
-            }
-        }
-        Ok(Self(Request::try_from_http_request_inner(request, path_args)?))
-    }
 }

@@ -1,13 +1,25 @@
 //! A server that reaches no other one.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use axle_client_api::{MessageElsewhere, OtherServers, PresenceUpdate};
 use axle_protocol::{MatrixError, RoomId, ServerName, UserId};
 use axle_store::{ClaimedKey, NewEdu, Receipt, UserKeys, WantedKey};
 
-pub struct Alone;
+#[derive(Default)]
+pub struct Alone {
+    /// Servers that were to be tried again.
+    tried: Mutex<Vec<ServerName>>,
+}
+
+impl Alone {
+    /// Those since the last look.
+    pub fn tried(&self) -> Vec<ServerName> {
+        std::mem::take(&mut self.tried.lock().unwrap())
+    }
+}
 
 fn unreachable() -> MatrixError {
     MatrixError::bad_gateway("There is no such server.")
@@ -33,6 +45,10 @@ impl OtherServers for Alone {
     }
 
     fn queued(&self, _: &[ServerName]) {}
+
+    fn try_again(&self, destination: &ServerName) {
+        self.tried.lock().unwrap().push(destination.clone());
+    }
 
     async fn devices_changed(&self) {}
 

@@ -53,6 +53,7 @@ pub struct TestServer {
     pub gateway: Arc<Gateway>,
     pub remote: Arc<TestRemote>,
     pub web: Arc<TestWeb>,
+    pub servers: Arc<alone::Alone>,
     pub http: reqwest::Client,
     /// Where the content of media is kept.
     pub media: PathBuf,
@@ -142,6 +143,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
     let media = media_folder.path().join("media");
     let gateway = Arc::new(Gateway::default());
     let web = Arc::new(TestWeb::default());
+    let servers = Arc::new(alone::Alone::default());
     let api = ClientApi::new(ApiState {
         store: Arc::clone(&store),
         media: MediaFolder::open(&media).unwrap(),
@@ -152,7 +154,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         notifier: Arc::clone(&rooms) as _,
         gateway: Arc::clone(&gateway) as _,
         web: Arc::clone(&web) as _,
-        servers: Arc::new(alone::Alone),
+        servers: Arc::clone(&servers) as _,
         services: Arc::new(HttpServices::new()),
         config,
     });
@@ -182,6 +184,7 @@ pub async fn server_on(store: Arc<dyn Store>, config: ClientApiConfig) -> TestSe
         work,
         remote,
         web,
+        servers,
         _media: media_folder,
         _folder: None,
     }

@@ -7,7 +7,8 @@ use super::of;
 use crate::common::{TestServer, server};
 
 async fn reports(server: &TestServer) -> Vec<Report> {
-    let mut reports = server.store.reports().await.unwrap();
+    let reports = server.store.reports().await.unwrap().into_iter();
+    let mut reports: Vec<Report> = reports.map(|kept| kept.report).collect();
     assert!(reports.iter().all(|report| report.at > 1_600_000_000_000));
     reports.iter_mut().for_each(|report| report.at = 0);
     reports

@@ -52,6 +52,21 @@ pub(crate) async fn nothing_before_start_or_after_stop(store: Arc<dyn Store>) {
     assert_eq!(pending(&store, "b.example", 0, 10).await, ["a", "kick", "b", "c", "e"]);
 }
 
+pub(crate) async fn rooms_of_a_destination(store: Arc<dyn Store>) {
+    let (one, two, three) =
+        (make_room(&store, "one").await, make_room(&store, "two").await, make_room(&store, "three").await);
+    let rooms = async |name: &str| store.destination_rooms(&server(name)).await.unwrap();
+    assert_eq!(rooms("b.example").await, []);
+    for (name, room_id) in [("join1", &one), ("join2", &two), ("join3", &three)] {
+        put_with(&store, room_id, vec![message(name, 2)], vec![start("b.example", 2)]).await;
+    }
+    put_with(&store, &two, vec![message("kick", 3)], vec![stop("b.example", 3)]).await;
+    let newest = put(&store, &three, vec![message("a", 3)]).await.streams[0];
+    let first = store.event(&id("join1")).await.unwrap().unwrap().stream;
+    assert_eq!(rooms("b.example").await, [(one, first), (three, newest)]);
+    assert_eq!(rooms("c.example").await, []);
+}
+
 pub(crate) async fn several_rooms_in_stream_order(store: Arc<dyn Store>) {
     let rooms = [make_room(&store, "one").await, make_room(&store, "two").await, make_room(&store, "three").await];
     for room_id in &rooms[..2] {

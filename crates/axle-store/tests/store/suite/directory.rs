@@ -120,6 +120,8 @@ pub(crate) async fn descriptions(store: Arc<dyn Store>) {
         .collect();
     let expected = [(two, vec!["two_create".into()]), (one.clone(), vec!["name".into(), "one_create".into()])];
     assert_eq!(told, expected);
+    let counts = [store.count_state(&one).await.unwrap(), store.count_state(&room("nowhere")).await.unwrap()];
+    assert_eq!(counts, [store.current_state(&one).await.unwrap().len() as u64, 0]);
     let children = store.state_of_type(&one, "m.space.child").await.unwrap();
     assert_eq!(names(children.iter().map(|event| &event.event_id)), ["child"]);
     assert!(store.state_of_type(&room("nowhere"), "m.space.child").await.unwrap().is_empty());
@@ -158,5 +160,15 @@ pub(crate) async fn reports_are_kept_and_bounded(store: Arc<dyn Store>) {
     let reports = store.reports().await.unwrap();
     let expected: Vec<_> =
         std::iter::once(report("bob", 0)).chain((2..=most + 1).map(|at| report("alice", at))).collect();
-    assert_eq!(reports, expected);
+    assert!(reports.is_sorted_by(|one, next| one.id < next.id));
+    assert_eq!(reports.iter().map(|kept| kept.report.clone()).collect::<Vec<_>>(), expected);
+
+    let second = reports[1].clone();
+    assert_eq!(store.report(second.id).await.unwrap(), Some(second.clone()));
+    assert!(store.remove_report(second.id).await.unwrap());
+    assert!(!store.remove_report(second.id).await.unwrap());
+    assert_eq!(store.report(second.id).await.unwrap(), None);
+    let left = store.reports().await.unwrap();
+    assert_eq!(left, [&reports[..1], &reports[2..]].concat());
+    assert!(!store.remove_report(-1).await.unwrap());
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use axle_store::{MediaContent, MediaThumbnail, Profile, RemovedMedia, Store, UploadedMedia};
+use axle_store::{MediaContent, MediaThumbnail, MediaUsage, Profile, RemovedMedia, Store, UploadedMedia};
 
 use super::fixtures::*;
 
@@ -44,6 +44,22 @@ pub(crate) async fn listed_and_removed(store: Arc<dyn Store>) {
     assert_eq!(store.thumbnail(&[1; 32], "s").await.unwrap(), None);
     assert_eq!(store.thumbnail(&[3; 32], "s").await.unwrap(), Some(made(8)));
     assert_eq!(store.media_of(&user("a"), 0, 9).await.unwrap().total, 1);
+}
+
+pub(crate) async fn usage(store: Arc<dyn Store>) {
+    some_media(&store).await;
+    let profile = Profile { displayname: Some("Bob".into()), avatar_url: None };
+    store.put_profile(&user("b"), profile).await.unwrap();
+    let of = |who: &str, displayname: Option<&str>, count, bytes| MediaUsage {
+        uploader: user(who),
+        displayname: displayname.map(str::to_owned),
+        count,
+        bytes,
+    };
+    let usage = async |from, until| store.media_usage(from, until).await.unwrap();
+    assert_eq!(usage(0, None).await, [of("a", None, 3, 6), of("b", Some("Bob"), 1, 3)]);
+    assert_eq!(usage(10, Some(20)).await, [of("a", None, 2, 3)]);
+    assert_eq!(usage(31, None).await, []);
 }
 
 pub(crate) async fn quarantined(store: Arc<dyn Store>) {

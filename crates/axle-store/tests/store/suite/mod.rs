@@ -43,6 +43,7 @@ pub(crate) mod sync;
 pub(crate) mod to_device;
 pub(crate) mod url_previews;
 pub(crate) mod user_directory;
+pub(crate) mod user_tokens;
 
 /// Makes a test of each function for the stores that `$open` (an async function) makes: an `Arc<dyn Store>`, and
 /// something that cleans up when dropped.
@@ -82,7 +83,8 @@ macro_rules! full_suite {
             relations: both_ways_and_by_kind, of_relations, sums, threads_by_their_end, only_what_is_in_the_room,
                 redacted_ones_drop_out;
             redaction: now_and_later, not_in_another_room, first_one_stays;
-            delivery: interval_in_order, nothing_before_start_or_after_stop, several_rooms_in_stream_order,
+            delivery: interval_in_order, nothing_before_start_or_after_stop, rooms_of_a_destination,
+                several_rooms_in_stream_order,
                 acknowledge_moves_on, soft_failed_are_delivered_rejected_not, start_in_the_past_is_refused,
                 attempts, parked, announcements, more_than_is_kept_in_memory, inbound_responses;
             lpdus: queue_in_order, settled_by_echo, settled_by_rejection, refused, known_lpdus, unasked_lpdus,
@@ -115,11 +117,12 @@ macro_rules! full_suite {
                 what_goes_elsewhere_is_queued_with_it, received_once_and_not_without_end;
             receipts: only_forwards, who_learns_what, rooms_with_news;
             faults: kept_once_and_pruned, news_of_the_room;
-            media_administration: listed_and_removed, quarantined, what_users_show;
+            media_administration: listed_and_removed, usage, quarantined, what_users_show;
             media: uploads, quotas, reservations, thumbnails;
             oauth: codes_are_good_once, a_device_waits_for_its_user, clients_that_nobody_uses_go_first, whose_a_token_is,
                 one_key_signs_id_tokens;
             login_tokens: good_once, gone_with_the_device, so_many_of_a_device;
+            user_tokens: good_until_it_ends, gone_with_either_account, so_many_of_an_administrator;
             application_services: progress_is_kept, what_happened_in_order, what_encryption_needs, rooms_of_networks;
             administration: accounts_are_found, what_administrators_do, locked_and_suspended;
             guests: some_stay, where_they_are;

@@ -67,7 +67,8 @@ pub(crate) async fn backfill(
     Ok(run.iter().zip(&sights).take(limit).filter_map(|(event, sight)| sight.copy(event)).collect())
 }
 
-/// `GET /following`: of the hub's own order, so nobody else is answered, and all of it.
+/// `GET /following`: of the hub's own order, so nobody else is answered, and all of it. Whose events wait for a gap to be filled
+/// has more to tell later.
 pub(crate) async fn following(
     rooms: &Rooms,
     origin: &ServerName,
@@ -75,13 +76,20 @@ pub(crate) async fn following(
     after: &EventId,
     limit: usize,
 ) -> Result<Vec<Arc<str>>, MatrixError> {
-    if reader(rooms, origin, room_id).await?.other_hub.as_ref() != Some(origin) {
+    let reader = reader(rooms, origin, room_id).await?;
+    if reader.other_hub.as_ref() != Some(origin) {
         return Err(MatrixError::forbidden("Only the room's hub may ask for what comes after an event."));
     }
-    let after = find(rooms, Some(room_id), after).await?;
+    let after = match find(rooms, Some(room_id), after).await {
+        Err(_) if reader.has_gap => return Err(restored::not_all_here()),
+        found => found?,
+    };
     let (next, read) = (after.position.map(|position| position + 1), limit.clamp(1, MAX_FOLLOWING));
-    let run = rooms.0.store.timeline(room_id, next, Direction::Forward, read).await;
-    Ok(run.map_err(errors::broken)?.iter().take(limit).map(visibility::whole).collect())
+    let run = rooms.0.store.timeline(room_id, next, Direction::Forward, read).await.map_err(errors::broken)?;
+    if run.is_empty() && reader.has_gap {
+        return Err(restored::not_all_here());
+    }
+    Ok(run.iter().take(limit).map(visibility::whole).collect())
 }
 
 /// 404 unless this server is in the room: one answer for rooms that it is not in and for those that do not exist.
@@ -106,6 +114,8 @@ struct Reader {
     is_in_room: bool,
     /// The hub, if it is not us.
     other_hub: Option<ServerName>,
+    /// Events of the room wait here for others that are missing.
+    has_gap: bool,
 }
 
 /// Refuses who is kept out, by the operator or by the room: 403.
@@ -116,7 +126,8 @@ async fn reader(rooms: &Rooms, origin: &ServerName, room_id: &RoomId) -> Result<
         let room = turn.slot.as_ref().ok_or_else(unknown_room)?;
         room.check_server(origin.as_str()).map_err(refused)?;
         let other_hub = room.hub().filter(|_| !room.is_hub());
-        Ok::<_, MatrixError>(Reader { is_in_room: room.state().has_server(origin.as_str()), other_hub })
+        let (is_in_room, has_gap) = (room.state().has_server(origin.as_str()), room.waiting() > 0);
+        Ok::<_, MatrixError>(Reader { is_in_room, other_hub, has_gap })
     });
     reader.await?
 }

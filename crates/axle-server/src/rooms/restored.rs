@@ -74,11 +74,16 @@ impl Restored {
 
 /// What is answered to whoever wants to change a room that is not complete.
 pub(super) fn held() -> MatrixError {
-    MatrixError {
-        error: "This server was restored from a backup and still asks others for what the room lacks. Try again."
-            .into(),
-        ..MatrixError::limit_exceeded(HELD_RETRY_MS)
-    }
+    later("This server was restored from a backup and still asks others for what the room lacks. Try again.")
+}
+
+/// What a hub is answered that asks a participant for what it has forgotten, and the participant misses something itself.
+pub(super) fn not_all_here() -> MatrixError {
+    later("Events of the room are missing here. Try again.")
+}
+
+fn later(why: &str) -> MatrixError {
+    MatrixError { error: why.into(), ..MatrixError::limit_exceeded(HELD_RETRY_MS) }
 }
 
 /// Refuses to judge what somebody wants in a room that is not complete: who may do what there is not known. A refusal would
@@ -236,6 +241,11 @@ async fn ask(rooms: &Rooms, room_id: &RoomId, server: &ServerName) -> Result<Tol
             Err(PeerError::Refused(refusal)) if gaps::is_definitive(&refusal) => {
                 tracing::info!(%room_id, %server, %refusal, "a server does not tell what a restored room lacks");
                 break;
+            }
+            // It will have more to tell, or has too much to do.
+            Err(PeerError::Refused(refusal)) => {
+                tracing::info!(%room_id, %server, %refusal, "a server will tell later what a restored room lacks");
+                return Ok(Told { events, is_silent: true });
             }
             Err(error) => {
                 tracing::info!(%room_id, %server, %error, "a server is not to be asked what a restored room lacks");

@@ -139,6 +139,9 @@ async fn what_was_forgotten_is_not_given_up() {
     net.cut(&c.name, &hub.name);
     let later = hub.say(&alice, &room, "later").await.unwrap();
     until("what shows the gap", async || c.store.event(&later).await.unwrap().is_some()).await;
+    // It will have more to tell, once the gap is filled.
+    let early = c.rooms.following(&hub.name, &room, &missed, 10).await.unwrap_err();
+    assert_eq!(early.status, 429, "{early:?}");
     drop(hub);
 
     let hub = net.start("hub.test", folder, &[]).await;

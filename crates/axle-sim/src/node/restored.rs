@@ -143,12 +143,16 @@ impl Node {
             return Response::error(404, "M_NOT_FOUND", "no such room");
         };
         let is_hub = !room.is_hub() && room.hub().and_then(|hub| ctx.directory.node(hub.as_str())) == Some(to);
+        let has_gap = room.waiting() > 0;
         self.put_room(room);
         if !is_hub {
             return Response::error(403, "M_FORBIDDEN", "only the hub is told");
         }
-        match self.disk.following(room_id, after, ctx.plan.page) {
+        match self.disk.following(room_id, after, ctx.plan.page).filter(|events| !events.is_empty()) {
             Some(events) => Response::Events(events.iter().map(bytes).collect()),
+            // There will be more to tell.
+            None if has_gap => try_again(),
+            None if self.disk.following(room_id, after, 1).is_some() => Response::Events(Vec::new()),
             None => self.unknown_event(ctx, room_id),
         }
     }

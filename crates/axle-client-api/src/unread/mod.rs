@@ -203,11 +203,11 @@ impl<'a> Reader<'a> {
         let mut tally = kept.clone();
         tally.until = until;
         // What came since cannot have been read before.
-        let read = match self.api.store.has_receipts(room_id, after).await? {
-            true => self.read(room_id, until).await?,
-            false => Read::nothing(),
-        };
-        tally.read(&read);
+        let mut read = Read::nothing();
+        if self.api.store.has_receipts(room_id, after).await? {
+            read = self.read(room_id, until).await?;
+            tally.read(&read);
+        }
         self.leave_out_redacted(&mut tally, room_id, news).await?;
         self.add(&mut tally, room_id, member, &read, news).await?;
         Ok(Some(tally))

@@ -33,7 +33,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, conflicts_with = "full")]
     quick: bool,
     /// The largest sizes: 1,000 clients that wait, 1,000 rooms beside Synapse, 10,000 members and 5,000 rooms on Axle.
-    /// Takes most of an hour, nearly all of it Synapse's.
+    /// Takes half an hour, nearly all of it Synapse's.
     #[arg(long)]
     full: bool,
     /// Which scenarios to measure.

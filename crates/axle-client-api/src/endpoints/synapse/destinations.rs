@@ -8,7 +8,8 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{admin, impossible, is_backward, limit};
+use super::paging::Page;
+use super::{admin, impossible, is_backward};
 use crate::endpoint::{Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
@@ -57,15 +58,9 @@ async fn list(api: Api, request: RawRequest) -> ApiResult<Response> {
     if is_backward(asked.dir.as_deref())? {
         all.reverse();
     }
-    let (total, offset) = (all.len(), asked.from.unwrap_or(0));
-    let page: Vec<Listed> = all.into_iter().skip(offset).take(limit(asked.limit)).map(listed).collect();
-    let end = offset.saturating_add(page.len());
-    let has_more = end < total && !page.is_empty();
-    let mut found = json!({ "destinations": page, "total": total });
-    if has_more {
-        found["next_token"] = end.to_string().into();
-    }
-    Ok(respond(JsonResponse(found)))
+    let Page { entries, total, next } = Page::of(all, asked.from, asked.limit);
+    let destinations: Vec<Listed> = entries.into_iter().map(listed).collect();
+    Ok(answer(json!({ "destinations": destinations, "total": total }), next))
 }
 
 async fn get(api: Api, request: RawRequest) -> ApiResult<Response> {
@@ -88,17 +83,17 @@ async fn rooms(api: Api, request: RawRequest) -> ApiResult<Response> {
     if is_backward(part.dir.as_deref())? {
         all.reverse();
     }
-    let (total, offset) = (all.len(), part.from.unwrap_or(0));
-    let page = all.into_iter().skip(offset).take(limit(part.limit));
-    let page: Vec<Value> =
-        page.map(|(room_id, stream)| json!({ "room_id": room_id, "stream_ordering": stream })).collect();
-    let end = offset.saturating_add(page.len());
-    let has_more = end < total && !page.is_empty();
-    let mut found = json!({ "rooms": page, "total": total });
-    if has_more {
-        found["next_token"] = end.to_string().into();
+    let Page { entries, total, next } = Page::of(all, part.from, part.limit);
+    let room = |(room_id, stream)| json!({ "room_id": room_id, "stream_ordering": stream });
+    let rooms: Vec<Value> = entries.into_iter().map(room).collect();
+    Ok(answer(json!({ "rooms": rooms, "total": total }), next))
+}
+
+fn answer(mut found: Value, next: Option<usize>) -> Response {
+    if let Some(next) = next {
+        found["next_token"] = next.to_string().into();
     }
-    Ok(respond(JsonResponse(found)))
+    respond(JsonResponse(found))
 }
 
 /// Has a server tried again that could not be reached.

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::admin;
-use super::reports::{Page, Part, has, number};
+use super::paging::Page;
+use super::reports::{Part, has, number};
 use super::room_media::content;
 use crate::endpoint::{Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
@@ -56,7 +57,7 @@ struct Listed {
 /// The newest first, unless it is said otherwise.
 async fn list(api: Api, request: RawRequest) -> ApiResult<Response> {
     let (part, filter): (Part, Filter) = (request.query()?, request.query()?);
-    let Page { reports, total, next } = part.of(wanted(&api, &filter).await?)?;
+    let Page { entries: reports, total, next } = part.of(wanted(&api, &filter).await?)?;
     let mut found = json!({ "event_reports": describe(&api, reports).await?, "total": total });
     if let Some(next) = next {
         found["next_token"] = next.into();

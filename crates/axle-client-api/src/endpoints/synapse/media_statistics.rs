@@ -7,7 +7,8 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{admin, is_backward, limit};
+use super::paging::Page;
+use super::{admin, is_backward};
 use crate::endpoint::{Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
@@ -46,15 +47,13 @@ async fn media_statistics(api: Api, request: RawRequest) -> ApiResult<Response> 
     if is_backward(asked.dir.as_deref())? {
         usage.reverse();
     }
-    let (total, offset) = (usage.len(), asked.from.unwrap_or(0));
-    let users: Vec<Value> = usage.into_iter().skip(offset).take(limit(asked.limit)).map(listed).collect();
-    let end = offset.saturating_add(users.len());
-    let has_more = end < total && !users.is_empty();
-    let mut page = json!({ "users": users, "total": total });
-    if has_more {
-        page["next_token"] = end.into();
+    let Page { entries, total, next } = Page::of(usage, asked.from, asked.limit);
+    let users: Vec<Value> = entries.into_iter().map(listed).collect();
+    let mut found = json!({ "users": users, "total": total });
+    if let Some(next) = next {
+        found["next_token"] = next.into();
     }
-    Ok(respond(JsonResponse(page)))
+    Ok(respond(JsonResponse(found)))
 }
 
 impl Asked {

@@ -11,6 +11,7 @@ mod jobs;
 mod media_delete;
 mod media_purge;
 mod media_statistics;
+mod paging;
 mod quarantine;
 mod registration_tokens;
 mod reports;

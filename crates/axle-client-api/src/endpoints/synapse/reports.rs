@@ -4,7 +4,8 @@ use axle_protocol::MatrixError;
 use axle_store::KeptReport;
 use serde::Deserialize;
 
-use super::{is_backward, limit};
+use super::is_backward;
+use super::paging::Page;
 use crate::endpoint::RawRequest;
 
 /// Which part of a list is asked for.
@@ -16,26 +17,13 @@ pub(super) struct Part {
     dir: Option<String>,
 }
 
-/// A part of a list.
-pub(super) struct Page {
-    pub(super) reports: Vec<KeptReport>,
-    /// How many there are in all.
-    pub(super) total: usize,
-    /// Where the next part begins, if there is one.
-    pub(super) next: Option<usize>,
-}
-
 impl Part {
     /// This part of these, which are all that were asked for, the oldest first.
-    pub(super) fn of(&self, mut reports: Vec<KeptReport>) -> Result<Page, MatrixError> {
+    pub(super) fn of(&self, mut reports: Vec<KeptReport>) -> Result<Page<KeptReport>, MatrixError> {
         if is_backward(self.dir.as_deref().or(Some("b")))? {
             reports.reverse();
         }
-        let (total, offset) = (reports.len(), self.from.unwrap_or(0));
-        let reports: Vec<KeptReport> = reports.into_iter().skip(offset).take(limit(self.limit)).collect();
-        let end = offset.saturating_add(reports.len());
-        let next = Some(end).filter(|end| *end < total && !reports.is_empty());
-        Ok(Page { reports, total, next })
+        Ok(Page::of(reports, self.from, self.limit))
     }
 }
 

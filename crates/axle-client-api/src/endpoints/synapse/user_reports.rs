@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::admin;
-use super::reports::{Page, Part, has, number};
+use super::paging::Page;
+use super::reports::{Part, has, number};
 use crate::endpoint::{Endpoints, RawRequest, respond};
 use crate::error::ApiResult;
 use crate::json_response::JsonResponse;
@@ -49,7 +50,7 @@ async fn list(api: Api, request: RawRequest) -> ApiResult<Response> {
         target.is_some_and(|target| has(target.as_str(), filter.target_user_id.as_deref()))
             && has(kept.report.reporter.as_str(), filter.user_id.as_deref())
     });
-    let Page { reports, total, next } = part.of(reports)?;
+    let Page { entries: reports, total, next } = part.of(reports)?;
     let reports: Vec<Listed> = reports.into_iter().filter_map(listed).collect();
     let mut found = json!({ "user_reports": reports, "total": total });
     if let Some(next) = next {

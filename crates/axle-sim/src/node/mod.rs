@@ -125,23 +125,12 @@ pub enum Fact {
 #[derive(Debug)]
 enum Effect {
     Respond(NodeId, u64, Response),
-    FinishTransaction {
-        origin: NodeId,
-        txn_id: Arc<str>,
-        response: Response,
-        lpdus: Vec<(RoomId, Hash)>,
-    },
+    FinishTransaction { origin: NodeId, txn_id: Arc<str>, response: Response, lpdus: Vec<(RoomId, Hash)> },
     AbortTransaction(NodeId, Arc<str>),
-    AnswerJoin {
-        to: NodeId,
-        call: u64,
-        room_id: RoomId,
-        event_id: EventId,
-    },
+    AnswerJoin { to: NodeId, call: u64, room_id: RoomId, event_id: EventId },
     Release(RoomId),
     LookBehind(RoomId),
     AskFollowing(RoomId, NodeId),
-    /// A round of questions about a room begins.
     AskAll(RoomId),
     Fact(Fact),
     Tell(usize, u64, GroupTold),

@@ -148,12 +148,11 @@ impl Node {
         if !is_hub {
             return Response::error(403, "M_FORBIDDEN", "only the hub is told");
         }
-        match self.disk.following(room_id, after, ctx.plan.page).filter(|events| !events.is_empty()) {
-            Some(events) => Response::Events(events.iter().map(bytes).collect()),
+        match self.disk.following(room_id, after, ctx.plan.page) {
+            Some(events) if !has_gap || !events.is_empty() => Response::Events(events.iter().map(bytes).collect()),
             // There will be more to tell.
-            None if has_gap => try_again(),
-            None if self.disk.following(room_id, after, 1).is_some() => Response::Events(Vec::new()),
-            None => self.unknown_event(ctx, room_id),
+            _ if has_gap => try_again(),
+            _ => self.unknown_event(ctx, room_id),
         }
     }
 

@@ -140,6 +140,12 @@ fn say(text: &str) {
     eprintln!("{text}");
 }
 
+/// Tells what was measured so far: a run that is cut short has shown what it had.
+fn tell(what: &str, measured: &Measured) {
+    let (cpu, times) = (measured.cpu_us, measured.times_the_floor.median);
+    say(&format!("{what}: {cpu} us an event, {times} times the floor"));
+}
+
 fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
     let mut floor = Floor::new()?;
     let certificates = Certificates::make()?;
@@ -150,8 +156,10 @@ fn measure(sizes: &Sizes) -> Result<Report, Box<dyn Error>> {
     let rooms = bench.rooms(1)?;
     bench.load(&rooms, sizes.events, FULL_TXN)?;
     let txn_50 = bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.events, FULL_TXN)?;
+    tell("50 events a transaction", &txn_50);
     bench.load(&rooms, sizes.singles / 5, 1)?;
     let txn_1 = bench.rounds(&mut floor, sizes.rounds, &rooms, sizes.singles, 1)?;
+    tell("1 event a transaction", &txn_1);
     drop(bench);
 
     let destinations = curve("destinations", sizes.destinations, |n| {
@@ -210,9 +218,7 @@ fn curve(
     for &n in sizes {
         say(&format!("{n} {name}"));
         let measured = measure(n)?;
-        // A run that is cut short has shown what it had.
-        let (cpu, times) = (measured.cpu_us, measured.times_the_floor.median);
-        say(&format!("{n} {name}: {cpu} us an event, {times} times the floor"));
+        tell(&format!("{n} {name}"), &measured);
         points.push(Point { n, measured });
     }
     Ok(points)

@@ -305,7 +305,12 @@ impl SqliteStore {
         }
     }
 
-    fn unwritten_response(&self, origin: &ServerName, endpoint: &str, txn_id: &str) -> Option<InboundResponse> {
+    pub(super) fn unwritten_response(
+        &self,
+        origin: &ServerName,
+        endpoint: &str,
+        txn_id: &str,
+    ) -> Option<InboundResponse> {
         let state = self.inner.shared.later_state();
         state.waiting.responses.find(origin, endpoint, txn_id).or_else(|| state.writing.find(origin, endpoint, txn_id))
     }

@@ -18,9 +18,23 @@ use crate::{
     StoreError, StoredEvent, SyncRoom, UserRoom,
 };
 
+/// What so many parts of an append take is little beside its commit.
+const SMALL_APPEND: usize = 4;
+
+/// Messages, and what goes with them. State, redactions and groups change more than the log.
+fn is_small(append: &Append) -> bool {
+    let Append { events, deliveries, settled_lpdus, client_txns, announcements, groups, .. } = append;
+    let only_messages = events.iter().all(|event| event.state_key.is_none() && event.redacts.is_none());
+    let parts = events.len() + settled_lpdus.len() + client_txns.len();
+    only_messages && parts <= SMALL_APPEND && deliveries.is_empty() && announcements.is_empty() && groups.is_empty()
+}
+
 #[async_trait]
 impl RoomLog for SqliteStore {
     async fn append(&self, append: Append) -> Result<Appended, StoreError> {
+        if is_small(&append) {
+            return self.write_small(move |tx| append::append(tx, &append)).await;
+        }
         self.write(move |tx| append::append(tx, &append)).await
     }
 

@@ -218,11 +218,22 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        self.writer()?.write(work).await
+    }
+
+    /// [`SqliteStore::write`] of something small: may block as long as a commit takes.
+    async fn write_small<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer()?.write_small(work).await
+    }
+
+    fn writer(&self) -> Result<&Writer, StoreError> {
         debug_assert!(Snapshot::open(&self.inner.readers).is_none(), "work that reads a snapshot writes");
-        match &self.inner.writer {
-            Some(writer) => writer.write(work).await,
-            None => Err(StoreError::Io("the database is open for reading only".into())),
-        }
+        let read_only = || StoreError::Io("the database is open for reading only".into());
+        self.inner.writer.as_ref().ok_or_else(read_only)
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T, StoreError>

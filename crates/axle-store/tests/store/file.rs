@@ -134,6 +134,26 @@ async fn a_closed_file_is_free_whoever_holds_the_store() {
     }
 }
 
+/// Who writes alone does not move the log into the database, since that takes long. The store's thread does now and then.
+#[tokio::test]
+async fn the_log_of_one_writer_does_not_grow_for_ever() {
+    const APPENDS: i64 = 4_000;
+    let folder = Folder::new();
+    let store = folder.open();
+    let room_id = make_room(&store, "r").await;
+    let json = "x".repeat(6_000);
+    for position in 2..APPENDS {
+        let event = NewEvent { json: json.as_str().into(), ..message(&format!("m{position}"), position) };
+        store.append(append(&room_id, Some(position - 1), vec![event])).await.unwrap();
+    }
+    let written = APPENDS * 6_000;
+    let log = std::fs::metadata(folder.0.path().join("axle.db-wal")).unwrap().len();
+    assert!(log < 24 << 20, "{log} bytes of log for {written} bytes of events");
+    store.close().await;
+    let newest = folder.open().timeline(&room_id, None, Direction::Backward, 1).await.unwrap();
+    assert_eq!(newest[0].position, Some(APPENDS - 1));
+}
+
 #[tokio::test]
 async fn everything_is_there_after_reopening() {
     let folder = Folder::new();

@@ -2,28 +2,43 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use rusqlite::Connection;
 
+use super::company::Company;
 use super::{Effects, Job, Tx, stopped};
 use crate::StoreError;
-use crate::sqlite::Shared;
 use crate::sqlite::event_index::{Merged, Merger};
 use crate::sqlite::later::Later;
+use crate::sqlite::{CHECKPOINT_PAGES, Shared};
+
+/// How long a transaction may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// As long as it needs.
+    Any,
+    /// No longer than its writes and its commit. What is due from time to time waits for the next one of any length.
+    Short,
+}
 
 /// The connection that writes.
 pub(super) struct Committer {
     conn: Connection,
     shared: Arc<Shared>,
+    company: Arc<Company>,
     pending_redactions: bool,
     merger: Merger,
+    /// Which commits move the write-ahead log into the database when it is long: those of any length, or none.
+    checkpoints: Length,
 }
 
 impl Committer {
-    pub(super) fn new(conn: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+    pub(super) fn new(conn: Connection, shared: Arc<Shared>, company: Arc<Company>) -> Result<Self, StoreError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pending_redaction)";
         let pending_redactions = crate::sqlite::rows::integer(&conn, sql, [])? == Some(1);
-        Ok(Self { conn, shared, pending_redactions, merger: Merger::default() })
+        let (merger, checkpoints) = (Merger::default(), Length::Any);
+        Ok(Self { conn, shared, company, pending_redactions, merger, checkpoints })
     }
 
     /// Closes the database.
@@ -34,25 +49,32 @@ impl Committer {
     }
 
     /// Commits writes and answers whoever waits for them; `false`: it failed.
-    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, later: Later) -> bool {
+    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>, later: Later, length: Length) -> bool {
         if jobs.is_empty() && later.is_empty() {
             return true;
         }
-        let outcome = match self.transaction(&mut jobs, &later, false) {
-            Err(Spoiled::ByOne) => self.transaction(&mut jobs, &later, true),
+        let started = Instant::now();
+        self.set_checkpoints(length);
+        let outcome = match self.transaction(&mut jobs, &later, length, false) {
+            Err(Spoiled::ByOne) => self.transaction(&mut jobs, &later, length, true),
             outcome => outcome,
         };
+        self.company.took(started.elapsed());
         let is_written = outcome.is_ok();
         self.shared.write_failed.store(!is_written, Ordering::Relaxed);
         let outcomes = match outcome {
             Ok(outcomes) => {
-                self.shared.later_written();
+                if !later.is_empty() {
+                    self.shared.later_written();
+                }
                 outcomes
             }
             Err(Spoiled::ByOne) => vec![Err(stopped()); jobs.len()],
             Err(Spoiled::Whole(error)) => {
                 tracing::error!(%error, writes = jobs.len(), "a transaction failed");
-                self.shared.put_back_later(later);
+                if !later.is_empty() {
+                    self.shared.put_back_later(later);
+                }
                 vec![Err(error); jobs.len()]
             }
         };
@@ -62,12 +84,25 @@ impl Committer {
         is_written
     }
 
+    /// Says whether the next commit may move the log into the database.
+    fn set_checkpoints(&mut self, length: Length) {
+        if self.checkpoints == length {
+            return;
+        }
+        let pages = if length == Length::Any { CHECKPOINT_PAGES } else { 0 };
+        match self.conn.pragma_update(None, "wal_autocheckpoint", pages) {
+            Ok(()) => self.checkpoints = length,
+            Err(error) => tracing::warn!(%error, "when the log is moved into the database could not be set"),
+        }
+    }
+
     /// Runs everything in one transaction. Without savepoints, which cost, it gives up when a write fails that has
     /// changed something already.
     fn transaction(
         &mut self,
         jobs: &mut [Box<dyn Job>],
         later: &Later,
+        length: Length,
         savepoints: bool,
     ) -> Result<Vec<Result<(), StoreError>>, Spoiled> {
         run(&self.conn, "BEGIN IMMEDIATE").map_err(Spoiled::from)?;
@@ -76,7 +111,10 @@ impl Committer {
         let effects = Effects { stream, pending_redactions: self.pending_redactions, ..Effects::default() };
         let mut tx = Tx { conn: &self.conn, effects, events, index: &self.shared.events };
         let result = run_all(&mut tx, jobs, later, savepoints).and_then(|outcomes| {
-            let merged = self.merger.merge(&self.conn, &self.shared.events)?;
+            let merged = match length {
+                Length::Any => self.merger.merge(&self.conn, &self.shared.events)?,
+                Length::Short => Merged::Nothing,
+            };
             run(&self.conn, "COMMIT")?;
             Ok((outcomes, merged))
         });

@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use super::commit::Committer;
-use super::{Job, Message};
+use super::commit::Length;
+use super::{Job, Message, Seat};
 use crate::sqlite::Shared;
 use crate::sqlite::later::Later;
 
 /// At most so many writes share a transaction.
 const MAX_BATCH: usize = 1024;
 /// Writes that nobody waits for are made so seldom, as part of a transaction that somebody waits for, or of their own.
-const LATER_DELAY: Duration = Duration::from_millis(250);
+pub(super) const LATER_DELAY: Duration = Duration::from_millis(250);
 /// And when they could not be written.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 pub(super) struct Worker {
-    committer: Committer,
+    seat: Seat,
     shared: Arc<Shared>,
     messages: Receiver<Message>,
     /// How long writes that nobody waits for may wait.
@@ -27,8 +27,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(committer: Committer, shared: Arc<Shared>, messages: Receiver<Message>) -> Self {
-        Self { committer, shared, messages, delay: LATER_DELAY, later_at: Instant::now() }
+    pub(super) fn new(seat: Seat, shared: Arc<Shared>, messages: Receiver<Message>) -> Self {
+        Self { seat, shared, messages, delay: LATER_DELAY, later_at: Instant::now() }
     }
 
     pub(super) fn run(mut self) {
@@ -36,16 +36,22 @@ impl Worker {
         while open {
             let mut jobs = Vec::new();
             open = self.collect(&mut jobs);
+            let Ok(mut seat) = self.seat.lock() else { return };
+            // A write has panicked.
+            let Some(committer) = seat.as_mut() else { return };
+            // With the seat: only the transaction that writes it may say that it is written.
             let later = if !open || jobs.is_empty() || self.later_at.elapsed() >= self.delay {
                 self.later_at = Instant::now();
                 self.shared.take_later()
             } else {
                 Later::default()
             };
-            let is_written = self.committer.commit(jobs, later);
+            let is_written = committer.commit(jobs, later, Length::Any);
             self.delay = if is_written { LATER_DELAY } else { RETRY_DELAY };
         }
-        self.committer.close();
+        if let Some(committer) = self.seat.lock().ok().and_then(|mut seat| seat.take()) {
+            committer.close();
+        }
     }
 
     /// Waits for work and takes all there is; `false`: the store is being closed.

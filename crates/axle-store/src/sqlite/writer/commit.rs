@@ -54,6 +54,8 @@ impl Committer {
             return true;
         }
         let started = Instant::now();
+        // Stays so if a write panics: then nothing is written any more, and that is not healthy.
+        self.shared.write_failed.store(true, Ordering::Relaxed);
         self.set_checkpoints(length);
         let outcome = match self.transaction(&mut jobs, &later, length, false) {
             Err(Spoiled::ByOne) => self.transaction(&mut jobs, &later, length, true),

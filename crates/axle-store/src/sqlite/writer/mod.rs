@@ -177,7 +177,7 @@ mod tests {
 
     use super::company::ALONE;
     use super::*;
-    use crate::{Delivery as _, InboundResponse};
+    use crate::{Delivery as _, InboundResponse, Operator as _};
 
     /// Commits that are quicker than any, whatever the disk does beside this test.
     const QUICK_COMMITS: usize = 100;
@@ -234,6 +234,7 @@ mod tests {
         assert!(matches!(panics.await, Err(StoreError::Io(_))));
         assert!(matches!(store.write(|_| Ok(())).await, Err(StoreError::Io(_))));
         assert!(matches!(store.write_small(|_| Ok(())).await, Err(StoreError::Io(_))));
+        assert!(matches!(store.probe().await, Err(StoreError::Io(_))), "it is not healthy");
         drop(store);
         alone(&folder).await;
     }

@@ -152,7 +152,7 @@ struct Inner {
 struct Shared {
     /// The last stream position that is durable.
     stream: AtomicI64,
-    /// Whether the last transaction failed, or one is under way.
+    /// Whether the last transaction failed.
     write_failed: AtomicBool,
     destinations: Mutex<Destinations>,
     events: EventIndex,

@@ -10,6 +10,7 @@ use axle_protocol::{RoomId, ServerName};
 use rusqlite::{Connection, Row};
 
 use super::rows::{self, all};
+use super::writer::Writer;
 use super::{Access, FILE_MODE, SqliteStore, append, check, connect, restored};
 use crate::{Operator, RoomSummary, StoreError};
 
@@ -60,6 +61,7 @@ impl Operator for SqliteStore {
     async fn probe(&self) -> Result<(), StoreError> {
         self.read(append::last_stream).await?;
         check_free(free_bytes(&self.inner.path)?)?;
+        self.inner.writer.as_ref().map_or(Ok(()), Writer::check_open)?;
         // Writing costs an fsync, so only a doubt is worth it.
         if self.inner.shared.write_failed.load(Ordering::Relaxed) {
             self.write(|tx| {

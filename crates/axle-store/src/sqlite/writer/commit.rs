@@ -54,8 +54,6 @@ impl Committer {
             return true;
         }
         let started = Instant::now();
-        // Stays so if a write panics: then nothing is written any more, and that is not healthy.
-        self.shared.write_failed.store(true, Ordering::Relaxed);
         self.set_checkpoints(length);
         let outcome = match self.transaction(&mut jobs, &later, length, false) {
             Err(Spoiled::ByOne) => self.transaction(&mut jobs, &later, length, true),
@@ -66,17 +64,13 @@ impl Committer {
         self.shared.write_failed.store(!is_written, Ordering::Relaxed);
         let outcomes = match outcome {
             Ok(outcomes) => {
-                if !later.is_empty() {
-                    self.shared.later_written();
-                }
+                self.shared.later_written();
                 outcomes
             }
             Err(Spoiled::ByOne) => vec![Err(stopped()); jobs.len()],
             Err(Spoiled::Whole(error)) => {
                 tracing::error!(%error, writes = jobs.len(), "a transaction failed");
-                if !later.is_empty() {
-                    self.shared.put_back_later(later);
-                }
+                self.shared.put_back_later(later);
                 vec![Err(error); jobs.len()]
             }
         };

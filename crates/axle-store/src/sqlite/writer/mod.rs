@@ -8,7 +8,7 @@ mod tx;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -145,6 +145,16 @@ impl Writer {
 }
 
 impl Writer {
+    /// Fails if nothing is written any more: it is closed, or a write has panicked.
+    pub(super) fn check_open(&self) -> Result<(), StoreError> {
+        match self.seat.try_lock() {
+            Ok(seat) if seat.is_none() => Err(stopped()),
+            Err(TryLockError::Poisoned(_)) => Err(stopped()),
+            // Somebody writes.
+            Ok(_) | Err(TryLockError::WouldBlock) => Ok(()),
+        }
+    }
+
     /// Writes what is queued and ends the thread. Later writes fail. Blocks.
     pub(super) fn close(&self) {
         // An error: the thread has ended already.
@@ -170,11 +180,11 @@ fn stopped() -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Options, SqliteStore};
     use std::time::Duration;
 
     use axle_protocol::ServerName;
 
+    use super::super::{Options, SqliteStore};
     use super::company::ALONE;
     use super::*;
     use crate::{Delivery as _, InboundResponse, Operator as _};
@@ -236,6 +246,11 @@ mod tests {
         assert!(matches!(store.write_small(|_| Ok(())).await, Err(StoreError::Io(_))));
         assert!(matches!(store.probe().await, Err(StoreError::Io(_))), "it is not healthy");
         drop(store);
-        alone(&folder).await;
+        let store = alone(&folder).await;
+        assert!(matches!(store.probe().await, Ok(())));
+        let panics = store.write::<(), _>(|_| panic!("on purpose, in the thread"));
+        assert!(matches!(panics.await, Err(StoreError::Io(_))));
+        assert!(matches!(store.write_small(|_| Ok(())).await, Err(StoreError::Io(_))));
+        assert!(matches!(store.probe().await, Err(StoreError::Io(_))), "it is not healthy");
     }
 }
